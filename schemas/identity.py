@@ -1,0 +1,88 @@
+"""Keys and ids: what a record is about, and by what a repeat of it is known.
+
+Ids come from market data alone, never from an offset, a partition or a clock, so a replay and a restarted
+worker give a record the id that it had before. Readers of a topic drop a record whose `ce_id` they
+have seen: a repeat has the same id and the same values.
+"""
+
+from schemas.errors import ValidationError
+from schemas.records import (
+    BookUpdate,
+    Candle,
+    Gap,
+    IndicatorValue,
+    Instrument,
+    Notification,
+    Quote,
+    Record,
+    Signal,
+    SystemEvent,
+    Ticker,
+    TimeMark,
+    Trade,
+)
+
+
+def market_key(venue: str, symbol: str) -> str:
+    """The key of every market topic: `venue:symbol`."""
+    return f"{venue}:{symbol}"
+
+
+def split_key(key: str) -> tuple[str, str]:
+    """Venue and symbol of a market key, split at the first colon only.
+
+    Raises:
+        ValidationError: The key has no colon, or nothing before or after it.
+    """
+    venue, _, symbol = key.partition(":")
+    if not venue or not symbol:
+        raise ValidationError(f"a market key is 'venue:symbol', got {key!r}")
+    return venue, symbol
+
+
+def candle_id(venue: str, symbol: str, interval: str, open_time: int, revision: int) -> str:
+    """The `ce_id` of a candle."""
+    return f"candle/{venue}/{symbol}/{interval}/{open_time}/{revision}"
+
+
+def signal_id(venue: str, symbol: str, interval: str, open_time: int, rule: str) -> str:
+    """The id of a signal: a rule fires at most once at a candle, whatever its revision."""
+    return f"signal/{venue}/{symbol}/{interval}/{open_time}/{rule}"
+
+
+def ce_id(record: Record) -> str:  # noqa: PLR0911
+    """The CloudEvents id of a record, equal for every repeat of it.
+
+    Raises:
+        ValidationError: The record is of a type that the contract does not know.
+    """
+    match record:
+        case Trade():
+            return f"trade/{record.venue}/{record.symbol}/{record.trade_id}"
+        case TimeMark():
+            final = "/final" if record.final else ""
+            return f"mark/{record.venue}/{record.source}/{record.instance}/{record.time}{final}"
+        case Gap():
+            span = f"{record.first_sequence}-{record.last_sequence}/{record.from_time}-{record.to_time}"
+            return f"gap/{record.venue}/{record.symbol}/{record.status}/{span}"
+        case Quote():
+            stamp = record.receive_time if record.sequence is None else record.sequence
+            return f"quote/{record.venue}/{record.symbol}/{stamp}"
+        case BookUpdate():
+            span = f"{record.first_sequence}-{record.last_sequence}"
+            return f"book/{record.venue}/{record.symbol}/{record.kind}/{span}"
+        case Ticker():
+            return f"ticker/{record.venue}/{record.symbol}/{record.event_time}"
+        case Candle():
+            return candle_id(record.venue, record.symbol, record.interval, record.open_time, record.revision)
+        case IndicatorValue():
+            return (
+                f"indicator/{record.venue}/{record.symbol}/{record.interval}"
+                f"/{record.open_time}/{record.name}/{record.revision}"
+            )
+        case Instrument():
+            return f"instrument/{record.venue}/{record.symbol}/{record.event_time}"
+        case Signal() | Notification() | SystemEvent():
+            return record.id
+        case _:
+            raise ValidationError(f"{type(record).__name__} is not a record of the contract")

@@ -1,0 +1,93 @@
+"""The topic table: every topic of the contract, what stands in it, how it is keyed, how long it is kept.
+
+Topics are created from this table at start and never by the broker itself. All keyed topics have ONE
+partition count (a setting), since a derived record keeps the partition number of what it came from.
+All topics use LogAppendTime: event time lives in the values, else retention would eat old captures.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from schemas.records import (
+    BookUpdate,
+    Candle,
+    Gap,
+    IndicatorValue,
+    Instrument,
+    Notification,
+    Quote,
+    Record,
+    Signal,
+    SystemEvent,
+    Ticker,
+    TimeMark,
+    Trade,
+)
+
+Cleanup = Literal["delete", "compact"]
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One row of the table.
+
+    Attributes:
+        name: Name of the topic.
+        records: What may stand in it.
+        key: What the key of a record is, in words.
+        cleanup: `delete` after `retention_ms`, or `compact` by key.
+        retention_ms: Milliseconds that records are kept; -1 for ever. None for compacted topics.
+        keyed: Whether it has the one partition count of keyed topics; else it has one partition.
+        dead_letters: Whether `<name>.dlq` stands beside it.
+    """
+
+    name: str
+    records: tuple[type[Record], ...]
+    key: str
+    cleanup: Cleanup = "delete"
+    retention_ms: int | None = None
+    keyed: bool = True
+    dead_letters: bool = True
+    config: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dead_letter_name(self) -> str:
+        """Name of the topic that takes what cannot be used."""
+        return f"{self.name}.dlq"
+
+
+TRADES: Final = Topic("market.trades.v1", (Trade, TimeMark, Gap), "venue:symbol", retention_ms=7 * DAY_MS)
+QUOTES: Final = Topic("market.quotes.v1", (Quote, TimeMark, Gap), "venue:symbol", retention_ms=2 * DAY_MS)
+BOOKS: Final = Topic("market.books.v1", (BookUpdate, TimeMark, Gap), "venue:symbol", retention_ms=2 * DAY_MS)
+TICKERS: Final = Topic("market.tickers.v1", (Ticker, TimeMark), "venue:symbol", cleanup="compact")
+CANDLES: Final = Topic("market.candles.v1", (Candle, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
+INDICATORS: Final = Topic(
+    "market.indicators.v1", (IndicatorValue, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS
+)
+SIGNALS: Final = Topic("market.signals.v1", (Signal, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
+INSTRUMENTS: Final = Topic("reference.instruments.v1", (Instrument,), "venue:symbol", cleanup="compact")
+NOTIFICATIONS: Final = Topic(
+    "notifications.v1", (Notification,), "notification id", retention_ms=90 * DAY_MS, keyed=False
+)
+SYSTEM_EVENTS: Final = Topic(
+    "system.events.v1", (SystemEvent,), "source", retention_ms=30 * DAY_MS, keyed=False
+)
+
+TOPICS: Final[tuple[Topic, ...]] = (
+    TRADES,
+    QUOTES,
+    CANDLES,
+    INDICATORS,
+    SIGNALS,
+    NOTIFICATIONS,
+    SYSTEM_EVENTS,
+)
+"""The topics that are created today."""
+
+RESERVED: Final[tuple[Topic, ...]] = (BOOKS, TICKERS, INSTRUMENTS)
+"""Topics whose records are defined but that nothing writes yet; they are not created."""
+
+BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in (*TOPICS, *RESERVED)}
+DLQ_RETENTION_MS: Final = 30 * DAY_MS
