@@ -1,0 +1,1 @@
+"""Plumbing that knows no exchange, indicator or table: settings, Kafka, logs, metrics, embedded servers."""

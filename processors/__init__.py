@@ -1,0 +1,1 @@
+"""Topics to topics: Faust agents that make candles, indicators and signals."""

@@ -1,0 +1,1 @@
+"""The world to topics: venues, their sessions, and the simulator."""

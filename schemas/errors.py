@@ -6,7 +6,7 @@
     ├── DataError                    a value is wrong: send it to the dead letters, go on
     │   ├── DecodeError              bytes that are not what the contract says
     │   └── ValidationError          decoded, but against a rule of the domain
-    ├── ConflictError                another process holds what we need, or what is stored contradicts us: stop
+    ├── ConflictError                another process holds it, or what is stored contradicts us: stop
     └── ResourceError                disk, memory or ports are exhausted: stop, tell the user
 
 Messages say what was expected, what came and what to do next.

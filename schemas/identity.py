@@ -50,7 +50,7 @@ def signal_id(venue: str, symbol: str, interval: str, open_time: int, rule: str)
     return f"signal/{venue}/{symbol}/{interval}/{open_time}/{rule}"
 
 
-def ce_id(record: Record) -> str:  # noqa: PLR0911
+def ce_id(record: Record) -> str:
     """The CloudEvents id of a record, equal for every repeat of it.
 
     Raises:

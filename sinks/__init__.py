@@ -1,0 +1,1 @@
+"""Topics to the world: the database and notification channels."""

@@ -1,0 +1,1 @@
+"""The real Kafka and PostgreSQL that come as packages, and the supervision of processes."""

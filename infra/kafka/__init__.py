@@ -1,0 +1,1 @@
+"""Clients of Kafka: connection settings, topics, publishing, reading record batches, dead letters."""

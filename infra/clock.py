@@ -1,0 +1,31 @@
+"""The clock of the machine, as a thing that can be handed in: tests bring their own, nothing is patched.
+
+Only receive times, timeouts and displays may ask it. Results depend on event time alone.
+"""
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Two readings: one of the day, one that never jumps."""
+
+    def now_us(self) -> int:
+        """Wall clock, microseconds since the epoch, UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that never go back; only differences mean anything."""
+        ...
+
+
+class SystemClock:
+    """The clock of the operating system."""
+
+    def now_us(self) -> int:
+        """Wall clock, microseconds since the epoch, UTC."""
+        return time.time_ns() // 1_000
+
+    def monotonic_s(self) -> float:
+        """Seconds that never go back; only differences mean anything."""
+        return time.monotonic()
