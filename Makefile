@@ -1,0 +1,53 @@
+# Kandle: two commands are enough, `make run` and `make test`. Everything lands in .venv and in the user's cache.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := schemas infra producers processors sinks kandle tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench chaos lock clean
+
+help:  ## what the targets do
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY)  ## virtual environment, locked packages, Kafka's jars, compiled kernels
+
+$(READY): requirements.lock pyproject.toml infra/embedded/kafka_jars.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version); set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/kandle doctor --prepare
+	@touch $@
+
+run: $(READY)  ## the whole pipeline on this machine; make run ARGS="--feed simulated"
+	$(BIN)/kandle up $(ARGS)
+
+test: $(READY)  ## all tests, on a real Kafka and a real PostgreSQL
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## formatting, lint, types, import rules
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## put the code in shape
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(READY)  ## measurements, as ratios of one run
+	$(BIN)/python -m tests.bench
+
+chaos: $(READY)  ## every fault in full, under an hour
+	$(BIN)/python -m pytest tests/chaos --run-chaos --timeout=3600 $(ARGS)
+
+lock:  ## resolve requirements.lock again (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras \
+	  pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment, caches and local data
+	rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
