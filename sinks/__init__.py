@@ -1,1 +1,1 @@
-"""Topics to the world: the database and notification channels."""
+"""Topics to the world: what is stored, and who is told."""

@@ -1,4 +1,4 @@
-"""Records that cannot be used go to `<topic>.dlq`: the original bytes, and headers that say where from and why.
+"""Records that cannot be used go to `<topic>.dlq`: the original bytes, and headers that say why.
 
 The headers are Kafka Connect's (KIP-298), so that existing tools read them. Delivery is at least once: a
 stage that is killed between sending a dead letter and moving its own offset sends it again.
@@ -10,8 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from prometheus_client import Counter
-
+from infra.metrics import DEAD_LETTERS
 from schemas.errors import KandleError
 
 SUFFIX: Final = ".dlq"
@@ -21,15 +20,11 @@ MESSAGE_LIMIT: Final = 1000
 
 Headers = Sequence[tuple[str, bytes | None]]
 
-_DEAD_LETTERS = Counter(
-    "kandle_dead_letters",
-    "Records sent to a dead letter topic, by the stage that refused them, their topic and the reason.",
-    ("stage", "topic", "reason"),
-)
-
 
 class DeadLetterRefused(KandleError):  # noqa: N818 - named by what happened, as the whole tree is
     """The dead letter topic did not take a record: stop the stage, its offset must not move."""
+
+    code = "DEAD_LETTER_REFUSED"
 
 
 class RecordPublisher(Protocol):
@@ -115,7 +110,6 @@ class DeadLetters:
         headers: Headers = (),
         error: BaseException | None = None,
         reason: str | None = None,
-        kind: str | None = None,
     ) -> None:
         """Queue one record for `<topic>.dlq`; call `settle` before the source's offset moves.
 
@@ -128,7 +122,6 @@ class DeadLetters:
             headers: Its own headers; kept, the error headers come after them.
             error: Why it was refused, as an exception ...
             reason: ... or in words; one of the two must be given.
-            kind: Short name of the reason for the metric; the exception's class name by default.
 
         Raises:
             DeadLetterRefused: The producer does not take it.
@@ -148,8 +141,7 @@ class DeadLetters:
             raise self._refused(target, failure) from failure
         self._unacknowledged += 1
         self.sent += 1
-        label = kind or (type(error).__name__ if error is not None else "refused")
-        _DEAD_LETTERS.labels(self._stage, topic, label).inc()
+        DEAD_LETTERS.labels(self._stage, topic).inc()
 
     async def settle(self, timeout_s: float = 30.0) -> None:
         """Wait until the broker has acknowledged every dead letter sent; returns at once if there is none.
