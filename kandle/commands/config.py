@@ -1,0 +1,38 @@
+"""`kandle config`: the settings in force."""
+
+import json
+from typing import Any
+
+import click
+
+from infra.settings import environment_names, load
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of text.")
+@click.option("--names", is_flag=True, help="List the environment name of every setting, and stop.")
+def config(as_json: bool, names: bool) -> None:
+    """Print the settings in force; secrets are masked.
+
+    They come from arguments, the environment (KANDLE_...), .env and kandle.toml, in this order of weight.
+
+    Example: KANDLE_KAFKA__PARTITIONS=8 kandle config
+    """
+    if names:
+        click.echo("\n".join(environment_names()))
+        return
+    values = load().model_dump(mode="json")
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    click.echo("\n".join(_lines(values, "")))
+
+
+def _lines(values: dict[str, Any], prefix: str) -> list[str]:
+    """TOML-like text: plain values first, then the sections."""
+    lines = [f"{name} = {json.dumps(v)}" for name, v in values.items() if not isinstance(v, dict)]
+    for name, section in values.items():
+        if isinstance(section, dict):
+            path = f"{prefix}{name}"
+            lines += ["", f"[{path}]", *_lines(section, f"{path}.")]
+    return lines

@@ -1,0 +1,44 @@
+"""`kandle sql`: a query to the database, answered as CSV."""
+
+import sys
+
+import click
+import psycopg
+
+from infra.settings import load
+from kandle.servers import reach_database
+from schemas.errors import ConfigurationError, UnavailableError
+
+
+@click.command()
+@click.argument("query")
+@click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
+def sql(query: str, data_dir: str | None) -> None:
+    """Answer a QUERY as CSV with a header; it may read, not write.
+
+    The embedded database is started for the time of the query when it is not running.
+
+    Example: kandle sql "SELECT * FROM candles WHERE interval = '1m' ORDER BY time"
+    """
+    settings = load(**({"data_dir": data_dir} if data_dir else {}))
+    with reach_database(settings) as reached:
+        url = reached.database.url
+        if url is None:
+            raise ConfigurationError("no database is configured")
+        try:
+            with psycopg.connect(url.get_secret_value(), connect_timeout=5) as connection:
+                connection.read_only = True
+                connection.execute("SET TIME ZONE 'UTC'")
+                statement = f"COPY ({query.rstrip().rstrip(';')}) TO STDOUT (FORMAT csv, HEADER)"
+                with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+                    for block in copy:
+                        sys.stdout.buffer.write(block)
+        except psycopg.OperationalError as error:
+            raise UnavailableError(f"the database does not answer: {_first_line(error)}") from error
+        except psycopg.Error as error:
+            raise ConfigurationError(f"the query failed: {_first_line(error)}") from error
+    sys.stdout.flush()
+
+
+def _first_line(error: psycopg.Error) -> str:
+    return (error.diag.message_primary or str(error)).strip().splitlines()[0]

@@ -1,0 +1,94 @@
+"""`kandle produce|process|sink|simulate`: one stage each, as a process of its own."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+import click
+
+from infra import logging, metrics
+from infra.settings import Settings, load
+
+AsyncStage: TypeAlias = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+def _prepare(stage: str, **sections: Any) -> Settings:
+    given = {name: values for name, values in sections.items() if values}
+    settings = load(**given)
+    logging.configure(settings.logging, stage)
+    metrics.serve(settings.metrics)
+    return settings
+
+
+def _run(stage: AsyncStage, settings: Settings) -> None:
+    async def until_stopped() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await stage(settings, stop)
+
+    asyncio.run(until_stopped())
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@click.command()
+@click.option("--venue", help="Venue in lower case; default from the settings: binance.")
+@click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT.")
+@click.option("--websocket-url", help="Instead of the venue's own, a simulator for one.")
+@click.option("--rest-url", help="Instead of the venue's own.")
+def produce(venue: str | None, symbols: str | None, websocket_url: str | None, rest_url: str | None) -> None:
+    """Read a venue and publish its trades and quotes.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle produce --symbols BTC/USDT
+    """
+    from producers.stage import run
+
+    given = _given(venue=venue, symbols=symbols, websocket_url=websocket_url, rest_url=rest_url)
+    _run(run, _prepare("produce", producer=given))
+
+
+@click.command()
+def process() -> None:
+    """Compute candles, indicators and signals from the topics.
+
+    Start it several times, here or elsewhere, and the workers share the partitions.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle process
+    """
+    settings = _prepare("process")
+    from processors.stage import run
+
+    sys.exit(run(settings))
+
+
+@click.command()
+def sink() -> None:
+    """Write the topics to the database and send notifications.
+
+    Example: DATABASE_URL=postgresql://user@host/db KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle sink
+    """
+    from sinks.stage import run
+
+    _run(run, _prepare("sink"))
+
+
+@click.command()
+@click.option("--capture", type=click.Path(exists=True, dir_okay=False), help="Capture to play back.")
+@click.option("--speed", help="Times real time, or max.")
+@click.option("--symbols", help="Symbols of the market that it makes when there is no capture.")
+@click.option("--port", type=int, help="Port to listen on; default any free one.")
+def simulate(capture: str | None, speed: str | None, symbols: str | None, port: int | None) -> None:
+    """Be an exchange on this machine, by WebSocket and REST.
+
+    Example: kandle simulate --capture binance.capture.gz --speed 10 --port 9443
+    """
+    from producers.simulator.stage import run
+
+    given = _given(capture=capture, speed=speed, symbols=symbols, port=port)
+    _run(run, _prepare("simulate", simulator=given))

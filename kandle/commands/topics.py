@@ -1,0 +1,61 @@
+"""`kandle topics`: the topic table, and what is in the topics."""
+
+import json
+from typing import Any
+
+import click
+
+from infra.kafka.admin import Admin
+from infra.settings import load
+from kandle.servers import reach_kafka
+from schemas.registry import BY_RECORD
+from schemas.topics import TOPICS, Topic
+
+
+@click.command()
+@click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a topic, schemas included.")
+@click.option("--offline", is_flag=True, help="The table alone, without asking a broker.")
+def topics(data_dir: str | None, as_json: bool, offline: bool) -> None:
+    """List the topics: what stands in them, how they are keyed and kept, how many records they hold.
+
+    Example: kandle topics --offline
+    """
+    settings = load(**({"data_dir": data_dir} if data_dir else {}))
+    rows = [_row(topic, settings.kafka.partitions) for topic in TOPICS]
+    if not offline:
+        with reach_kafka(settings) as reached:
+            admin = Admin(reached.kafka)
+            admin.ensure_topics()
+            for row in rows:
+                row["end_offsets"] = admin.end_offsets(row["name"], row["partitions"])
+    for row in rows:
+        if as_json:
+            row["schemas"] = {
+                str(entry.schema_id): entry.definition
+                for topic in TOPICS
+                if topic.name == row["name"]
+                for entry in (BY_RECORD[record] for record in topic.records)
+            }
+            click.echo(json.dumps(row))
+        else:
+            click.echo(_text(row))
+
+
+def _row(topic: Topic, partitions: int) -> dict[str, Any]:
+    return {
+        "name": topic.name,
+        "records": [record.__name__ for record in topic.records],
+        "key": topic.key,
+        "partitions": partitions if topic.keyed else 1,
+        "cleanup": topic.cleanup,
+        "retention_ms": topic.retention_ms,
+        "dead_letters": topic.dead_letter_name if topic.dead_letters else None,
+    }
+
+
+def _text(row: dict[str, Any]) -> str:
+    days = f"{row['retention_ms'] / 86_400_000:g} d" if row["retention_ms"] else "by key"
+    held = f"{sum(row['end_offsets']):>12,} records" if "end_offsets" in row else ""
+    kinds = ", ".join(row["records"])
+    return f"{row['name']:<24} {row['partitions']:>3} partitions  {row['cleanup']} {days:<8} {held}  {kinds}"

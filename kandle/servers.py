@@ -1,0 +1,71 @@
+"""Reaching Kafka and the database from a command: the configured ones, or those of the data directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from infra.embedded.cluster import broker, database
+from infra.embedded.endpoints import EndpointsFile
+from infra.settings import DatabaseSettings, KafkaSettings, Settings
+from schemas.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedKafka:
+    """Where Kafka is, and whether it was started for this command alone."""
+
+    kafka: KafkaSettings
+    started: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReachedDatabase:
+    """Where the database is, and whether it was started for this command alone."""
+
+    database: DatabaseSettings
+    started: bool
+
+
+@contextmanager
+def reach_kafka(settings: Settings) -> Iterator[ReachedKafka]:
+    """Kafka for the time of a command.
+
+    Raises:
+        ConfigurationError: None is configured, and the data directory holds none.
+        KandleError: The embedded one cannot be started.
+    """
+    if settings.kafka.bootstrap_servers:
+        yield ReachedKafka(settings.kafka, started=False)
+        return
+    _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
+    idle = EndpointsFile(settings.data_dir).read_live() is None
+    with broker(settings.data_dir) as servers:
+        yield ReachedKafka(settings.kafka.model_copy(update={"bootstrap_servers": servers}), started=idle)
+
+
+@contextmanager
+def reach_database(settings: Settings) -> Iterator[ReachedDatabase]:
+    """The database for the time of a command.
+
+    Raises:
+        ConfigurationError: None is configured, and the data directory holds none.
+        KandleError: The embedded one cannot be started.
+    """
+    if settings.database.url:
+        yield ReachedDatabase(settings.database, started=False)
+        return
+    _check_present(settings.data_dir, "postgres", "DATABASE_URL")
+    idle = EndpointsFile(settings.data_dir).read_live() is None
+    with database(settings.data_dir) as url:
+        yield ReachedDatabase(settings.database.model_copy(update={"url": SecretStr(url)}), started=idle)
+
+
+def _check_present(data_dir: Path, part: str, variable: str) -> None:
+    if not (data_dir / part).is_dir():
+        raise ConfigurationError(
+            f"{data_dir} holds no {part} data: run `kandle up` there first, name another directory "
+            f"(--data DIR), or set {variable}"
+        )

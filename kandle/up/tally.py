@@ -1,0 +1,108 @@
+"""What a run has stored, read from the database: exact, whatever was killed meanwhile."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
+
+TIMESCALE = "timescale"
+NOTIFICATIONS = "notifications"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Rows that were new, by topic, since the database was made; and messages that were sent."""
+
+    rows: dict[str, int]
+    notifications: int
+
+    def since(self, earlier: "Stored") -> "Stored":
+        """What came after `earlier`."""
+        rows = {name: count - earlier.rows.get(name, 0) for name, count in self.rows.items()}
+        return Stored(rows, self.notifications - earlier.notifications)
+
+    def of(self, topic: Topic) -> int:
+        """Rows of one topic."""
+        return self.rows.get(topic.name, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the database knows of a venue and some of its ids.
+
+    Attributes:
+        watermark: Newest time mark of the venue, µs; None before the first.
+        symbols: By symbol, whether each of the ids asked for is stored.
+    """
+
+    watermark: int | None
+    symbols: dict[str, tuple[bool, ...]]
+
+
+class Tally:
+    """Questions to the sink's own bookkeeping. Asynchronous; one connection of its own.
+
+    Args:
+        connection: In autocommit mode; UTC.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self._connection = connection
+
+    async def stored(self) -> Stored:
+        """Totals up to now."""
+        cursor = await self._connection.execute(
+            "SELECT o.sink, t.name, sum(o.rows_stored)::bigint FROM kandle.offsets o"
+            " JOIN kandle.topics t ON t.id = o.topic_id GROUP BY 1, 2"
+        )
+        found = await cursor.fetchall()
+        rows = {name: count for sink, name, count in found if sink == TIMESCALE}
+        return Stored(rows, sum(count for sink, _, count in found if sink == NOTIFICATIONS))
+
+    async def drained(self, instance: str, expected: Iterable[tuple[str, Topic]], partitions: int) -> bool:
+        """Whether every sink has passed this run's final mark in every partition.
+
+        Args:
+            instance: The run that the marks must name.
+            expected: Sink and topic of every stream that the run feeds.
+            partitions: Of every topic.
+        """
+        cursor = await self._connection.execute(
+            "SELECT m.sink, t.name, count(DISTINCT m.partition) FROM kandle.marks m"
+            " JOIN kandle.topics t ON t.id = m.topic_id WHERE m.final AND m.instance = %s GROUP BY 1, 2",
+            (instance,),
+        )
+        passed = {(sink, name): count for sink, name, count in await cursor.fetchall()}
+        return all(passed.get((sink, topic.name), 0) == partitions for sink, topic in expected)
+
+    async def seen(self, venue: str, ids: dict[str, tuple[int, ...]]) -> Seen:
+        """The venue's watermark in the trades, and which of these ids are stored."""
+        cursor = await self._connection.execute(
+            "SELECT (extract(epoch FROM max(m.time)) * 1000000)::bigint FROM kandle.marks m"
+            " JOIN kandle.topics t ON t.id = m.topic_id WHERE t.name = %s AND m.venue = %s",
+            (TRADES.name, venue),
+        )
+        row = await cursor.fetchone()
+        found = {
+            symbol: tuple([await self._is_stored(venue, symbol, number) for number in numbers])
+            for symbol, numbers in ids.items()
+        }
+        return Seen(row[0] if row else None, found)
+
+    async def _is_stored(self, venue: str, symbol: str, number: int) -> bool:
+        cursor = await self._connection.execute(
+            "SELECT coalesce(bool_or(s.ids @> %s::bigint), false) FROM kandle.seen_ids s"
+            " JOIN kandle.instruments i ON i.id = s.instrument_id WHERE i.venue = %s AND i.symbol = %s",
+            (number, venue, symbol),
+        )
+        row = await cursor.fetchone()
+        return bool(row and row[0])
+
+
+def expected_marks(quotes: bool, notifications: bool) -> list[tuple[str, Topic]]:
+    """Sink and topic of every stream that must have drained."""
+    topics = [TRADES, CANDLES, INDICATORS, SIGNALS, *([QUOTES] if quotes else [])]
+    return [(TIMESCALE, topic) for topic in topics] + ([(NOTIFICATIONS, SIGNALS)] if notifications else [])

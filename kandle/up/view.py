@@ -1,0 +1,128 @@
+"""What one sees while the pipeline runs: a live picture in a terminal, a line now and then elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRow:
+    """The newest of one symbol; None where there is nothing yet."""
+
+    venue: str
+    symbol: str
+    price: float | None
+    candle: tuple[float, float, float, float, float] | None
+    indicators: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StageRow:
+    """One process."""
+
+    name: str
+    state: str
+    pid: int | None
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Everything that is shown, as values."""
+
+    feed: str
+    elapsed_s: float
+    stages: Sequence[StageRow]
+    rates: Mapping[str, float]
+    totals: Mapping[str, int]
+    lag_records: int | None
+    latency_ms: tuple[float | None, float | None]
+    markets: Sequence[MarketRow] = field(default_factory=list)
+    signals: Sequence[str] = field(default_factory=list)
+    interval: str = "1m"
+    notice: str | None = None
+
+
+def render(picture: Picture) -> RenderableType:
+    """The picture for a terminal."""
+    head = Text.assemble(
+        ("kandle ", "bold"),
+        f"{picture.feed}   ",
+        (f"{_duration(picture.elapsed_s)}", "dim"),
+        "   Ctrl-C stops",
+    )
+    parts: list[RenderableType] = [head]
+    if picture.notice:
+        parts.append(Text(picture.notice, style="yellow"))
+    parts += [_flow(picture), _markets(picture), _signals(picture), _stages(picture.stages)]
+    return Group(*parts)
+
+
+def line(picture: Picture) -> str:
+    """The picture in one line, for logs and pipes."""
+    counts = "  ".join(f"{name} {count:,}" for name, count in picture.totals.items())
+    return f"{_duration(picture.elapsed_s)}  {counts}  latency {_latency(picture.latency_ms)}"
+
+
+def _flow(picture: Picture) -> RenderableType:
+    table = Table.grid(padding=(0, 3))
+    for _ in picture.totals:
+        table.add_column(justify="right")
+    table.add_row(*(Text(name, style="dim") for name in picture.totals))
+    table.add_row(*(f"{count:,}" for count in picture.totals.values()))
+    table.add_row(*(_rate(picture.rates.get(name)) for name in picture.totals))
+    lag = "-" if picture.lag_records is None else f"{picture.lag_records:,} records"
+    foot = Text(f"lag {lag}   latency from frame to row {_latency(picture.latency_ms)}", style="dim")
+    return Panel(Group(table, foot), title="flow", title_align="left")
+
+
+def _markets(picture: Picture) -> RenderableType:
+    names = sorted({name for row in picture.markets for name in row.indicators})
+    table = Table(expand=True, box=None, header_style="dim")
+    table.add_column("symbol")
+    for heading in ("last", "open", "high", "low", "close", "volume", *names):
+        table.add_column(heading, justify="right")
+    for row in picture.markets:
+        candle = [_number(value) for value in row.candle] if row.candle else ["-"] * 5
+        values = [_number(row.indicators.get(name)) for name in names]
+        table.add_row(f"{row.venue} {row.symbol}", Text(_number(row.price), style="bold"), *candle, *values)
+    return Panel(table, title=f"closed {picture.interval} candles and indicators", title_align="left")
+
+
+def _signals(picture: Picture) -> RenderableType:
+    text = "\n".join(picture.signals) or "none yet"
+    return Panel(Text(text), title="signals", title_align="left")
+
+
+def _stages(stages: Sequence[StageRow]) -> RenderableType:
+    text = Text()
+    for stage in stages:
+        style = {"running": "green", "finished": "green", "starting": "yellow"}.get(stage.state, "red")
+        restarts = f", restarted {stage.restarts}x" if stage.restarts else ""
+        text.append(stage.name, style="bold")
+        text.append(f" {stage.state}", style=style)
+        text.append(f"{restarts}   ", style="dim")
+    return text
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.8g}"
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:,.0f}/s"
+
+
+def _latency(latency_ms: tuple[float | None, float | None]) -> str:
+    p50, p99 = latency_ms
+    return "-" if p50 is None or p99 is None else f"p50 {p50:.0f} ms, p99 {p99:.0f} ms"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
