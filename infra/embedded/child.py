@@ -29,6 +29,7 @@ class ChildSpec:
         cwd: Working directory; None is ours.
         finishes: Exit code 0 means that its work is done; otherwise any end is a failure.
         restarts: Whether it is started again after a failure.
+        fatal_codes: Exit codes after which another start would be in vain, wrong settings for example.
         stop_signal: Asks it to end.
         stop_timeout_s: Seconds until it is killed after that.
         death_signal: What the kernel sends it when we die.
@@ -45,6 +46,7 @@ class ChildSpec:
     cwd: Path | None = None
     finishes: bool = False
     restarts: bool = True
+    fatal_codes: frozenset[int] = frozenset()
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0
     death_signal: signal.Signals = signal.SIGKILL
@@ -175,9 +177,9 @@ class Child:
         return None
 
     def _close_pipe(self) -> None:
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)
 
 
 def describe_exit(code: int) -> str:
