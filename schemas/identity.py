@@ -13,6 +13,7 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Notification,
+    Position,
     Quote,
     Record,
     Signal,
@@ -82,6 +83,8 @@ def ce_id(record: Record) -> str:
             )
         case Instrument():
             return f"instrument/{record.venue}/{record.symbol}/{record.event_time}"
+        case Position():
+            return f"position/{record.source}/{record.topic}/{sum(record.offsets.values())}"
         case Signal() | Notification() | SystemEvent():
             return record.id
         case _:

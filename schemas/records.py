@@ -209,3 +209,15 @@ class SystemEvent(Record, frozen=True):
     message: str
     data: dict[str, str]
     event_time: Micros
+
+
+class Position(Record, frozen=True):
+    """Where a source stood in a topic of its own: all before it is known, a restart reads on from there."""
+
+    venue: str
+    source: str
+    topic: str
+    time: Micros
+    offsets: dict[str, int]
+    sequences: dict[str, int]
+    event_times: dict[str, int]

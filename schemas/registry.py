@@ -19,6 +19,7 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Notification,
+    Position,
     Quote,
     Record,
     Signal,
@@ -88,6 +89,7 @@ ENTRIES: tuple[SchemaEntry, ...] = (
     SchemaEntry(10, Instrument, "instrument.avsc"),
     SchemaEntry(11, Notification, "notification.avsc"),
     SchemaEntry(12, SystemEvent, "system_event.avsc"),
+    SchemaEntry(13, Position, "position.avsc"),
 )
 """Every schema that may stand in a topic."""
 

@@ -15,6 +15,7 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Notification,
+    Position,
     Quote,
     Record,
     Signal,
@@ -68,6 +69,9 @@ INDICATORS: Final = Topic(
 )
 SIGNALS: Final = Topic("market.signals.v1", (Signal, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
 INSTRUMENTS: Final = Topic("reference.instruments.v1", (Instrument,), "venue:symbol", cleanup="compact")
+POSITIONS: Final = Topic(
+    "producers.positions.v1", (Position,), "source/topic", cleanup="compact", keyed=False, dead_letters=False
+)
 NOTIFICATIONS: Final = Topic(
     "notifications.v1", (Notification,), "notification id", retention_ms=90 * DAY_MS, keyed=False
 )
@@ -81,6 +85,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     CANDLES,
     INDICATORS,
     SIGNALS,
+    POSITIONS,
     NOTIFICATIONS,
     SYSTEM_EVENTS,
 )

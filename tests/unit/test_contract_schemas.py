@@ -104,6 +104,7 @@ def values_of(record: type[Record]) -> st.SearchStrategy[Record]:
             "boolean": st.booleans(),
             "array double": st.lists(number, max_size=5),
             "map double": st.dictionaries(text, number, max_size=4),
+            "map long": st.dictionaries(text, times, max_size=4),
             "map string": st.dictionaries(text, text, max_size=4),
         }[words]
 
