@@ -1,0 +1,289 @@
+"""Records to Kafka: idempotent, acknowledged by all replicas, bounded in memory.
+
+Wraps librdkafka's producer for asynchronous code. Handing over does not wait for the broker; when
+librdkafka's queue is full the caller waits, and so does whatever feeds the caller: that is the back-pressure.
+Order is kept for each partition. A broker that is away is waited for without end: nothing is dropped here,
+so what is refused for good is a fault of the record or of the topic, counted and raised by `raise_if_failed`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from infra import metrics
+from infra.kafka.connection import librdkafka_config
+from infra.settings import KafkaSettings
+from schemas import rows
+from schemas.errors import KandleError, UnavailableError
+from schemas.identity import market_key
+from schemas.records import Record
+
+QUEUE_KBYTES: Final = 65_536
+QUEUE_MESSAGES: Final = 200_000
+"""Bounds of what waits for the broker; the first that is reached makes callers wait."""
+
+POLL_EVERY: Final = 256
+"""Records handed over between two looks at the acknowledgements."""
+
+FULL_QUEUE_PAUSE_S: Final = 0.005
+MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
+
+Headers: TypeAlias = Sequence[tuple[str, str | bytes | None]]
+Acknowledged: TypeAlias = Callable[[int, int], None]
+"""Called with partition and offset once the broker has a record."""
+
+
+class PublishError(KandleError):
+    """Kafka refused a record for good: no such topic, not ours to write, or the record is too large."""
+
+    code = "PUBLISH"
+
+
+class Publisher:
+    """Publishes records; use from one event loop.
+
+    Args:
+        settings: Where Kafka is.
+        client_id: Name that the broker's logs and quotas know this producer by.
+        linger_ms: How long a record may wait for company: longer batches are cheaper, shorter waits faster.
+
+    Raises:
+        ConfigurationError: No brokers are configured.
+    """
+
+    def __init__(self, settings: KafkaSettings, client_id: str = "kandle", linger_ms: int = 5) -> None:
+        self._producer = Producer(
+            librdkafka_config(settings)
+            | {
+                "client.id": client_id,
+                "enable.idempotence": True,
+                "acks": "all",
+                "compression.type": "lz4",
+                "partitioner": "murmur2_random",
+                "linger.ms": linger_ms,
+                "message.timeout.ms": 0,
+                "message.max.bytes": MAX_RECORD_BYTES,
+                "queue.buffering.max.kbytes": QUEUE_KBYTES,
+                "queue.buffering.max.messages": QUEUE_MESSAGES,
+                # What concerns the user comes through `error_cb`; the rest librdkafka mends by itself.
+                "log_level": 2,
+                "error_cb": self._on_error,
+            },
+            logger=logging.getLogger("librdkafka"),
+        )
+        self._tallies: dict[tuple[str, str], _Tally] = {}
+        self._keys: dict[tuple[str, str], bytes] = {}
+        self._since_poll = 0
+        self._failures: list[str] = []
+        self._failed = 0
+        self._fatal: str | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Records that are handed over and not yet acknowledged."""
+        return len(self._producer)
+
+    def acknowledged(self, topic: str) -> int:
+        """Records of a topic that the broker has acknowledged since the start, of all kinds."""
+        self.poll()
+        return sum(tally.total for (name, _), tally in self._tallies.items() if name == topic)
+
+    async def publish(
+        self,
+        topic: str,
+        record: Record | bytes | None,
+        key: str | bytes | None = None,
+        partition: int | None = None,
+        headers: Headers | None = None,
+        on_acknowledged: Acknowledged | None = None,
+    ) -> None:
+        """Hand over one record; waits while the queue is full, not for the broker.
+
+        Args:
+            topic: Name of the topic.
+            record: A record of the contract, or bytes as they are; None is a tombstone.
+            key: Key; without one, a market record's `venue:symbol`.
+            partition: Partition; without one, that of the key (murmur2, as Java clients choose).
+            headers: Headers in order.
+            on_acknowledged: Called from the event loop's thread or from `flush` once the broker has it.
+
+        Raises:
+            ValidationError: The record does not fit its schema.
+            PublishError: The producer has failed for good, or the record is too large.
+        """
+        if isinstance(record, Record):
+            kind = type(record).__name__
+            value: bytes | None = rows.encode(record)
+            if key is None and partition is None:
+                key = self._market_key(record)
+        else:
+            kind, value = "bytes", record
+        callback = self._tally(topic, kind)
+        report = callback if on_acknowledged is None else callback.then(on_acknowledged)
+        options: dict[str, Any] = {"on_delivery": report}
+        if partition is not None:
+            options["partition"] = partition
+        if headers:
+            options["headers"] = list(headers)
+        while not self._offer(topic, value, key, options):
+            await self._room()
+        self._since_poll += 1
+        if self._since_poll >= POLL_EVERY:
+            self.poll()
+
+    async def publish_batch(
+        self,
+        topic: str,
+        messages: Iterable[tuple[bytes | None, bytes | None]],
+        kind: str = "bytes",
+        partition: int | None = None,
+    ) -> None:
+        """Hand over keys and values in order, as `publish` does; records of one key stay in order.
+
+        Args:
+            topic: Name of the topic.
+            messages: Key and encoded value of each record.
+            kind: Name of the record type, for the metrics.
+            partition: Partition of all of them; without one, that of each key.
+
+        Raises:
+            PublishError: The producer has failed for good, or a record is too large.
+        """
+        options: dict[str, Any] = {"on_delivery": self._tally(topic, kind)}
+        if partition is not None:
+            options["partition"] = partition
+        offer = self._offer
+        for key, value in messages:
+            while not offer(topic, value, key, options):
+                await self._room()
+        self.poll()
+
+    def poll(self) -> None:
+        """Take in the acknowledgements that have come; does not block. Call now and then while idle."""
+        self._since_poll = 0
+        self._producer.poll(0)
+        self._report()
+
+    def raise_if_failed(self) -> None:
+        """Raise if a record was refused for good since the start.
+
+        Raises:
+            PublishError: With the first reasons.
+        """
+        if self._fatal is not None:
+            raise PublishError(f"the Kafka producer has stopped: {self._fatal}")
+        if self._failed:
+            reasons = "; ".join(self._failures)
+            raise PublishError(f"Kafka refused {self._failed} records for good: {reasons}")
+
+    async def flush(self, timeout_s: float = 30.0) -> None:
+        """Wait until everything handed over before is acknowledged or refused.
+
+        Raises:
+            UnavailableError: The broker has not acknowledged it within `timeout_s` seconds.
+            PublishError: A record was refused for good.
+        """
+        left = await asyncio.to_thread(self._producer.flush, timeout_s)
+        self._report()
+        self.raise_if_failed()
+        if left:
+            raise UnavailableError(
+                f"Kafka has not acknowledged {left} records within {timeout_s:g} s; is the broker up?"
+            )
+
+    async def close(self, timeout_s: float = 10.0) -> None:
+        """Flush and let the producer go.
+
+        Raises:
+            UnavailableError: As `flush`; what is left is dropped then.
+            PublishError: As `flush`.
+        """
+        try:
+            await self.flush(timeout_s)
+        finally:
+            self._producer.purge()
+            self._producer.poll(0)
+
+    def _offer(
+        self, topic: str, value: bytes | None, key: str | bytes | None, options: dict[str, Any]
+    ) -> bool:
+        try:
+            self._producer.produce(topic, value, key, **options)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self.raise_if_failed()
+            raise PublishError(f"{topic} does not take a record: {error.args[0].str()}") from None
+        return True
+
+    async def _room(self) -> None:
+        self.poll()
+        self.raise_if_failed()
+        await asyncio.sleep(FULL_QUEUE_PAUSE_S)
+
+    def _tally(self, topic: str, kind: str) -> "_Tally":
+        tally = self._tallies.get((topic, kind))
+        if tally is None:
+            tally = self._tallies[topic, kind] = _Tally(topic, kind, self._refused)
+        return tally
+
+    def _report(self) -> None:
+        for tally in self._tallies.values():
+            tally.report()
+
+    def _market_key(self, record: Record) -> bytes | None:
+        venue, symbol = getattr(record, "venue", None), getattr(record, "symbol", None)
+        if venue is None or symbol is None:
+            return None
+        key = self._keys.get((venue, symbol))
+        if key is None:
+            key = self._keys[venue, symbol] = market_key(venue, symbol).encode()
+        return key
+
+    def _refused(self, topic: str, error: KafkaError) -> None:
+        metrics.PUBLISH_ERRORS.labels(topic).inc()
+        self._failed += 1
+        if len(self._failures) < 3:
+            self._failures.append(f"{topic}: {error.str()}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = error.str()
+
+
+class _Tally:
+    """Counts the acknowledgements of one kind of record in one topic; librdkafka calls it for each."""
+
+    __slots__ = ("_counter", "_refused", "_reported", "_topic", "total")
+
+    def __init__(self, topic: str, kind: str, refused: Callable[[str, KafkaError], None]) -> None:
+        self._topic = topic
+        self._counter = metrics.RECORDS_PUBLISHED.labels(topic, kind)
+        self._refused = refused
+        self.total = 0
+        self._reported = 0
+
+    def __call__(self, error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            self._refused(self._topic, error)
+            return
+        self.total += 1
+
+    def report(self) -> None:
+        """Bring the metric up to date: cheaper by the portion than by the record."""
+        if self.total != self._reported:
+            self._counter.inc(self.total - self._reported)
+            self._reported = self.total
+
+    def then(self, acknowledged: Acknowledged) -> Callable[[KafkaError | None, Any], None]:
+        """A callback that counts and passes partition and offset on."""
+
+        def both(error: KafkaError | None, message: Any) -> None:
+            self(error, message)
+            if error is None:
+                acknowledged(message.partition(), message.offset())
+
+        return both

@@ -1,0 +1,223 @@
+"""Captures: recorded traffic of a venue as gzip text, one frame a line.
+
+The first line is a comment of `key=value` words (`# venue=binance market=spot`). Every other line is
+`<receive time, ns since the epoch> <frame>`; a REST answer stands at the time it arrived as
+`{"rest": {"method": ..., "url": ..., "body": ...}}`, a binary frame as `base64:<text>`.
+"""
+
+import base64
+import binascii
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+import msgspec
+
+from producers.exchange import Exchange, exchange_class
+from schemas.errors import ConfigurationError
+
+REST_PREFIX: Final = b'{"rest"'
+BINARY_PREFIX: Final = b"base64:"
+
+
+class CaptureError(ConfigurationError):
+    """A capture cannot be used: missing, cut, empty, of another format or of an unsupported venue."""
+
+    code = "CAPTURE"
+
+
+class RestAnswer(msgspec.Struct, frozen=True):
+    """A REST answer in a capture; `body` is its JSON text, byte for byte."""
+
+    method: str
+    url: str
+    body: msgspec.Raw
+
+
+class _RestEntry(msgspec.Struct, frozen=True):
+    rest: RestAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a capture.
+
+    Attributes:
+        line: Its number in the text, counted from 1.
+        receive_ns: When it arrived, ns since the epoch.
+        frame: The frame as received; for a REST answer its line as written.
+        binary: Whether the frame was a binary one.
+    """
+
+    line: int
+    receive_ns: int
+    frame: bytes
+    binary: bool = False
+
+    @property
+    def rest(self) -> RestAnswer | None:
+        """The REST answer that this is, or None for a WebSocket frame."""
+        if self.binary or not self.frame.startswith(REST_PREFIX):
+            return None
+        try:
+            return msgspec.json.decode(self.frame, type=_RestEntry).rest
+        except msgspec.MsgspecError as error:
+            raise CaptureError(f"line {self.line}: a REST answer that cannot be read: {error}") from None
+
+
+class CaptureReader:
+    """Reads a capture from its beginning; iterate as often as needed, each time from the start.
+
+    Args:
+        path: The file.
+
+    Raises:
+        CaptureError: The file is missing, not gzip, empty, or its first line is not a capture's.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header = self._read_header()
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries in order of arrival.
+
+        Raises:
+            CaptureError: A line is not of the format, or the file is cut; the message names the line.
+        """
+        number = 0
+        try:
+            with gzip.open(self.path, "rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    if not line.startswith(b"#") and line.strip():
+                        yield self._entry(number, line)
+        except EOFError:
+            self._fail(number + 1, "the file is cut off: the compressed data ends too early")
+        except (gzip.BadGzipFile, zlib.error) as error:
+            self._fail(number + 1, f"the compressed data is damaged: {error}")
+        except OSError as error:
+            self._fail(number + 1, f"the file cannot be read: {error.strerror or error}")
+
+    @property
+    def venue(self) -> str:
+        """Name of the venue, from the header."""
+        return self.header.get("venue", "")
+
+    @property
+    def market(self) -> str:
+        """Kind of market, from the header."""
+        return self.header.get("market", "spot")
+
+    def exchange(self) -> type[Exchange]:
+        """The class of the venue that was recorded.
+
+        Raises:
+            CaptureError: That venue or market is not supported.
+        """
+        try:
+            return exchange_class(self.venue, self.market)
+        except ConfigurationError as error:
+            raise CaptureError(f"{self.path}: {error}") from None
+
+    def _read_header(self) -> dict[str, str]:
+        try:
+            with gzip.open(self.path, "rb") as lines:
+                first = lines.readline(65_536)
+        except FileNotFoundError:
+            raise CaptureError(f"there is no capture {self.path}") from None
+        except EOFError:
+            raise CaptureError(f"{self.path}: line 1: the file is empty or cut off") from None
+        except (gzip.BadGzipFile, zlib.error):
+            raise CaptureError(f"{self.path} is not a capture: expected gzip text") from None
+        except OSError as error:
+            raise CaptureError(f"{self.path} cannot be read: {error.strerror or error}") from None
+        if not first.startswith(b"#"):
+            what = "the file is empty" if not first else f"got {first[:40]!r}"
+            raise CaptureError(
+                f"{self.path}: line 1: expected a comment such as '# venue=binance market=spot', {what}"
+            )
+        words = first[1:].decode("utf-8", "replace").split()
+        header = dict(word.split("=", 1) for word in words if "=" in word)
+        if not header.get("venue"):
+            raise CaptureError(f"{self.path}: line 1: the comment names no venue (venue=binance)")
+        return header
+
+    def _entry(self, number: int, line: bytes) -> Entry:
+        stamp, separator, frame = line.rstrip(b"\r\n").partition(b" ")
+        if not separator or not frame or not stamp.isdigit():
+            self._fail(number, f"expected '<ns> <frame>', got {line[:60]!r}")
+        if not frame.startswith(BINARY_PREFIX):
+            return Entry(number, int(stamp), frame)
+        try:
+            body = base64.b64decode(frame[len(BINARY_PREFIX) :], validate=True)
+        except binascii.Error as error:
+            self._fail(number, f"a binary frame that is not base64: {error}")
+        return Entry(number, int(stamp), body, binary=True)
+
+    def _fail(self, number: int, what: str) -> NoReturn:
+        raise CaptureError(f"{self.path}: line {number}: {what}") from None
+
+
+class CaptureWriter:
+    """Writes a capture; a context manager.
+
+    Args:
+        path: The file; replaced if it exists.
+        header: What the first line says; needs `venue`.
+    """
+
+    def __init__(self, path: Path, header: dict[str, str]) -> None:
+        self._path = path
+        self._header = header
+        self._file: gzip.GzipFile | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._file = gzip.open(self._path, "wb", compresslevel=6)
+        except OSError as error:
+            raise CaptureError(f"{self._path} cannot be written: {error.strerror or error}") from None
+        words = " ".join(f"{key}={'_'.join(value.split())}" for key, value in self._header.items())
+        self._file.write(f"# {words}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def write(self, receive_ns: int, frame: bytes | str) -> None:
+        """Append a frame: text as it is, bytes as `base64:`.
+
+        Raises:
+            CaptureError: A text frame holds a line break, which the format cannot carry.
+        """
+        if isinstance(frame, str):
+            text = frame.encode()
+            if b"\n" in text:
+                raise CaptureError("a text frame with a line break cannot be written to a capture")
+        else:
+            text = BINARY_PREFIX + base64.b64encode(frame)
+        self._write_line(receive_ns, text)
+
+    def write_rest(self, receive_ns: int, method: str, url: str, body: bytes) -> None:
+        """Append a REST answer whose body is JSON text.
+
+        Raises:
+            CaptureError: The body is not JSON.
+        """
+        try:
+            compact = msgspec.json.format(body, indent=-1)
+        except msgspec.DecodeError as error:
+            raise CaptureError(f"the answer of {url} is not JSON: {error}") from None
+        answer = RestAnswer(method, url, msgspec.Raw(compact))
+        self._write_line(receive_ns, msgspec.json.encode(_RestEntry(answer)))
+
+    def _write_line(self, receive_ns: int, text: bytes) -> None:
+        assert self._file is not None, "use the writer in a with statement"
+        self._file.write(b"%d %b\n" % (receive_ns, text))

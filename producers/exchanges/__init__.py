@@ -1,0 +1,1 @@
+"""The venues: one file each, found by `producers.exchange.exchanges`."""
