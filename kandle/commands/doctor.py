@@ -7,9 +7,9 @@ import sys
 
 import click
 
+from infra.embedded.progress import TerminalProgress
 from infra.settings import Settings, load
 from kandle.checks import all_checks
-from kandle.download_bar import DownloadBar
 from schemas.errors import KandleError
 
 MARKS = {"ok": "ok  ", "warning": "note", "failed": "FAIL"}
@@ -46,4 +46,4 @@ def doctor(data_dir: str | None, as_json: bool, prepare: bool) -> None:
 def _prepare() -> None:
     from infra.embedded.jars import JarCache
 
-    JarCache.of_user().ensure(DownloadBar())
+    JarCache.of_user().ensure(TerminalProgress())

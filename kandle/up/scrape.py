@@ -121,3 +121,17 @@ def _get(port: int) -> str | None:
 def ports_of(stages: Iterator[tuple[str, int]]) -> dict[str, int]:
     """The stages that serve metrics."""
     return {name: port for name, port in stages if port}
+
+
+def gauge_now(port: int, name: str) -> float | None:
+    """A gauge without labels beyond the stage's, asked for at once; None when nobody answers or has it."""
+    text = _get(port)
+    if text is None:
+        return None
+    found = [
+        sample.value
+        for family in text_string_to_metric_families(text)
+        if family.name == name
+        for sample in family.samples
+    ]
+    return min(found) if found else None

@@ -1,0 +1,131 @@
+"""`kandle up`: everything on this machine."""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from infra import logging
+from infra.settings import Settings, load
+from kandle.up.feed import Feed, choose
+from kandle.up.pipeline import run_pipeline
+from kandle.up.summary import Summary
+from kandle.up.view import Picture, line, render
+from schemas.errors import ConfigurationError
+
+LINE_EVERY_S = 10.0
+
+
+@click.command()
+@click.option(
+    "--feed", help="live, simulated, or a capture FILE; default: live if the venue answers within 3 s."
+)
+@click.option("--venue", help="Venue in lower case; default binance.")
+@click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT.")
+@click.option("--speed", help="Of a simulated feed: times real time, or max. Default 1.")
+@click.option("--once", is_flag=True, help="Stop when the feed has ended and everything is stored.")
+@click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
+@click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on the last line.")
+def up(
+    feed: str | None,
+    venue: str | None,
+    symbols: str | None,
+    speed: str | None,
+    once: bool,
+    data_dir: str | None,
+    as_json: bool,
+) -> None:
+    r"""Run the whole pipeline: a feed, Kafka, candles, indicators, signals, the database, notifications.
+
+    Kafka and PostgreSQL are brought along, unless KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL name yours. Where
+    everything listens stands in endpoints.json in the data directory, logs in log/ beside it.
+
+    \b
+    Examples:
+      kandle up
+      kandle up --feed capture.gz --speed max --once --json
+    """
+    began = time.monotonic()
+    settings = _settings(venue, symbols, speed, data_dir)
+    logging.configure(settings.logging, "up")
+    summary = asyncio.run(_run(settings, feed, began=began, once=once))
+    click.echo(json.dumps(summary.as_dict()) if as_json else summary.as_text())
+
+
+def _settings(venue: str | None, symbols: str | None, speed: str | None, data_dir: str | None) -> Settings:
+    producer = {"venue": venue and venue.lower(), "symbols": symbols}
+    simulator = {"speed": speed, "symbols": symbols}
+    given: dict[str, Any] = {"producer": producer, "simulator": simulator}
+    sections = {
+        name: {key: value for key, value in values.items() if value is not None}
+        for name, values in given.items()
+    }
+    overrides: dict[str, Any] = {name: values for name, values in sections.items() if values}
+    return load(**overrides, **({"data_dir": data_dir} if data_dir else {}))
+
+
+async def _run(settings: Settings, option: str | None, *, began: float, once: bool) -> Summary:
+    feed = await choose(option, settings)
+    if once and not feed.ends:
+        raise ConfigurationError(
+            f"--once needs a feed that ends, a capture: --feed FILE; this is {feed.kind}"
+        )
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        return await _run_in_terminal(settings, feed, console, began, once, stop)
+    return await _run_in_log(settings, feed, console, began, once, stop)
+
+
+async def _run_in_terminal(
+    settings: Settings, feed: Feed, console: Console, began: float, once: bool, stop: asyncio.Event
+) -> Summary:
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+
+        def show(picture: Picture) -> None:
+            live.update(render(picture))
+
+        def say(text: str) -> None:
+            live.update(f"[bold]kandle[/] {text} ...")
+
+        return await run_pipeline(settings, feed, began=began, once=once, show=show, say=say, stop=stop)
+
+
+async def _run_in_log(
+    settings: Settings, feed: Feed, console: Console, began: float, once: bool, stop: asyncio.Event
+) -> Summary:
+    last = 0.0
+
+    def show(picture: Picture) -> None:
+        nonlocal last
+        if picture.elapsed_s - last >= LINE_EVERY_S:
+            last = picture.elapsed_s
+            console.print(line(picture), soft_wrap=True, highlight=False)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
+    return await run_pipeline(settings, feed, began=began, once=once, show=show, say=say, stop=stop)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    """The first signal stops in order, the second at once."""
+    loop = asyncio.get_running_loop()
+    main = asyncio.current_task()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            sys.stderr.write("killed\n")
+            if main is not None:
+                main.cancel()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)

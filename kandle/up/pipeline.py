@@ -1,0 +1,301 @@
+"""Runs everything on one machine: servers, topics, stages, and the watch over them."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from pydantic import SecretStr
+
+from infra.embedded.disk import MIB, DiskBudget
+from infra.embedded.endpoints import KafkaEndpoint, PostgresEndpoint
+from infra.embedded.kafka import KafkaServer
+from infra.embedded.postgres import PostgresServer
+from infra.embedded.progress import TerminalProgress
+from infra.embedded.supervisor import Supervisor
+from infra.kafka.admin import Admin
+from infra.settings import Settings
+from kandle.up import feed as feeds
+from kandle.up.feed import Feed
+from kandle.up.market_watch import MarketWatch
+from kandle.up.scrape import Scrape, ports_of
+from kandle.up.stage_specs import StageSpecs
+from kandle.up.summary import STORED_LATENCY, Summary, summarize
+from kandle.up.tally import Stored, Tally, expected_marks
+from kandle.up.view import Picture, StageRow
+from schemas.errors import ConfigurationError, UnavailableError
+from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
+from sinks.migrator import migrate
+
+WATCH_S = 0.2
+PICTURE_S = 1.0
+LAST_DRAIN_S = 5.0
+"""How long a stop waits for what was received to be stored."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What a running pipeline is watched by."""
+
+    began: float
+    supervisor: Supervisor
+    feed: Feed
+    tally: Tally
+    watch: MarketWatch
+    scrape: Scrape
+    before: Stored
+    letters_before: int
+    admin: Admin
+    settings: Settings
+    notice: str | None = None
+    first_candle_s: float | None = None
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the command."""
+        return time.monotonic() - self.began
+
+    async def stored(self) -> Stored:
+        """Rows that this run has added; notes when the first candle was there."""
+        stored = (await self.tally.stored()).since(self.before)
+        if self.first_candle_s is None and stored.of(CANDLES):
+            self.first_candle_s = self.elapsed_s
+        return stored
+
+    async def read_metrics(self) -> None:
+        """Scrape every stage once."""
+        stages = self.supervisor.endpoints.stages
+        await self.scrape.read(ports_of((name, stage.metrics_port) for name, stage in stages.items()))
+
+    async def drained(self) -> bool:
+        """Whether every sink has passed the final marks of this run."""
+        settings = self.settings
+        expected = expected_marks(
+            quotes=settings.producer.quotes and settings.sink.quotes,
+            notifications=bool(settings.notifications.rules),
+        )
+        return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions)
+
+    async def summary(self) -> Summary:
+        """The run so far."""
+        letters = await asyncio.to_thread(count_dead_letters, self.admin) - self.letters_before
+        stored = await self.stored()
+        description = self.feed.description
+        return summarize(description, self.scrape, stored, letters, self.elapsed_s, self.first_candle_s)
+
+
+async def run_pipeline(
+    settings: Settings,
+    feed: Feed,
+    *,
+    began: float,
+    once: bool,
+    show: Callable[[Picture], None],
+    say: Callable[[str], None],
+    stop: asyncio.Event,
+) -> Summary:
+    """Start everything, watch it until the feed has drained or `stop` is set, stop everything.
+
+    Args:
+        settings: In force; Kafka and database that they do not name are started.
+        feed: Where the trades come from.
+        began: Monotonic time of the command's start, for the durations.
+        once: End when the feed has ended and has drained.
+        show: Called once a second with what is to be seen.
+        say: Told what happens while everything starts and stops.
+        stop: Ends the run.
+
+    Returns:
+        The summary of the run.
+
+    Raises:
+        KandleError: The run could not start, or could not go on.
+    """
+    disk = DiskBudget(settings.data_dir, settings.disk_budget_mb * MIB)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    async with contextlib.AsyncExitStack() as stack:
+        supervisor = await stack.enter_async_context(Supervisor(settings.data_dir, disk=disk))
+        reached = await _start_servers(settings, supervisor, say)
+        admin = Admin(reached.kafka)
+        url = reached.database.url
+        if url is None:
+            raise ConfigurationError("no database is configured")
+        dsn = url.get_secret_value()
+        await asyncio.gather(asyncio.to_thread(admin.ensure_topics), asyncio.to_thread(migrate, dsn))
+        connection = await stack.enter_async_context(await _connect(dsn))
+        tally = Tally(connection)
+        notice = None
+        if feed.capture is not None:
+            seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
+            notice = feeds.check_age(feed, seen, settings.data_dir)
+            if notice:
+                say(notice)
+        intervals = settings.processors.intervals
+        run = Run(
+            began=began,
+            supervisor=supervisor,
+            feed=feed,
+            tally=tally,
+            watch=MarketWatch(connection, "1m" if "1m" in intervals else intervals[0]),
+            scrape=Scrape(),
+            before=await tally.stored(),
+            letters_before=await asyncio.to_thread(count_dead_letters, admin),
+            admin=admin,
+            settings=reached,
+            notice=notice,
+        )
+        await _start_stages(run, embedded_kafka=not settings.kafka.bootstrap_servers, say=say)
+        await _watch(run, once=once, show=show, stop=stop)
+        say("stopping")
+        return await _wind_down(run)
+
+
+async def _start_servers(settings: Settings, supervisor: Supervisor, say: Callable[[str], None]) -> Settings:
+    """Kafka and PostgreSQL, side by side, as far as they are not configured."""
+    update: dict[str, object] = {}
+
+    async def kafka() -> None:
+        if settings.kafka.bootstrap_servers:
+            return
+        budget = settings.disk_budget_mb * MIB // 2
+        server = await asyncio.to_thread(
+            KafkaServer.prepare, settings.data_dir, budget_bytes=budget, progress=TerminalProgress()
+        )
+        await supervisor.start(server.spec)
+        supervisor.publish(kafka=KafkaEndpoint(bootstrap_servers=server.bootstrap_servers))
+        update["kafka"] = settings.kafka.model_copy(update={"bootstrap_servers": server.bootstrap_servers})
+
+    async def postgres() -> None:
+        if settings.database.url:
+            return
+        server = await asyncio.to_thread(PostgresServer.prepare, settings.data_dir)
+        await supervisor.start(server.spec)
+        supervisor.publish(postgres=PostgresEndpoint(dsn=server.dsn))
+        update["database"] = settings.database.model_copy(update={"url": SecretStr(server.dsn)})
+
+    say("starting Kafka and PostgreSQL")
+    await _together(kafka(), postgres())
+    return settings.model_copy(update=update)
+
+
+async def _start_stages(run: Run, *, embedded_kafka: bool, say: Callable[[str], None]) -> None:
+    specs = StageSpecs(run.settings, run.feed, embedded_kafka=embedded_kafka)
+    say("starting the stages")
+    # Who computes and stores is there before the first trade comes: no start-up time in the latencies.
+    early = [specs.process(), specs.sink(), *([specs.simulate()] if run.feed.simulated else [])]
+    await _together(*(run.supervisor.start(spec) for spec in early))
+    await run.supervisor.start(specs.produce())
+    say(f"running: {run.feed.description}")
+
+
+async def _together(*starts: Awaitable[None]) -> None:
+    """Run starts side by side; the first failure is raised as it is, after the others were cancelled."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(_awaited(start))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+async def _awaited(start: Awaitable[None]) -> None:
+    await start
+
+
+async def _watch(run: Run, *, once: bool, show: Callable[[Picture], None], stop: asyncio.Event) -> None:
+    failure = asyncio.create_task(run.supervisor.until_failure())
+    pictures = asyncio.create_task(_show_pictures(run, show))
+    stopped = asyncio.create_task(stop.wait())
+    tasks: list[asyncio.Task[Any]] = [failure, pictures, stopped]
+    try:
+        while not stopped.done():
+            await asyncio.wait(tasks, timeout=WATCH_S, return_when=asyncio.FIRST_COMPLETED)
+            for task in (failure, pictures):
+                if task.done():
+                    task.result()
+            if run.first_candle_s is None:
+                await run.stored()
+            if once and await run.drained():
+                return
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _show_pictures(run: Run, show: Callable[[Picture], None]) -> None:
+    earlier: tuple[float, dict[str, int]] | None = None
+    while True:
+        await run.read_metrics()
+        picture = await _picture(run, earlier)
+        earlier = (picture.elapsed_s, dict(picture.totals))
+        show(picture)
+        await asyncio.sleep(PICTURE_S)
+
+
+async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Picture:
+    scrape = run.scrape
+    stored = await run.stored()
+    totals = {
+        "received": int(scrape.total("kandle_records_received_total")),
+        "published": int(scrape.total("kandle_records_published_total", topic=TRADES.name)),
+        "trades stored": stored.of(TRADES),
+        "candles": stored.of(CANDLES),
+        "indicators": stored.of(INDICATORS),
+        "signals": stored.of(SIGNALS),
+        "notified": stored.notifications,
+    }
+    elapsed = run.elapsed_s
+    rates: dict[str, float] = {}
+    if earlier is not None and elapsed > earlier[0]:
+        rates = {name: (totals[name] - count) / (elapsed - earlier[0]) for name, count in earlier[1].items()}
+    lag = scrape.gauge("kandle_lag_records")
+    p50, p99 = (scrape.quantile(STORED_LATENCY, share) for share in (0.5, 0.99))
+    ended = scrape.gauge("kandle_feed_ended") == 1.0
+    return Picture(
+        feed=run.feed.description + (" (has ended)" if ended else ""),
+        elapsed_s=elapsed,
+        stages=[
+            StageRow(name, stage.state, stage.pid, stage.restarts)
+            for name, stage in run.supervisor.endpoints.stages.items()
+        ],
+        rates=rates,
+        totals=totals,
+        lag_records=None if lag is None else int(lag),
+        latency_ms=(None if p50 is None else p50 * 1000, None if p99 is None else p99 * 1000),
+        markets=await run.watch.markets(),
+        signals=await run.watch.signals(),
+        interval=run.watch.interval,
+        notice=run.notice,
+    )
+
+
+async def _wind_down(run: Run) -> Summary:
+    """Stop the source, let the rest drain for a moment, count, stop the rest."""
+    await run.read_metrics()
+    await run.supervisor.stop("produce")
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_DRAIN_S):
+            while not await run.drained():
+                await asyncio.sleep(WATCH_S)
+    await run.read_metrics()
+    summary = await run.summary()
+    await run.supervisor.stop("simulate", "process", "sink")
+    return summary
+
+
+async def _connect(dsn: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+    try:
+        return await psycopg.AsyncConnection.connect(
+            dsn, autocommit=True, connect_timeout=5, options="-c timezone=UTC", application_name="kandle up"
+        )
+    except psycopg.OperationalError as error:
+        raise UnavailableError(f"the database does not answer: {error}") from error
+
+
+def count_dead_letters(admin: Admin) -> int:
+    """Records in all dead letter topics, as their end offsets say."""
+    return sum(sum(admin.end_offsets(topic.dead_letter_name, 1)) for topic in TOPICS if topic.dead_letters)

@@ -1,0 +1,98 @@
+"""How `kandle up` runs each stage: the commands that a user would type, settings in the environment."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from infra.embedded.child import ChildSpec
+from infra.embedded.ports import free_ports, is_listening
+from infra.settings import Settings
+from kandle.up.feed import Feed
+from kandle.up.scrape import gauge_now
+
+EMBEDDED_SESSION_TIMEOUT_MS = 10_000
+"""One machine, one network: a member that is silent so long is gone."""
+
+WRONG_SETTINGS = frozenset({2})
+"""Exit code after which a restart would be in vain."""
+
+
+class StageSpecs:
+    """Makes the specifications of the stages.
+
+    Args:
+        settings: In force for this run; names the Kafka and the database to use.
+        feed: Where the trades come from.
+        embedded_kafka: Whether the broker is ours, alone on this machine.
+    """
+
+    def __init__(self, settings: Settings, feed: Feed, *, embedded_kafka: bool) -> None:
+        self._feed = feed
+        ports = free_ports(5)
+        self._simulator_port = ports[0]
+        self._metrics = dict(zip(("simulate", "produce", "process", "sink"), ports[1:], strict=True))
+        url = settings.database.url
+        common: dict[str, Any] = {
+            "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+            "DATABASE_URL": url.get_secret_value() if url else None,
+            "KANDLE_RUN_ID": settings.run_id,
+            "KANDLE_DATA_DIR": settings.data_dir.resolve(),
+            "KANDLE_PROCESSORS__INSTANCE_ID": settings.processors.instance_id or "worker-0",
+            "KANDLE_SINK__INSTANCE_ID": settings.sink.instance_id or "sink-0",
+        }
+        if embedded_kafka:
+            common["KANDLE_KAFKA__SESSION_TIMEOUT_MS"] = EMBEDDED_SESSION_TIMEOUT_MS
+        self._environment = {**os.environ, **{k: str(v) for k, v in common.items() if v is not None}}
+
+    def simulate(self) -> ChildSpec:
+        """The simulator of a venue."""
+        port = self._simulator_port
+        extra: dict[str, Any] = {
+            "KANDLE_SIMULATOR__PORT": port,
+            "KANDLE_SIMULATOR__SPEED": self._feed.speed,
+            "KANDLE_SIMULATOR__SYMBOLS": ",".join(self._feed.symbols),
+        }
+        if self._feed.capture is not None:
+            extra["KANDLE_SIMULATOR__CAPTURE"] = self._feed.capture.path.resolve()
+        return self._spec("simulate", extra, lambda: is_listening(port))
+
+    def produce(self) -> ChildSpec:
+        """The producer."""
+        extra: dict[str, Any] = {
+            "KANDLE_PRODUCER__VENUE": self._feed.venue,
+            "KANDLE_PRODUCER__SYMBOLS": ",".join(self._feed.symbols),
+            # It stays after the feed has ended, so that its totals can be read.
+            "KANDLE_PRODUCER__EXIT_AT_END": "false",
+        }
+        if self._feed.simulated:
+            extra["KANDLE_PRODUCER__WEBSOCKET_URL"] = f"ws://127.0.0.1:{self._simulator_port}"
+            extra["KANDLE_PRODUCER__REST_URL"] = f"http://127.0.0.1:{self._simulator_port}"
+        for name, value in self._feed.producer.items():
+            text = ",".join(value) if isinstance(value, list) else str(value).lower()
+            extra[f"KANDLE_PRODUCER__{name.upper()}"] = text
+        return self._spec("produce", extra, None)
+
+    def process(self) -> ChildSpec:
+        """The Faust worker; ready once it has its partitions and their state."""
+        return self._spec("process", {}, self._reports_ready("process"))
+
+    def sink(self) -> ChildSpec:
+        """Database and notifications; ready once it has its partitions."""
+        return self._spec("sink", {}, self._reports_ready("sink"))
+
+    def _reports_ready(self, stage: str) -> Callable[[], bool]:
+        port = self._metrics[stage]
+        return lambda: gauge_now(port, "kandle_ready") == 1.0
+
+    def _spec(self, stage: str, extra: dict[str, Any], ready: Callable[[], bool] | None) -> ChildSpec:
+        port = self._metrics[stage]
+        given = {name: str(value) for name, value in extra.items()}
+        return ChildSpec(
+            name=stage,
+            argv=(sys.executable, "-m", "kandle", stage),
+            environment={**self._environment, "KANDLE_METRICS__PORT": str(port), **given},
+            fatal_codes=WRONG_SETTINGS,
+            ready=ready,
+            metrics_port=port,
+        )

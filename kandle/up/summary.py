@@ -1,0 +1,96 @@
+"""What a run came to, for people and for programs."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kandle.up.scrape import Scrape
+from kandle.up.tally import Stored
+from schemas.topics import CANDLES, INDICATORS, SIGNALS, TRADES
+
+STORED_LATENCY = "kandle_stored_latency_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts of one run.
+
+    Attributes:
+        trades_received: Trades that the producer parsed, repeats included.
+        trades_published: Trades that Kafka acknowledged.
+        trades_stored, candles_stored, indicators_stored, signals_stored: Rows that were new.
+        notifications_sent: Messages delivered.
+        dead_letters: Records that no stage could use.
+        duration_s: From the command to the drained pipeline, start included.
+        first_candle_s: From the command to the first candle in the database; None if there was none.
+        latency_ms: From frame received to row committed, trades; None without any.
+    """
+
+    feed: str
+    trades_received: int
+    trades_published: int
+    trades_stored: int
+    candles_stored: int
+    indicators_stored: int
+    signals_stored: int
+    notifications_sent: int
+    dead_letters: int
+    duration_s: float
+    first_candle_s: float | None
+    latency_ms: dict[str, float | None]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def as_text(self) -> str:
+        """For people."""
+        first = "none" if self.first_candle_s is None else f"after {self.first_candle_s:.1f} s"
+        p50, p99 = self.latency_ms["p50"], self.latency_ms["p99"]
+        latency = "-" if p50 is None or p99 is None else f"p50 {p50:.0f} ms, p99 {p99:.0f} ms"
+        nothing_new = "" if self.trades_stored or not self.trades_received else " (nothing new)"
+        return "\n".join(
+            [
+                f"feed           {self.feed}",
+                f"trades         {self.trades_received:,} received, {self.trades_published:,} published, "
+                f"{self.trades_stored:,} stored{nothing_new}",
+                f"candles        {self.candles_stored:,} stored, the first {first}",
+                f"indicators     {self.indicators_stored:,} values stored",
+                f"signals        {self.signals_stored:,} stored, "
+                f"{self.notifications_sent:,} notifications sent",
+                f"dead letters   {self.dead_letters:,}",
+                f"latency        {latency}, from frame received to row committed",
+                f"duration       {self.duration_s:.1f} s",
+            ]
+        )
+
+
+def summarize(
+    feed: str,
+    scrape: Scrape,
+    stored: Stored,
+    dead_letters: int,
+    duration_s: float,
+    first_candle_s: float | None,
+) -> Summary:
+    """Put the sources together: metrics for what was received, database and log for what was stored."""
+    return Summary(
+        feed=feed,
+        trades_received=int(scrape.total("kandle_records_received_total", record="trade")),
+        trades_published=int(
+            scrape.total("kandle_records_published_total", topic=TRADES.name, record="trade")
+        ),
+        trades_stored=stored.of(TRADES),
+        candles_stored=stored.of(CANDLES),
+        indicators_stored=stored.of(INDICATORS),
+        signals_stored=stored.of(SIGNALS),
+        notifications_sent=stored.notifications,
+        dead_letters=dead_letters,
+        duration_s=round(duration_s, 3),
+        first_candle_s=None if first_candle_s is None else round(first_candle_s, 3),
+        latency_ms={
+            name: None
+            if (found := scrape.quantile(STORED_LATENCY, share)) is None
+            else round(found * 1000, 1)
+            for name, share in (("p50", 0.5), ("p99", 0.99))
+        },
+    )
