@@ -1,0 +1,198 @@
+"""What a time mark does: the watermark moves, candles that are due are written, old ones are let go. Compiled."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from processors.candle_pool import find, merge, pend, start
+from processors.candle_words import (
+    BREAKS,
+    CANDLES,
+    COMPLETE,
+    DONE,
+    ENDED,
+    ENDED_AT,
+    FLAGS,
+    FREE_LEVEL,
+    GAP_COUNT,
+    GAPS,
+    GRACE,
+    HOLD,
+    MARK_ROW,
+    MERGED,
+    NEED_CANDLES,
+    NEED_OUT,
+    NEWER,
+    NONE,
+    OLDER,
+    OPEN_TIME,
+    OPTIONS,
+    OUT_LEVEL,
+    PENDING,
+    PENDING_LEVEL,
+    REVISION,
+    REVISIONS,
+    SERIES,
+    SOURCE_JOINED,
+    SOURCE_TIME,
+    SOURCE_VENUE,
+    SOURCES,
+    SWEEP,
+    SWEPT,
+    VENUE,
+    WATERMARK,
+    WORDS,
+)
+
+
+@njit(**OPTIONS)
+def advance(state: Any, venue: int) -> None:
+    """The watermark of a venue: the lowest time of its joined sources, or where the feed has ended; never back."""
+    lowest = state.venues[venue, ENDED_AT] if state.venues[venue, ENDED] else NONE
+    for source in range(state.counters[SOURCES]):
+        row = state.sources[source]
+        if row[SOURCE_VENUE] == venue and row[SOURCE_JOINED]:
+            if lowest == NONE or row[SOURCE_TIME] < lowest:
+                lowest = row[SOURCE_TIME]
+    if lowest > state.venues[venue, WATERMARK]:
+        state.venues[venue, WATERMARK] = lowest
+
+
+@njit(**OPTIONS)
+def is_complete(state: Any, slot: int) -> bool:
+    """Whether no trade of the candle can be missing: its feed was there all the time, nothing was given up."""
+    count = state.intervals.shape[0]
+    series = state.pool[slot, SERIES]
+    symbol = series // count
+    opens = state.pool[slot, OPEN_TIME]
+    ends = opens + state.intervals[series % count, 0]
+    for index in range(state.counters[BREAKS]):
+        row = state.breaks[index]
+        if row[0] == state.symbols[symbol, VENUE] and opens < row[2] and ends > row[1]:
+            return False
+    if state.symbols[symbol, GAP_COUNT]:
+        for index in range(state.counters[GAPS]):
+            row = state.gaps[index]
+            if row[0] == symbol and opens <= row[2] and ends > row[1]:
+                return False
+    return True
+
+
+@njit(**OPTIONS)
+def spoil(state: Any, symbol: int, opened: int, closed: int) -> None:
+    """Have complete candles of a symbol that touch [opened, closed] written again; they will be incomplete."""
+    count = state.intervals.shape[0]
+    watermark = state.venues[state.symbols[symbol, VENUE], WATERMARK]
+    for interval in range(count):
+        length = state.intervals[interval, 0]
+        held = length + state.rules[GRACE] + state.rules[HOLD]
+        slot = state.heads[symbol * count + interval]
+        while slot >= 0 and state.pool[slot, OPEN_TIME] + held > watermark:
+            opens = state.pool[slot, OPEN_TIME]
+            if opens <= closed and opens + length > opened and is_complete(state, slot):
+                pend(state, slot)
+            slot = state.pool[slot, OLDER]
+
+
+@njit(**OPTIONS)
+def _take_due(state: Any, venue: int, shortest: bool, slots: Any, keys: Any, level: int) -> int:
+    """Move what is due from the pending candles to `slots`, with keys that sort by key, interval, open time."""
+    count = state.intervals.shape[0]
+    pending, counters = state.pending, state.counters
+    watermark, ended = state.venues[venue, WATERMARK], state.venues[venue, ENDED]
+    index = 0
+    while index < counters[PENDING_LEVEL]:
+        due = ended or pending[index, 1] <= watermark
+        if due and pending[index, 2] == venue and (pending[index, 3] == 0) == shortest:
+            slot = pending[index, 0]
+            series = state.pool[slot, SERIES]
+            rank = state.ranks[series // count] * count + series % count
+            slots[level] = slot
+            keys[level] = (rank << 33) | (state.pool[slot, OPEN_TIME] // state.intervals[0, 0])
+            level += 1
+            counters[PENDING_LEVEL] -= 1
+            for word in range(4):
+                pending[index, word] = pending[counters[PENDING_LEVEL], word]
+        else:
+            index += 1
+    return level
+
+
+@njit(**OPTIONS)
+def _write(state: Any, slot: int, mark_row: int) -> None:
+    level = state.counters[OUT_LEVEL]
+    for word in range(WORDS):
+        state.out[level, word] = state.pool[slot, word]
+    state.out[level, COMPLETE] = is_complete(state, slot)
+    state.out[level, MARK_ROW] = mark_row
+    state.counters[OUT_LEVEL] = level + 1
+    state.counters[CANDLES] += 1
+    if state.pool[slot, REVISION] > 0:
+        state.counters[REVISIONS] += 1
+    state.pool[slot, REVISION] += 1
+    state.pool[slot, FLAGS] = (state.pool[slot, FLAGS] | MERGED) & ~PENDING
+
+
+@njit(**OPTIONS)
+def _sweep(state: Any, venue: int) -> None:
+    """Let candles go that no trade can reach any more."""
+    count = state.intervals.shape[0]
+    for symbol in range(state.symbols.shape[0]):
+        if state.symbols[symbol, VENUE] != venue:
+            continue
+        for interval in range(count):
+            kept = state.intervals[interval, 0] + state.rules[GRACE] + state.rules[HOLD]
+            series = symbol * count + interval
+            slot = state.tails[series]
+            while slot >= 0 and state.pool[slot, OPEN_TIME] + kept <= state.venues[venue, WATERMARK]:
+                newer = state.pool[slot, NEWER]
+                state.pool[slot, SERIES] = -1
+                state.free[state.counters[FREE_LEVEL]] = slot
+                state.counters[FREE_LEVEL] += 1
+                slot = newer
+            state.tails[series] = slot
+            if slot >= 0:
+                state.pool[slot, OLDER] = -1
+            else:
+                state.heads[series] = -1
+
+
+@njit(**OPTIONS)
+def settle(state: Any, venue: int, mark_row: int) -> int:
+    """Roll up and write what is due at the venue's watermark, in order. Changes nothing when it returns a need."""
+    counters = state.counters
+    count = state.intervals.shape[0]
+    watermark, ended = state.venues[venue, WATERMARK], state.venues[venue, ENDED]
+    shortest = longer = 0
+    for index in range(counters[PENDING_LEVEL]):
+        if state.pending[index, 2] == venue and (ended or state.pending[index, 1] <= watermark):
+            if state.pending[index, 3] == 0:
+                shortest += 1
+            else:
+                longer += 1
+    if shortest + longer > 0:
+        most = shortest * count + longer
+        if counters[FREE_LEVEL] < shortest * (count - 1):
+            return NEED_CANDLES
+        if state.out.shape[0] - counters[OUT_LEVEL] < most:
+            return NEED_OUT
+        slots = np.empty(most, np.int64)
+        keys = np.empty(most, np.int64)
+        taken = _take_due(state, venue, True, slots, keys, 0)
+        for index in np.argsort(keys[:taken]):
+            part = slots[index]
+            if not state.pool[part, FLAGS] & MERGED:
+                series = state.pool[part, SERIES]
+                for interval in range(1, count):
+                    length, anchor = state.intervals[interval]
+                    slot = find(state, series + interval, start(state.pool[part, OPEN_TIME], length, anchor))
+                    merge(state, slot, part)
+                    pend(state, slot)
+        taken = _take_due(state, venue, False, slots, keys, taken)
+        for index in np.argsort(keys[:taken]):
+            _write(state, slots[index], mark_row)
+    if watermark != NONE and watermark // state.rules[SWEEP] != state.venues[venue, SWEPT]:
+        state.venues[venue, SWEPT] = watermark // state.rules[SWEEP]
+        _sweep(state, venue)
+    return DONE

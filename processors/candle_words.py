@@ -1,0 +1,89 @@
+"""The memory of the candle fold: what each word of each table means, and the codes of the kernel.
+
+One candle is one row of 24 eight-byte words (three cache lines): a trade touches its symbol's row and the
+row of its shortest candle, and nothing else, so the cost of a trade hardly depends on how many symbols
+there are. Whole words and doubles share the memory of a row (`pool` and `values`).
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+NONE = -(1 << 62)
+"""No time yet."""
+LAST_TIME = 1 << 52
+"""Times from here on (the year 2112) are refused; it also keeps the sort key within 64 bits."""
+
+# Kinds of rows.
+SKIP, TRADE, MARK, GAP = 0, 1, 2, 3
+
+# Why the kernel stops.
+DONE, NEED_CANDLES, NEED_RANGES, NEED_OUT, NEED_KEY, AT_GAP, AT_MARK, AT_AHEAD = 0, 1, 2, 3, 4, 5, 6, 7
+
+# Why a trade is refused.
+TOO_LATE, TOO_FAR_AHEAD, BAD_NUMBER, BAD_KEY = 1, 2, 3, 4
+
+# Words of a candle.
+SERIES, OPEN_TIME, FLAGS, REVISION, COUNT = 0, 1, 2, 3, 4
+OPENED, OPENED_SEQUENCE, CLOSED, CLOSED_SEQUENCE = 5, 6, 7, 8
+FIRST_SEQUENCE, LAST_SEQUENCE, NEWER, OLDER = 9, 10, 11, 12
+OPEN, HIGH, LOW, CLOSE = 13, 14, 15, 16
+VOLUME, QUOTE_VOLUME, TAKER_BUY_VOLUME = 17, 19, 21  # double-double: each has its low part in the next word
+WORDS = 24
+# What FLAGS and NEWER hold in a row of `out`: whether the candle is complete, and the row of the mark.
+COMPLETE, MARK_ROW = FLAGS, NEWER
+
+PENDING, MERGED = 1, 2  # bits of FLAGS: has changed since it was written; has been rolled up
+
+# Words of a symbol. The highest id range has its end and its newest time here, not in `ranges`.
+VENUE, RANGE_START, RANGE_COUNT, RANGE_SPACE, HIGHEST, HIGHEST_NEWEST, GAP_COUNT = 0, 1, 2, 3, 4, 5, 6
+SYMBOL_WORDS = 8
+# Words of a venue and of a source.
+WATERMARK, NEWEST, ENDED, SWEPT, AHEAD, ENDED_AT = 0, 1, 2, 3, 4, 5
+VENUE_WORDS = 8
+SOURCE_VENUE, SOURCE_TIME, SOURCE_JOINED = 0, 1, 2
+# Words of `rules`.
+GRACE, HOLD, LEAD, SWEEP = 0, 1, 2, 3
+# Words of `counters`: fill levels, then what has been counted since the first record of the partition.
+FREE_LEVEL, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS = 0, 1, 2, 3, 4, 5, 6
+TRADES, REPEATS, LATE_APPLIED, LATE_REFUSED, AHEAD_REFUSED, INVALID, CANDLES, REVISIONS = range(8, 16)
+COUNTERS = 16
+
+
+class CandleState(NamedTuple):
+    """The arrays of one partition; Python makes them larger, the kernel fills them."""
+
+    counters: Ints
+    rules: Ints
+    intervals: Ints  # [n, 2]: length and anchor, microseconds; the first is the shortest
+    symbols: Ints  # [symbols, SYMBOL_WORDS]
+    ranks: Ints  # [symbols]: place in the order of key bytes
+    heads: Ints  # [symbols * n]: newest candle of each series, -1: none
+    tails: Ints  # [symbols * n]: oldest one
+    ranges: Ints  # [space, 3]: first and last sequence, newest event time
+    pool: Ints  # [candles, WORDS]
+    values: Floats  # the same memory as doubles
+    free: Ints  # [candles]: a stack of unused rows of the pool
+    pending: Ints  # [candles, 4]: candle, due time, venue, index of the interval
+    venues: Ints  # [venues, VENUE_WORDS]
+    sources: Ints  # [sources, 3]
+    breaks: Ints  # [breaks, 3]: venue, from, to: a feed was not there in between
+    gaps: Ints  # [gaps, 3]: symbol, from, to: trades given up
+    out: Ints  # [space, WORDS]: candles written by marks, in order
+    refused: Ints  # [rows, 2]: row, reason
+
+
+_VECTOR = types.int64[::1]
+_TABLE = types.int64[:, ::1]
+STATE = types.NamedTuple(
+    (_VECTOR, _VECTOR, _TABLE, _TABLE, _VECTOR, _VECTOR, _VECTOR, _TABLE, _TABLE, types.float64[:, ::1])
+    + (_VECTOR, _TABLE, _TABLE, _TABLE, _TABLE, _TABLE, _TABLE, _TABLE),
+    CandleState,
+)
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
