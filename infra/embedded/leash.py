@@ -12,6 +12,7 @@ the usual remedy, would cost more.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import select
@@ -21,6 +22,8 @@ from collections.abc import Sequence
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
@@ -104,6 +107,10 @@ def become(uid: int, gid: int, traverse: bool) -> None:
         if not usable:
             raise PermissionError("root lacks CAP_DAC_READ_SEARCH and CAP_DAC_OVERRIDE here")
         capability = usable[0]
+        # Without it access(2), by which PostgreSQL looks for its programs, does not count capabilities. Where
+        # we may not set it, what matters may still be within reach.
+        with contextlib.suppress(OSError):
+            prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
         prctl(PR_SET_KEEPCAPS, 1)
     os.setgroups([gid])
     os.setgid(gid)

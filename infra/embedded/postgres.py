@@ -30,6 +30,8 @@ STAGE: Final = "postgres"
 DATABASE: Final = "kandle"
 USER: Final = "kandle"
 PASSWORD_FILE: Final = "postgres.password"  # noqa: S105 - a name, not a password
+STATUS_LINE: Final = 7
+"""Line of `postmaster.pid`, from 0, with the state of the server."""
 ENVIRONMENT: Final[Mapping[str, str]] = {"LC_ALL": "C", "TZ": "UTC"}
 
 SERVER_SETTINGS: Final[Mapping[str, str]] = {
@@ -104,7 +106,7 @@ class PostgresServer:
             ),
             environment=ENVIRONMENT,
             account=account,
-            ready=lambda: is_ready(dsn),
+            ready=lambda: is_ready(dsn, home),
             # Fast shutdown: sessions are ended, what is committed is written.
             stop_signal=signal.SIGINT,
             death_signal=signal.SIGINT,
@@ -118,10 +120,20 @@ def dsn_of(port: int, password: str, database: str = DATABASE) -> str:
     return f"postgresql://{USER}:{password}@{LOOPBACK}:{port}/{database}"
 
 
-def is_ready(dsn: str) -> bool:
-    """Whether the server lets us in and answers a query; blocks for about 2 s at most."""
+def is_ready(dsn: str, home: Path) -> bool:
+    """Whether the server lets us in and answers a query; blocks for about 2 s at most.
+
+    Args:
+        dsn: URL of the database.
+        home: Data folder; the server notes there when it takes connections, and logs an error for everyone
+            who comes earlier.
+    """
     port = psycopg.conninfo.conninfo_to_dict(dsn)["port"]
-    if not is_listening(int(port or 0)):
+    try:
+        noted = (home / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    if [line.strip() for line in noted[STATUS_LINE:]] != ["ready"] or not is_listening(int(port or 0)):
         return False
     try:
         with psycopg.connect(dsn, connect_timeout=2) as connection:

@@ -259,7 +259,7 @@ class Supervisor:
                 return problem
             await asyncio.sleep(POLL_S)
         await self._set(one, "running")
-        while (code := one.child.exit_code()) is None:  # noqa: ASYNC110 - nothing portable tells us
+        while (code := one.child.exit_code()) is None:
             await asyncio.sleep(POLL_S)
         one.exit_code = code
         if code == 0 and one.spec.finishes:
