@@ -108,6 +108,7 @@ class SimulatorSettings(Section):
     symbols: NameList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT", "SOL/USDT"])
     seed: int = 1
     trades_per_second: PositiveFloat = Field(20.0, description="of the seeded market, per symbol, on average")
+    rewind: bool = Field(True, description="a feed that comes back gets the playback again; else it goes on")
 
 
 class ProcessorSettings(Section):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
@@ -12,6 +13,7 @@ HIGH_WATER: Final = 4_096
 LOW_WATER: Final = 1_024
 """Frames that may wait: above the first the socket is no longer read, below the second it is again."""
 
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _DATA: Final = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
@@ -62,20 +64,24 @@ class FeedConnection(ClientConnection):
         """Whether reading has stopped because the consumer is slow."""
         return self._halted
 
-    async def next_portion(self) -> Portion:
-        """The next frames; waits for some.
+    async def next_portion(self, timeout_s: float) -> Portion | None:
+        """The next frames; waits for some, None if none come within `timeout_s` seconds.
 
         Raises:
             websockets.exceptions.ConnectionClosed: The connection has ended and all frames were taken.
         """
-        while not self._portions:
+        if not self._portions:
             if self._lost:
                 raise self.protocol.close_exc
             self._arrival = self.loop.create_future()
+            timer = self.loop.call_later(timeout_s, self._wake)
             try:
                 await self._arrival
             finally:
+                timer.cancel()
                 self._arrival = None
+            if not self._portions:
+                return None
         portion = self._portions.popleft()
         self._waiting -= len(portion.frames)
         if self._halted and self._waiting <= LOW_WATER:
@@ -128,6 +134,7 @@ async def open_connection(
     """Connect to a venue.
 
     Compression stays off: it saves bytes that a data centre has, and costs the time that a feed has not.
+    A server on this machine is never asked for through a proxy.
 
     Raises:
         OSError: No connection.
@@ -138,6 +145,7 @@ async def open_connection(
         url,
         create_connection=FeedConnection,
         compression=None,
+        proxy=None if urlsplit(url).hostname in LOOPBACK else True,
         open_timeout=open_timeout_s,
         close_timeout=close_timeout_s,
         ping_interval=None,

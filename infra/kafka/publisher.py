@@ -99,6 +99,7 @@ class Publisher:
         partition: int | None = None,
         headers: Headers | None = None,
         on_acknowledged: Acknowledged | None = None,
+        kind: str | None = None,
     ) -> None:
         """Hand over one record; waits while the queue is full, not for the broker.
 
@@ -108,6 +109,7 @@ class Publisher:
             key: Key; without one, a market record's `venue:symbol`.
             partition: Partition; without one, that of the key (murmur2, as Java clients choose).
             headers: Headers in order.
+            kind: Name of the record type for the metrics, where the record comes as bytes.
             on_acknowledged: Called from the event loop's thread or from `flush` once the broker has it.
 
         Raises:
@@ -115,12 +117,12 @@ class Publisher:
             PublishError: The producer has failed for good, or the record is too large.
         """
         if isinstance(record, Record):
-            kind = type(record).__name__
+            kind = kind or type(record).__name__
             value: bytes | None = rows.encode(record)
             if key is None and partition is None:
                 key = self._market_key(record)
         else:
-            kind, value = "bytes", record
+            kind, value = kind or "bytes", record
         callback = self._tally(topic, kind)
         report = callback if on_acknowledged is None else callback.then(on_acknowledged)
         options: dict[str, Any] = {"on_delivery": report}

@@ -32,7 +32,7 @@ def python_type_of(avro: Any) -> str:
             case "array":
                 return f"array {avro['items']}"
             case "map":
-                return f"map {avro['values']}"
+                return f"map {python_type_of(avro['values'])}"
             case other:
                 return str(other)
     return "long" if avro == "int" else str(avro)

@@ -1,0 +1,38 @@
+"""The stage `simulate`: a capture played back, or a seeded market, on a port of this machine."""
+
+import asyncio
+
+from infra.logging import get_logger
+from infra.settings import Settings
+from producers.simulator.market import SeededMarket
+from producers.simulator.playback import Playback
+from producers.simulator.server import SimulatorServer, serve_until
+
+logger = get_logger(__name__)
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; a playback that has ended goes on telling new clients so.
+
+    Raises:
+        CaptureError: The capture cannot be used.
+        ResourceError: The port is taken.
+    """
+    chosen = settings.simulator
+    market: Playback | SeededMarket
+    if chosen.capture is not None:
+        given = "symbols" in chosen.model_fields_set
+        market = await asyncio.to_thread(
+            Playback, chosen.capture, chosen.speed, chosen.symbols if given else None, chosen.rewind
+        )
+    else:
+        market = SeededMarket(chosen.symbols, chosen.seed, chosen.trades_per_second)
+    server = SimulatorServer(market, chosen.port)
+    await server.start()
+    logger.info(
+        "the simulated exchange listens",
+        websocket_url=server.websocket_url,
+        rest_url=server.rest_url,
+        what=str(chosen.capture) if chosen.capture else "a seeded market",
+    )
+    await serve_until(server, stop, asyncio.create_task(market.play(server)))
