@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from infra.embedded.errors import DownloadError, ServerNotInstalledError
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
 THREADS = 4
 ATTEMPTS = 3
+RETRY_PAUSE_S = 0.5
 TIMEOUT_S = 30
 
 
@@ -157,6 +159,7 @@ class JarCache:
     def _fetch(self, jar: Jar, partial: Path, progress: Progress | None) -> None:
         problem = ""
         for attempt in range(ATTEMPTS):
+            time.sleep(attempt * RETRY_PAUSE_S)
             folder = partial / f"{jar.artifact}-{attempt}"
             try:
                 path = _resolve(jar, folder, self.repositories, progress)
