@@ -13,7 +13,7 @@ help:  ## what the targets do
 
 setup: $(READY)  ## virtual environment, locked packages, Kafka's jars, compiled kernels
 
-$(READY): requirements.lock pyproject.toml infra/embedded/kafka_jars.lock
+$(READY): requirements.lock pyproject.toml infra/embedded/kafka.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) --version); set PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

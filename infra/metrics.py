@@ -46,6 +46,7 @@ STORED_LATENCY = Histogram(
 NOTIFICATIONS_SENT = Counter("kandle_notifications_sent", "Messages delivered.", ["channel"])
 NOTIFICATION_ERRORS = Counter("kandle_notification_errors", "Attempts that a channel refused.", ["channel"])
 # lag
+READY = Gauge("kandle_ready", "1 while a stage has its partitions and handles what comes.", ["stage"])
 LAG_RECORDS = Gauge(
     "kandle_lag_records", "Records in the log that a stage has not handled.", ["stage", "topic"]
 )
