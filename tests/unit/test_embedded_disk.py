@@ -53,7 +53,7 @@ async def test_a_run_ends_when_its_data_outgrow_the_budget(tmp_path: Path) -> No
 
 
 def test_retention_keeps_the_hot_partitions_within_the_budget() -> None:
-    text = server_properties(Path("/data"), 1, 2, budget_bytes=1600 * MIB)
+    text = server_properties("log", 1, 2, budget_bytes=1600 * MIB)
     values = dict(line.split("=", 1) for line in text.splitlines())
     assert int(values["log.retention.bytes"]) == 100 * MIB
     assert int(values["log.segment.bytes"]) == 25 * MIB
