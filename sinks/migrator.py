@@ -90,8 +90,8 @@ def migrate(
     Raises:
         UnavailableError: The database does not answer.
         ConflictError: An applied file has changed, the database is newer than this version, another process
-            holds the lock for too long, or a statement fails (a view's name is taken in schema public, a right
-            is missing).
+            holds the lock for too long, or a statement fails (a view's name is taken in schema public, or a
+            right is missing).
     """
     wanted = shipped() if migrations is None else list(migrations)
     try:

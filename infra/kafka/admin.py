@@ -75,6 +75,24 @@ class Admin:
         found = {tp.partition: self._call(future.result).offset for tp, future in futures.items()}
         return [found[number] for number in range(partitions)]
 
+    def log_ranges(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
+        """The first offset that the log still holds and the one after the last, by (topic, partition).
+
+        Raises:
+            UnavailableError: The broker does not answer, or a partition does not exist.
+        """
+        asked = [_TopicPartition(topic, number) for topic, number in partitions]
+        firsts, ends = (
+            {
+                (tp.topic, tp.partition): self._call(future.result).offset
+                for tp, future in self._client.list_offsets(
+                    dict.fromkeys(asked, spec), request_timeout=TIMEOUT_S
+                ).items()
+            }
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
+        )
+        return {key: (first, ends[key]) for key, first in firsts.items()}
+
     def _layout(self, topics: Iterable[Topic]) -> Iterable[tuple[str, int, dict[str, str]]]:
         common = {
             "message.timestamp.type": "LogAppendTime",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from infra.metrics import DEAD_LETTERS
-from schemas.errors import KandleError
+from schemas.errors import KandleError, UnavailableError
 
 SUFFIX: Final = ".dlq"
 HEADER_PREFIX: Final = "__connect.errors."
@@ -96,7 +96,7 @@ class DeadLetters:
     def __init__(self, publisher: RecordPublisher, stage: str) -> None:
         self._publisher = publisher
         self._stage = stage
-        self._unacknowledged = 0
+        self._settled = 0
         self.sent = 0
         """Dead letters handed over since the start."""
 
@@ -139,7 +139,6 @@ class DeadLetters:
             await self._publisher.publish(target, value, key=key, headers=[*kept, *described])
         except Exception as failure:
             raise self._refused(target, failure) from failure
-        self._unacknowledged += 1
         self.sent += 1
         DEAD_LETTERS.labels(self._stage, topic).inc()
 
@@ -147,16 +146,21 @@ class DeadLetters:
         """Wait until the broker has acknowledged every dead letter sent; returns at once if there is none.
 
         Raises:
-            DeadLetterRefused: One was refused, or not acknowledged within `timeout_s` seconds.
+            UnavailableError: The broker is away, nothing was acknowledged within `timeout_s` seconds. They
+                stay queued, call `settle` again.
+            DeadLetterRefused: One was refused for good.
         """
-        if not self._unacknowledged:
+        sent = self.sent
+        if self._settled >= sent:
             return
         try:
             await self._publisher.flush(timeout_s)
             self._publisher.raise_if_failed()
+        except UnavailableError:
+            raise
         except Exception as failure:
             raise self._refused("the dead letter topics", failure) from failure
-        self._unacknowledged = 0
+        self._settled = max(self._settled, sent)
 
     def _refused(self, target: str, failure: Exception) -> DeadLetterRefused:
         return DeadLetterRefused(

@@ -26,7 +26,7 @@ CREATE TABLE kandle.offsets (
     dead_letters  bigint NOT NULL DEFAULT 0,
     updated       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (sink, topic_id, partition)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE kandle.offsets IS 'How far each sink has stored each partition; decides where it reads on';
 COMMENT ON COLUMN kandle.offsets.sink IS 'Name of the sink: timescale, notifications';
 COMMENT ON COLUMN kandle.offsets.topic_id IS 'Topic, see kandle.topics';
@@ -79,7 +79,7 @@ CREATE TABLE kandle.seen_ids (
     ids           int8multirange NOT NULL,
     floor         bigint NOT NULL,
     PRIMARY KEY (topic_id, partition, instrument_id)
-);
+) WITH (fillfactor = 50);
 COMMENT ON TABLE kandle.seen_ids IS 'Sequence numbers stored so far; what stands here is dropped as a repeat';
 COMMENT ON COLUMN kandle.seen_ids.topic_id IS 'Topic, see kandle.topics';
 COMMENT ON COLUMN kandle.seen_ids.partition IS 'Partition that holds the instrument';

@@ -1,0 +1,252 @@
+"""What a sink has fetched and not stored yet: assignment, positions, bounded buffers.
+
+The group's coordinator assigns partitions; where each begins is the database's word, so an assigned partition
+is held back until the runner has asked there and calls `ready`. While more is buffered than is good (the
+database is slow or away) all partitions are paused, and fetching goes on without result: the member stays in
+its group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiokafka import TopicPartition
+from infra.kafka.reader import BatchReader
+from infra.kafka.record_batches import RecordBatch
+
+from infra.logging import get_logger
+from infra.settings import KafkaSettings
+from sinks.positions import PartitionRef
+
+BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""Fetched record batches, as they came; beyond, partitions are paused, and resumed below half of it."""
+FETCH_WAIT_S: Final = 0.5
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Held:
+    """One assigned partition.
+
+    Attributes:
+        ref: The partition as the database names it; None until `ready`.
+        epoch: Changes whenever the position does other than by reading on.
+        position: Offset of the next record to be taken.
+        batches: Fetched and not taken.
+        end_offset: End of the log when last fetched; -1 before.
+        stored: Offset up to which all is stored.
+    """
+
+    epoch: int
+    ref: PartitionRef | None = None
+    position: int = -1
+    batches: deque[RecordBatch] = field(default_factory=deque)
+    end_offset: int = -1
+    stored: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Batches of one partition, to be decoded from `position` on."""
+
+    ref: PartitionRef
+    epoch: int
+    position: int
+    batches: list[RecordBatch]
+
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last batch: beyond records that compaction or transactions left out, too."""
+        end: int = self.batches[-1].last_offset + 1
+        return max(self.position, end)
+
+
+class Intake:
+    """Reads topics for one sink.
+
+    Args:
+        settings: Where Kafka is.
+        topics: Names of the topics.
+        group: Consumer group.
+        instance_id: Stable member id, for a quick return after a crash; None: a new one each time.
+        buffer_bytes: Bound of what is fetched and not taken.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Iterable[str],
+        group: str,
+        instance_id: str | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> None:
+        self._reader = BatchReader(
+            settings,
+            list(topics),
+            group,
+            instance_id=instance_id,
+            on_assigned=self._on_assigned,
+            on_revoked=self._on_revoked,
+        )
+        self._held: dict[TopicPartition, Held] = {}
+        self._epoch = 0
+        self._buffer_bytes = buffer_bytes
+        self._bytes = 0
+        self._paused = False
+        self._changed = asyncio.Event()
+        self.storing = asyncio.Lock()
+        """Held by the runner while a portion is stored: a partition is not given away in the middle of it."""
+
+    async def start(self) -> None:
+        """Join the group."""
+        await self._reader.start()
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self._reader.stop()
+
+    async def _on_assigned(self, partitions: set[TopicPartition]) -> Mapping[TopicPartition, int]:
+        for partition in partitions:
+            self._epoch += 1
+            self._held[partition] = Held(self._epoch)
+        self._changed.set()
+        return {}
+
+    async def _on_revoked(self, partitions: set[TopicPartition]) -> None:
+        # What is under way may end, if it does soon: else the next owner begins at the old row, and whoever
+        # comes second is refused by the row.
+        try:
+            async with asyncio.timeout(5):
+                async with self.storing:
+                    self._drop(partitions)
+        except TimeoutError:
+            self._drop(partitions)
+
+    def _drop(self, partitions: Iterable[TopicPartition]) -> None:
+        for partition in partitions:
+            held = self._held.pop(partition, None)
+            if held is not None:
+                self._clear(held)
+        self._changed.set()
+
+    def _clear(self, held: Held) -> None:
+        self._bytes -= sum(len(batch) for batch in held.batches)
+        held.batches.clear()
+
+    def unready(self) -> dict[TopicPartition, int]:
+        """Assigned partitions whose position is not known yet, with their epochs."""
+        return {partition: held.epoch for partition, held in self._held.items() if held.ref is None}
+
+    def hold_all(self) -> None:
+        """Forget every position: the database has to be asked again."""
+        for held in self._held.values():
+            self._epoch += 1
+            held.epoch, held.ref = self._epoch, None
+            self._clear(held)
+        self._changed.set()
+
+    async def ready(self, partition: TopicPartition, epoch: int, ref: PartitionRef, offset: int) -> None:
+        """Read a partition from an offset on, if it is still ours."""
+        held = self._held.get(partition)
+        if held is None or held.epoch != epoch:
+            return
+        self._clear(held)
+        await self._reader.seek(partition, offset)
+        held.ref, held.position, held.stored = ref, offset, offset
+
+    def is_current(self, ref: PartitionRef, epoch: int) -> bool:
+        """Whether what was taken under an epoch may still be stored."""
+        held = self._held.get(TopicPartition(ref.topic, ref.partition))
+        return held is not None and held.ref is not None and held.epoch == epoch
+
+    async def run(self) -> None:
+        """Fetch for ever.
+
+        Raises:
+            KandleError: The topics cannot be read.
+        """
+        while True:
+            self._throttle()
+            for fetched in await self._reader.fetch(FETCH_WAIT_S):
+                held = self._held.get(fetched.tp)
+                if held is None or held.ref is None:
+                    continue
+                held.end_offset = fetched.end_offset
+                held.batches.extend(fetched.batches)
+                self._bytes += sum(len(batch) for batch in fetched.batches)
+                self._changed.set()
+
+    def _throttle(self) -> None:
+        if not self._paused and self._bytes > self._buffer_bytes:
+            self._paused = True
+            log.debug("pausing all partitions", buffered_bytes=self._bytes)
+        elif self._paused and self._bytes < self._buffer_bytes // 2:
+            self._paused = False
+            self._reader.resume(*self._reader.assignment)
+        if self._paused:
+            self._reader.pause(*self._reader.assignment)
+
+    async def take(self, max_rows: int, linger_s: float) -> list[Taken]:
+        """What one transaction should store: all there is, up to `max_rows`, after waiting for company.
+
+        Waits until something is buffered; returns an empty list when a partition was assigned or lost.
+        """
+        while not any(held.batches for held in self._held.values()):
+            if self.unready():
+                return []
+            self._changed.clear()
+            await self._changed.wait()
+        deadline = asyncio.get_running_loop().time() + linger_s
+        while self._buffered_rows() < max_rows:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._changed.wait()
+            except TimeoutError:
+                break
+            if self.unready():
+                return []
+        return self._take(max_rows)
+
+    def _buffered_rows(self) -> int:
+        return sum(batch.count for held in self._held.values() for batch in held.batches)
+
+    def _take(self, max_rows: int) -> list[Taken]:
+        """A fair share of each partition, in whole batches; at least one batch of one of them."""
+        waiting = [held for held in self._held.values() if held.ref is not None and held.batches]
+        share = max(1, max_rows // max(1, len(waiting)))
+        taken: list[Taken] = []
+        for held in waiting:
+            batches: list[RecordBatch] = []
+            rows = 0
+            while held.batches and (not batches or rows + held.batches[0].count <= share):
+                batch = held.batches.popleft()
+                self._bytes -= len(batch)
+                rows += batch.count
+                batches.append(batch)
+            if held.ref is not None:
+                portion = Taken(held.ref, held.epoch, held.position, batches)
+                held.position = portion.next_offset
+                taken.append(portion)
+        return taken
+
+    def stored(self, ref: PartitionRef, epoch: int, next_offset: int) -> None:
+        """A transaction that ends before `next_offset` is committed."""
+        held = self._held.get(TopicPartition(ref.topic, ref.partition))
+        if held is not None and held.epoch == epoch:
+            held.stored = next_offset
+
+    async def show_positions(self) -> dict[str, int]:
+        """Commit what is stored to the group, for displays of lag; returns the lag by topic, in records."""
+        known = {partition: held for partition, held in self._held.items() if held.ref is not None}
+        if known:
+            await self._reader.commit({partition: held.stored for partition, held in known.items()})
+        lag: dict[str, int] = {}
+        for partition, held in known.items():
+            lag[partition.topic] = lag.get(partition.topic, 0) + max(0, held.end_offset - held.stored)
+        return lag

@@ -1,0 +1,284 @@
+"""Topics to one sink: take, decode, refuse, store with the offsets in one transaction, again until it holds.
+
+While a portion is stored the next one is fetched and decoded. So transactions grow when the database is slow,
+or much is coming in, and shrink when little is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from aiokafka import TopicPartition
+from infra.kafka.record_batches import read_records
+
+from infra import metrics
+from infra.backoff import FullJitter
+from infra.kafka.admin import Admin
+from infra.kafka.dead_letters import DeadLetters
+from infra.logging import get_logger
+from infra.settings import Settings
+from schemas.columns import ColumnReader
+from schemas.errors import UnavailableError
+from schemas.topics import BY_NAME
+from sinks.database import Connection, connect, is_passing
+from sinks.intake import Intake, Taken
+from sinks.positions import Counts, Move, PartitionRef, PositionLostError, Positions
+from sinks.sink import Portion, Sink, Slice, refuse_undecodable
+
+INTERNED: Final = ("venue", "symbol", "interval", "source", "instance")
+"""Texts with few values, of which the sinks want codes."""
+SHOW_POSITIONS_EVERY_S: Final = 1.0
+RETRY_CAP_S: Final = 5.0
+"""Longest pause between attempts: a database that is back is noticed within it."""
+
+log = get_logger(__name__)
+
+
+class _MovedError(Exception):
+    """An offset row was not what it should be: another sink has stored this, or part of it."""
+
+
+class Runner:
+    """Feeds one sink, for ever.
+
+    Args:
+        settings: Where Kafka and the database are, and the size of portions.
+        sink: Where to.
+        dead_letters: For what is refused.
+    """
+
+    def __init__(self, settings: Settings, sink: Sink, dead_letters: DeadLetters) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._positions = Positions(sink.name)
+        names = [topic.name for topic in sink.topics]
+        self._intake = Intake(settings.kafka, names, f"kandle-{sink.name}", settings.sink.instance_id)
+        self._columns = ColumnReader(interned=INTERNED)
+        self._admin = Admin(settings.kafka)
+        self._db: Connection | None = None
+        self._backoff = FullJitter(0.1, RETRY_CAP_S)
+        self._log = log.bind(sink=sink.name)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; what is being stored then is finished first.
+
+        Raises:
+            TopicReplacedError: A topic was deleted and made again.
+            PositionLostError: The log no longer holds the stored offset.
+            DeadLetterRefused: A bad record could not be put aside.
+            KandleError: Anything else that waiting does not mend.
+        """
+        await self._intake.start()
+        try:
+            tasks = [
+                asyncio.create_task(work, name=f"{self._sink.name}-{name}")
+                for name, work in (
+                    ("fetch", self._intake.run()),
+                    ("store", self._store_all(stop)),
+                    ("positions", self._show_positions()),
+                )
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await self._intake.stop()
+            if self._db is not None:
+                await self._db.close()
+
+    async def _store_all(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
+        upcoming = asyncio.create_task(self._next_portion())
+        try:
+            while True:
+                await asyncio.wait({stopping, upcoming}, return_when=asyncio.FIRST_COMPLETED)
+                if stop.is_set():
+                    return
+                portion = upcoming.result()
+                if self._intake.unready():
+                    await self._make_ready()
+                upcoming = asyncio.create_task(self._next_portion())
+                if portion.slices:
+                    async with self._intake.storing:
+                        await self._store(portion)
+        finally:
+            for task in (stopping, upcoming):
+                task.cancel()
+            await asyncio.gather(stopping, upcoming, return_exceptions=True)
+
+    async def _next_portion(self) -> Portion:
+        linger_s = self._settings.sink.flush_ms / 1000
+        taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
+        return await asyncio.to_thread(self._decode, taken)
+
+    def _decode(self, taken: list[Taken]) -> Portion:
+        slices = []
+        for part in taken:
+            records = read_records(part.batches, part.position)
+            columns = self._columns.read(records.data, records.value_start, records.value_length)
+            slice_ = Slice(
+                ref=part.ref,
+                epoch=part.epoch,
+                expected=part.position,
+                next_offset=part.next_offset,
+                records=records,
+                columns=columns,
+                good=np.ones(len(columns), np.bool_),
+            )
+            refuse_undecodable(slice_, BY_NAME[part.ref.topic].records)
+            slice_.check_marks()
+            self._sink.inspect(slice_)
+            slices.append(slice_)
+        return Portion(sorted(slices, key=lambda slice_: slice_.ref))
+
+    async def _store(self, portion: Portion) -> None:
+        """Store a portion, however long it takes, or leave it to the sink that has taken its partitions."""
+        while True:
+            portion.slices = [s for s in portion.slices if self._intake.is_current(s.ref, s.epoch)]
+            if not portion.slices:
+                return
+            try:
+                await self._send_dead_letters(portion)
+                db = await self._database()
+                if await self._was_stored(db, portion):
+                    counts: Mapping[PartitionRef, Counts] = {}
+                else:
+                    counts = await self._write(db, portion)
+            except _MovedError:
+                self._log.info("another sink has stored these records; reading on from where it got to")
+                self._intake.hold_all()
+                return
+            except Exception as error:
+                await self._wait_for_database(error)
+                portion.uncertain = True
+                continue
+            self._backoff.reset()
+            self._sink.committed(portion, counts)
+            for slice_ in portion.slices:
+                self._intake.stored(slice_.ref, slice_.epoch, slice_.next_offset)
+            return
+
+    async def _was_stored(self, db: Connection, portion: Portion) -> bool:
+        """After a failure: whether it came after the commit. The rows know.
+
+        Raises:
+            _MovedError: The rows are neither where they were nor where this portion ends.
+        """
+        if not portion.uncertain:
+            return False
+        rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
+        if all(rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices):
+            self._log.info("the connection was cut after the commit; nothing to repeat")
+            return True
+        if any(rows.get(slice_.ref) != slice_.expected for slice_ in portion.slices):
+            raise _MovedError
+        return False
+
+    async def _write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
+        await self._sink.prepare(db, portion)
+        began = time.perf_counter()
+        async with db.transaction():
+            moves = [Move(s.ref, s.expected, s.next_offset) for s in portion.slices]
+            if not await self._positions.move(db, moves):
+                raise _MovedError
+            counts = dict(await self._sink.write(db, portion))
+            for slice_ in portion.slices:
+                if slice_.refused:
+                    counts.setdefault(slice_.ref, Counts()).dead_letters += len(slice_.refused)
+            await self._positions.count(db, counts)
+            await self._positions.mark(db, [mark for slice_ in portion.slices for mark in slice_.marks()])
+        metrics.COMMIT_SECONDS.labels(self._sink.name).observe(time.perf_counter() - began)
+        return counts
+
+    async def _send_dead_letters(self, portion: Portion) -> None:
+        """Put the refused records aside, acknowledged, before any offset moves."""
+        if portion.dead_letters_sent:
+            return
+        for slice_ in portion.slices:
+            while slice_.unsent:
+                row, reason = slice_.unsent[0]
+                await self._dead_letters.send(
+                    slice_.ref.topic,
+                    slice_.ref.partition,
+                    int(slice_.records.offsets[row]),
+                    slice_.records.key(row),
+                    slice_.columns.value(row),
+                    slice_.records.headers(row),
+                    reason=reason,
+                )
+                slice_.unsent.pop(0)
+        await self._dead_letters.settle()
+        portion.dead_letters_sent = True
+
+    async def _make_ready(self) -> None:
+        """Ask the database where the assigned partitions begin, and let them be read."""
+        while unready := self._intake.unready():
+            try:
+                db = await self._database()
+                await self._place(db, unready)
+            except Exception as error:
+                await self._wait_for_database(error)
+            else:
+                self._backoff.reset()
+
+    async def _place(self, db: Connection, unready: Mapping[TopicPartition, int]) -> None:
+        topics = sorted({partition.topic for partition in unready})
+        kafka_ids = await asyncio.to_thread(self._admin.topic_ids, topics)
+        numbers = await self._positions.register(db, kafka_ids)
+        refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in unready}
+        firsts = await asyncio.to_thread(self._admin.log_ranges, [(tp.topic, tp.partition) for tp in unready])
+        stored = await self._positions.begin(
+            db, {refs[tp]: firsts[tp.topic, tp.partition][0] for tp in unready}
+        )
+        await self._sink.restore(db, list(stored))
+        for tp, epoch in unready.items():
+            offset = stored[refs[tp]]
+            first, end = firsts[tp.topic, tp.partition]
+            if not first <= offset <= end:
+                raise PositionLostError(
+                    f"{self._sink.name} has stored {tp.topic}, partition {tp.partition}, up to offset "
+                    f"{offset}; the log holds {first} to {end}. Records are missing: raise the topic's "
+                    "retention, and use another database to begin again from what the log holds"
+                )
+            await self._intake.ready(tp, epoch, refs[tp], offset)
+
+    async def _database(self) -> Connection:
+        if self._db is None or self._db.closed:
+            self._db = await connect(self._settings.database, f"sink-{self._sink.name}")
+        return self._db
+
+    async def _wait_for_database(self, error: Exception) -> None:
+        """Pause before the next attempt, if one can help.
+
+        Raises:
+            Exception: The error, if waiting does not mend it.
+        """
+        if not is_passing(error):
+            raise error
+        delay_s = self._backoff.next_delay_s()
+        say = self._log.warning if self._backoff.attempts == 1 else self._log.info
+        say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
+        if self._db is not None:
+            await self._db.close()
+        await asyncio.sleep(delay_s)
+
+    async def _show_positions(self) -> None:
+        while True:
+            await asyncio.sleep(SHOW_POSITIONS_EVERY_S)
+            try:
+                lag = await self._intake.show_positions()
+            except UnavailableError as error:
+                self._log.debug("the offsets for displays could not be committed", error=str(error))
+                continue
+            for topic, records in lag.items():
+                metrics.LAG_RECORDS.labels(f"sink-{self._sink.name}", topic).set(records)

@@ -1,0 +1,94 @@
+"""The sink stage: both sinks in one process, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Final
+
+from infra.backoff import FullJitter
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.logging import get_logger
+from infra.settings import Settings
+from schemas.errors import ConfigurationError, UnavailableError
+from sinks.database import database_url
+from sinks.migrator import migrate
+from sinks.notifications.sink import NotificationSink
+from sinks.runner import Runner
+from sinks.sink import Sink
+from sinks.timescale.sink import TimescaleSink
+
+STAGE: Final = "sink"
+SINKS: Final = (TimescaleSink.name, NotificationSink.name)
+
+log = get_logger(__name__)
+
+
+async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] = SINKS) -> None:
+    """Migrate the database, then store and notify until `stop` is set.
+
+    Args:
+        settings: Where everything is.
+        stop: Set it for a clean end: what is under way is finished (10 s at most), the groups are left.
+        only: Names of the sinks to run.
+
+    Raises:
+        ConfigurationError: A name is unknown, no Kafka or no database is configured.
+        KandleError: A sink cannot go on; nothing was skipped.
+    """
+    unknown = sorted(set(only) - set(SINKS))
+    if unknown or not only:
+        raise ConfigurationError(f"sinks are {', '.join(SINKS)}; got {', '.join(unknown) or 'none'}")
+    if not await _migrated(settings, stop):
+        return
+    publisher = Publisher(settings.kafka, client_id="kandle-sink")
+    dead_letters = DeadLetters(publisher, STAGE)
+    sinks: list[Sink] = []
+    beside: list[Coroutine[None, None, None]] = []
+    if TimescaleSink.name in only:
+        sinks.append(TimescaleSink(settings.sink))
+    if NotificationSink.name in only:
+        notifications = NotificationSink(settings, publisher, dead_letters)
+        sinks.append(notifications)
+        beside.append(notifications.deliver())
+    try:
+        await _run_all([Runner(settings, sink, dead_letters).run(stop) for sink in sinks], beside)
+    finally:
+        await publisher.close()
+
+
+async def _run_all(
+    runners: Sequence[Coroutine[None, None, None]], beside: Sequence[Coroutine[None, None, None]]
+) -> None:
+    """Run until all runners have ended, or anything fails: that stops the others, and its error is raised."""
+    main = [asyncio.create_task(runner) for runner in runners]
+    rest = [asyncio.create_task(work) for work in beside]
+    try:
+        left = set(main)
+        while left:
+            done, _ = await asyncio.wait({*left, *rest}, return_when=asyncio.FIRST_COMPLETED)
+            left -= done
+            for task in done:
+                task.result()
+    finally:
+        for task in (*main, *rest):
+            task.cancel()
+        await asyncio.gather(*main, *rest, return_exceptions=True)
+
+
+async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
+    """Bring the database up to date, waiting for it; false if told to stop before."""
+    backoff = FullJitter(0.2, 5.0)
+    url, timeout_s = database_url(settings.database), settings.database.connect_timeout_s
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(migrate, url, connect_timeout_s=timeout_s)
+        except UnavailableError as error:
+            delay_s = backoff.next_delay_s()
+            say = log.warning if backoff.attempts == 1 else log.info
+            say("the database is away and is tried again", error=str(error), attempt=backoff.attempts)
+            await asyncio.sleep(delay_s)
+        else:
+            return True
+    return False

@@ -1,0 +1,152 @@
+"""Each trade once, without a unique index: the sequence numbers stored so far, as ranges beside the offsets.
+
+Where a venue's numbers are dense, all ids ever stored are one range per market, and a repeat is known for
+ever. Where they are not, the lowest ranges are forgotten (`RANGES_MAX`); a number below the floor, and a trade
+without one, is looked up in the table itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from infra.range_set import RangeSet
+from sinks.database import Connection
+from sinks.positions import PartitionRef
+
+RANGES_MAX: Final = 4096
+"""Ranges kept per market: about 60 kB, which each transaction that touches the market writes again."""
+
+Int64s = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+Market = tuple[PartitionRef, int]
+"""A partition and an instrument in it."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What to do with the rows of a slice.
+
+    Attributes:
+        new: bool[n]: store.
+        doubtful: bool[n]: ask the table.
+        seen: The sets after this slice, by market; to be saved in the transaction and adopted after it.
+    """
+
+    new: Mask
+    doubtful: Mask
+    seen: dict[Market, RangeSet] = field(default_factory=dict)
+
+
+class SeenIds:
+    """The sets of the partitions that this process holds."""
+
+    def __init__(self, ranges_max: int = RANGES_MAX) -> None:
+        self._sets: dict[Market, RangeSet] = {}
+        self._ranges_max = ranges_max
+
+    async def load(self, db: Connection, refs: Sequence[PartitionRef]) -> None:
+        """Read the sets of partitions, in place of what was known of them."""
+        by_key = {(ref.topic_id, ref.partition): ref for ref in refs}
+        self._sets = {market: ids for market, ids in self._sets.items() if market[0] not in refs}
+        cursor = await db.execute(
+            "SELECT s.topic_id, s.partition, s.instrument_id, s.ids::text, s.floor FROM kandle.seen_ids s "
+            "JOIN unnest(%s::integer[], %s::integer[]) AS r(topic_id, partition) USING (topic_id, partition)",
+            ([ref.topic_id for ref in refs], [ref.partition for ref in refs]),
+        )
+        async for topic_id, partition, instrument_id, text, floor in cursor:
+            market = (by_key[topic_id, partition], instrument_id)
+            self._sets[market] = RangeSet.from_multirange(text, floor)
+
+    def judge_trades(
+        self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, valid: Mask, kept: Mask
+    ) -> Verdict:
+        """Single out the trades that were not stored before.
+
+        Args:
+            ref: Partition of the slice.
+            instruments: int64[n], numbers of the instruments.
+            sequences: int64[n], the venue's running numbers ...
+            valid: bool[n], ... where it has one.
+            kept: bool[n], rows that are to be stored at all.
+        """
+        verdict = Verdict(np.zeros(len(kept), np.bool_), kept & ~valid)
+        for instrument, rows in _by_instrument(instruments, sequences, kept & valid):
+            market = (ref, instrument)
+            seen = self._sets[market].copy() if market in self._sets else RangeSet()
+            ids = sequences[rows]
+            if ids[0] < seen.floor:
+                low = ids < seen.floor
+                verdict.doubtful[rows[low]] = ~seen.contains_array(ids[low])
+                rows, ids = rows[~low], ids[~low]
+            new = seen.add_sorted_array(ids)
+            if new.any():
+                verdict.new[rows[new]] = True
+                seen.trim(self._ranges_max)
+                verdict.seen[market] = seen
+        return verdict
+
+    def judge_quotes(
+        self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, valid: Mask, kept: Mask
+    ) -> Verdict:
+        """Single out the quotes that are newer than all before: an older best price is of no use.
+
+        The set of a market is the one range from its first number to its newest. Arguments as `judge_trades`.
+        """
+        verdict = Verdict(np.zeros(len(kept), np.bool_), kept & ~valid)
+        for instrument, rows in _by_instrument(instruments, sequences, kept & valid):
+            market = (ref, instrument)
+            arrival = np.sort(rows)
+            ids = sequences[arrival]
+            known = self._sets.get(market)
+            first, newest = next(iter(known)) if known else (int(ids[0]), int(ids[0]))
+            before = np.maximum.accumulate(np.concatenate(([newest - 1], ids)))[:-1]
+            new = ids > before
+            if new.any():
+                verdict.new[arrival[new]] = True
+                verdict.seen[market] = RangeSet([(first, int(ids[new][-1]) + 1)])
+        return verdict
+
+    async def save(self, db: Connection, seen: Mapping[Market, RangeSet]) -> None:
+        """Write sets inside the transaction."""
+        if not seen:
+            return
+        markets = sorted(seen)
+        await db.execute(
+            "INSERT INTO kandle.seen_ids AS s (topic_id, partition, instrument_id, ids, floor) "
+            "SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[], %s::int8multirange[], "
+            "%s::bigint[]) ON CONFLICT (topic_id, partition, instrument_id) DO UPDATE "
+            "SET ids = excluded.ids, floor = excluded.floor",
+            (
+                [ref.topic_id for ref, _ in markets],
+                [ref.partition for ref, _ in markets],
+                [instrument for _, instrument in markets],
+                [seen[market].to_multirange() for market in markets],
+                [seen[market].floor for market in markets],
+            ),
+        )
+
+    def adopt(self, seen: Mapping[Market, RangeSet]) -> None:
+        """The transaction is committed: the sets are what is stored."""
+        self._sets.update(seen)
+
+
+def _by_instrument(
+    instruments: Int64s, sequences: Int64s, chosen: Mask
+) -> list[tuple[int, npt.NDArray[np.intp]]]:
+    """The chosen rows of each instrument, by ascending sequence; equal ones in order of arrival."""
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return []
+    owner, ids = instruments[rows], sequences[rows]
+    if (owner == owner[0]).all():
+        order = rows if (ids[1:] >= ids[:-1]).all() else rows[np.argsort(ids, kind="stable")]
+        return [(int(owner[0]), order)]
+    order = rows[np.lexsort((ids, owner))]
+    owner = instruments[order]
+    edges = np.flatnonzero(owner[1:] != owner[:-1]) + 1
+    return [(int(instruments[part[0]]), part) for part in np.split(order, edges)]

@@ -1,0 +1,130 @@
+"""The two ways into a table: COPY straight in, and through a temporary table with a look at what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from psycopg import sql
+
+from sinks.database import Connection
+from sinks.timescale.copy_binary import HEADER, TRAILER, Bytes
+from sinks.timescale.tables import Table
+
+ByInstrument = dict[int, int]
+"""Numbers of rows by instrument."""
+
+_TIME: Final = sql.SQL(
+    "{}.\"time\" BETWEEN timestamptz 'epoch' + {} * interval '1 microsecond' "
+    "AND timestamptz 'epoch' + {} * interval '1 microsecond'"
+)
+
+
+def stage_name(table: Table) -> str:
+    """Name of the temporary table beside a table."""
+    return f"stage_{table.name}"
+
+
+async def make_stages(db: Connection, tables: Sequence[Table]) -> None:
+    """Make the temporary tables of a new connection; they empty themselves at the end of each transaction."""
+    for table in tables:
+        await db.execute(
+            sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(
+                sql.Identifier(stage_name(table)), sql.Identifier("kandle", table.name)
+            )
+        )
+
+
+async def copy(db: Connection, table: Table, parts: Sequence[Bytes], staged: bool = False) -> None:
+    """COPY rows that `Table.rows` has laid out."""
+    target = sql.Identifier("pg_temp", stage_name(table)) if staged else sql.Identifier("kandle", table.name)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, _names(table))
+    async with db.cursor() as cursor, cursor.copy(statement) as out:
+        await out.write(HEADER)
+        for part in parts:
+            await out.write(part.data)
+        await out.write(TRAILER)
+
+
+async def insert_missing(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
+    """Move what is staged and has no row of its key yet; for rows that no sequence number vouches for."""
+    return await _by_instrument(
+        db,
+        sql.SQL(
+            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {stage} s "
+            "WHERE NOT EXISTS (SELECT FROM {table} t WHERE {same} AND {near}) RETURNING instrument_id"
+        ).format(
+            table=sql.Identifier("kandle", table.name),
+            columns=_names(table),
+            key=_key(table, "s"),
+            stage=sql.Identifier("pg_temp", stage_name(table)),
+            same=_same(table),
+            near=_near(times),
+        ),
+    )
+
+
+async def revise(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
+    """Replace rows by a newer revision of them that is staged."""
+    values = [name for name in table.columns if f'"{name}"' not in " ".join(table.key)]
+    newest = _newest(table)
+    return await _by_instrument(
+        db,
+        sql.SQL(
+            "UPDATE {table} t SET {values} FROM ({newest}) s WHERE {same} AND {near} "
+            "AND s.revision > t.revision RETURNING t.instrument_id"
+        ).format(
+            table=sql.Identifier("kandle", table.name),
+            values=sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values),
+            newest=newest,
+            same=_same(table),
+            near=_near(times),
+        ),
+    )
+
+
+async def insert_newest(db: Connection, table: Table) -> ByInstrument:
+    """Move the newest staged revision of each key that has no row yet."""
+    return await _by_instrument(
+        db,
+        sql.SQL("INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING RETURNING instrument_id").format(
+            sql.Identifier("kandle", table.name), _names(table), _newest(table)
+        ),
+    )
+
+
+async def _by_instrument(db: Connection, change: sql.Composed) -> ByInstrument:
+    cursor = await db.execute(
+        sql.SQL("WITH changed AS ({}) SELECT instrument_id, count(*) FROM changed GROUP BY 1").format(change)
+    )
+    return dict(await cursor.fetchall())
+
+
+def _names(table: Table) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, table.columns))
+
+
+def _key(table: Table, row: str) -> sql.Composed:
+    return sql.SQL(", ").join(_part(part, row) for part in table.key)
+
+
+def _same(table: Table) -> sql.Composed:
+    pairs = (sql.SQL("{} = {}").format(_part(part, "t"), _part(part, "s")) for part in table.key)
+    return sql.SQL(" AND ").join(pairs)
+
+
+def _part(part: Any, row: str) -> sql.SQL:
+    return sql.SQL(part.replace("{row}", row))
+
+
+def _newest(table: Table) -> sql.Composed:
+    return sql.SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} s ORDER BY {0}, s.revision DESC").format(
+        _key(table, "s"), _names(table), sql.Identifier("pg_temp", stage_name(table))
+    )
+
+
+def _near(times: npt.NDArray[np.int64]) -> sql.Composed:
+    """Bounds by which the planner leaves out the partitions that cannot hold the rows."""
+    return _TIME.format(sql.SQL("t"), sql.Literal(int(times.min())), sql.Literal(int(times.max())))
