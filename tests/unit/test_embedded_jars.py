@@ -1,6 +1,7 @@
 """Jars from a Maven repository on this machine: verified, repaired, refused, shared."""
 
 import hashlib
+import io
 import re
 import threading
 from collections import Counter
@@ -10,10 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from infra.embedded import jars
 from infra.embedded.errors import DownloadError
 from infra.embedded.jars import JarCache, read_lock
+from infra.embedded.progress import TerminalProgress
 
 CONTENTS = {"alpha": b"a" * 40_000, "beta": b"b" * 70_000}
 
@@ -192,3 +195,17 @@ def test_the_committed_lock_names_kafka_with_checksums_and_no_host() -> None:
     assert all(re.fullmatch("[0-9a-f]{64}", jar.sha256) and jar.size > 0 for jar in locked)
     assert len({jar.file_name for jar in locked}) == len(locked)
     assert "://" not in jars.LOCK_FILE.read_text()
+
+
+def test_a_download_is_a_bar_in_a_terminal_and_a_line_elsewhere() -> None:
+    shown = {}
+    for is_terminal in (True, False):
+        output = io.StringIO()
+        console = Console(file=output, force_terminal=is_terminal, width=120)
+        progress = TerminalProgress(console=console)
+        progress.started(45_000_000)
+        progress.advanced(45_000_000)
+        progress.finished()
+        shown[is_terminal] = output.getvalue()
+    assert "45.0/45.0 MB" in shown[True]
+    assert shown[False] == "downloading Apache Kafka (45 MB, this once) ...\n"
