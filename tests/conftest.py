@@ -12,6 +12,7 @@ import pytest
 from infra.embedded import cluster
 
 CAPTURES_VARIABLE = "KANDLE_TEST_CAPTURES"
+TIMESCALE_VARIABLE = "KANDLE_TEST_TIMESCALE_URL"
 CAPTURES_DEFAULT = Path(__file__).parents[2] / "shared" / "recorded"
 
 
@@ -33,13 +34,29 @@ def postgres() -> Iterator[Callable[[], str]]:
         cluster.database(Path(folder)) as dsn,
     ):
 
-        def fresh() -> str:
-            name = f"test_{uuid.uuid4().hex[:12]}"
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(f'CREATE DATABASE "{name}"'.encode())
-            return f"{dsn.rpartition('/')[0]}/{name}"
+        yield _fresh_databases(dsn)
 
-        yield fresh
+
+@pytest.fixture(scope="session", params=["native", "timescale"])
+def sink_database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """As `postgres`; its tests run once more on a real TimescaleDB, or say that they were skipped."""
+    if request.param == "native":
+        makes: Callable[[], str] = request.getfixturevalue("postgres")
+        return makes
+    url = os.environ.get(TIMESCALE_VARIABLE)
+    if not url:
+        pytest.skip(f"no TimescaleDB: set {TIMESCALE_VARIABLE}")
+    return _fresh_databases(url)
+
+
+def _fresh_databases(dsn: str) -> Callable[[], str]:
+    def fresh() -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return f"{dsn.rpartition('/')[0]}/{name}"
+
+    return fresh
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from prometheus_client import Histogram
 def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:
     """As `histogram.observe(value)` for each value, in one step.
 
-    The client has no such call; it keeps one counter a bucket (a value belongs to the first bucket whose bound
+    The client has no such call; it keeps one counter a bucket (a value belongs to the first whose bound
     is not below it) and one for the sum. A test holds this against `observe`.
     """
     if not len(values):

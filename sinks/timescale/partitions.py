@@ -57,8 +57,8 @@ class Partitions:
         if len(missing) > AT_ONCE_MAX:
             raise ConflictError(
                 f"records for {table} are scattered from {periods[0]} to {periods[-1]} and ask for "
-                f"{len(missing)} new partitions at once, at most {AT_ONCE_MAX} are made: look for wrong times "
-                "in the topic"
+                f"{len(missing)} new partitions at once, at most {AT_ONCE_MAX} are made: look for wrong "
+                "times in the topic"
             )
         for period in missing:
             await self._make(db, table, period)

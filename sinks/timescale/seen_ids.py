@@ -1,8 +1,8 @@
 """Each trade once, without a unique index: the sequence numbers stored so far, as ranges beside the offsets.
 
 Where a venue's numbers are dense, all ids ever stored are one range per market, and a repeat is known for
-ever. Where they are not, the lowest ranges are forgotten (`RANGES_MAX`); a number below the floor, and a trade
-without one, is looked up in the table itself.
+ever. Where they are not, the lowest ranges are forgotten (`RANGES_MAX`); a number below the floor, and a
+trade without one, is looked up in the table itself.
 """
 
 from __future__ import annotations

@@ -1,0 +1,26 @@
+"""Many observations at once are the same as one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Histogram
+
+from sinks.timescale.latency import observe_all
+
+
+def test_the_histogram_is_that_of_single_observations() -> None:
+    values = np.array([0.0005, 0.001, 0.002, 0.0021, 5.0, 99.0, -1.0])
+    samples = []
+    for at_once in (True, False):
+        registry = CollectorRegistry()
+        histogram = Histogram("h", "h", buckets=(0.001, 0.002, 1.0, 10.0), registry=registry)
+        if at_once:
+            observe_all(histogram, values)
+            observe_all(histogram, values[:0])
+        else:
+            for value in values.tolist():
+                histogram.observe(value)
+        samples.append(
+            {(s.name, str(s.labels)): s.value for m in registry.collect() for s in m.samples if "created" not in s.name}
+        )
+    assert samples[0] == samples[1]
