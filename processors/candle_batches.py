@@ -65,7 +65,8 @@ class CandleRows:
         offsets: Kafka offsets, int64; only handed back with what is refused.
         marks: The time marks by row.
         gaps: The gaps by row.
-        value: The value bytes of a row, for the few trades that wait for the next mark before they are judged.
+        value: The value bytes of a row, for the few trades that wait for the next mark before they are
+            judged.
     """
 
     keys: Sequence[str]
@@ -105,7 +106,7 @@ class Refused:
 
 
 class WaitingTrade(msgspec.Struct, frozen=True, array_like=True):
-    """A trade far ahead of its feed: the next mark of its venue decides whether the feed had only been quiet."""
+    """A trade far ahead of its feed: the next mark of its venue tells whether the feed was just quiet."""
 
     symbol: int
     time: int
@@ -151,7 +152,7 @@ class CandleColumns:
     @property
     def complete(self) -> npt.NDArray[np.bool_]:
         """False where trades may be missing."""
-        return self._rows[:, words.COMPLETE] != 0
+        return np.not_equal(self._rows[:, words.COMPLETE], 0)
 
     @property
     def trade_counts(self) -> Ints:
@@ -186,17 +187,25 @@ class CandleColumns:
             self.complete.tolist(),
             strict=True,
         )
-        for symbol, interval_id, opened, prices, volumes, count, (first, last), revision, complete in columns:
+        for symbol, interval_id, opened, prices, volumes, count, sequences, revision, complete in columns:
             venue, name = self.names[symbol]
             interval = self.intervals[interval_id]
+            open_, high, low, close = prices
+            volume, quote_volume, taker_buy_volume = volumes
+            first, last = sequences
             yield Candle(
                 venue,
                 name,
                 interval.name,
                 opened,
                 opened + interval.length,
-                *prices,
-                *volumes,
+                open_,
+                high,
+                low,
+                close,
+                volume,
+                quote_volume,
+                taker_buy_volume,
                 count,
                 None if first < 0 else first,
                 None if last < 0 else last,

@@ -1,9 +1,6 @@
-"""What a time mark does: the watermark moves, candles that are due are written, old ones are let go. Compiled."""
+"""What a time mark does: the watermark moves, what is due is written, what is old is let go. Compiled."""
 
 from typing import Any
-
-import numpy as np
-from numba import njit
 
 from processors.candle_pool import find, merge, pend, start
 from processors.candle_words import (
@@ -27,7 +24,6 @@ from processors.candle_words import (
     NONE,
     OLDER,
     OPEN_TIME,
-    OPTIONS,
     OUT_LEVEL,
     PENDING,
     PENDING_LEVEL,
@@ -43,25 +39,26 @@ from processors.candle_words import (
     VENUE,
     WATERMARK,
     WORDS,
+    part,
 )
 
 
-@njit(**OPTIONS)
+@part
 def advance(state: Any, venue: int) -> None:
-    """The watermark of a venue: the lowest time of its joined sources, or where the feed has ended; never back."""
+    """The watermark of a venue: lowest time of its joined sources, or where the feed ended; never back."""
     lowest = state.venues[venue, ENDED_AT] if state.venues[venue, ENDED] else NONE
     for source in range(state.counters[SOURCES]):
         row = state.sources[source]
-        if row[SOURCE_VENUE] == venue and row[SOURCE_JOINED]:
-            if lowest == NONE or row[SOURCE_TIME] < lowest:
-                lowest = row[SOURCE_TIME]
+        joined = row[SOURCE_VENUE] == venue and row[SOURCE_JOINED]
+        if joined and (lowest == NONE or row[SOURCE_TIME] < lowest):
+            lowest = row[SOURCE_TIME]
     if lowest > state.venues[venue, WATERMARK]:
         state.venues[venue, WATERMARK] = lowest
 
 
-@njit(**OPTIONS)
+@part
 def is_complete(state: Any, slot: int) -> bool:
-    """Whether no trade of the candle can be missing: its feed was there all the time, nothing was given up."""
+    """Whether no trade of the candle can be missing: its feed was always there, nothing was given up."""
     count = state.intervals.shape[0]
     series = state.pool[slot, SERIES]
     symbol = series // count
@@ -79,9 +76,9 @@ def is_complete(state: Any, slot: int) -> bool:
     return True
 
 
-@njit(**OPTIONS)
+@part
 def spoil(state: Any, symbol: int, opened: int, closed: int) -> None:
-    """Have complete candles of a symbol that touch [opened, closed] written again; they will be incomplete."""
+    """Have complete candles of a symbol that touch [opened, closed] written again: they no longer are."""
     count = state.intervals.shape[0]
     watermark = state.venues[state.symbols[symbol, VENUE], WATERMARK]
     for interval in range(count):
@@ -95,9 +92,26 @@ def spoil(state: Any, symbol: int, opened: int, closed: int) -> None:
             slot = state.pool[slot, OLDER]
 
 
-@njit(**OPTIONS)
-def _take_due(state: Any, venue: int, shortest: bool, slots: Any, keys: Any, level: int) -> int:
-    """Move what is due from the pending candles to `slots`, with keys that sort by key, interval, open time."""
+@part
+def _sort(keys: Any, slots: Any, count: int) -> None:
+    """Sort keys, and slots with them (Shell's sort with Knuth's gaps: it needs no memory)."""
+    gap = 1
+    while gap < count // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for end in range(gap, count):
+            key, slot = keys[end], slots[end]
+            index = end
+            while index >= gap and keys[index - gap] > key:
+                keys[index], slots[index] = keys[index - gap], slots[index - gap]
+                index -= gap
+            keys[index], slots[index] = key, slot
+        gap //= 3
+
+
+@part
+def _take_due(state: Any, venue: int, shortest: bool, level: int) -> int:
+    """Move what is due from the pending candles to the due ones, sorted by key, interval and open time."""
     count = state.intervals.shape[0]
     pending, counters = state.pending, state.counters
     watermark, ended = state.venues[venue, WATERMARK], state.venues[venue, ENDED]
@@ -108,18 +122,19 @@ def _take_due(state: Any, venue: int, shortest: bool, slots: Any, keys: Any, lev
             slot = pending[index, 0]
             series = state.pool[slot, SERIES]
             rank = state.ranks[series // count] * count + series % count
-            slots[level] = slot
-            keys[level] = (rank << 33) | (state.pool[slot, OPEN_TIME] // state.intervals[0, 0])
+            state.due_slots[level] = slot
+            state.due_keys[level] = (rank << 33) | (state.pool[slot, OPEN_TIME] // state.intervals[0, 0])
             level += 1
             counters[PENDING_LEVEL] -= 1
             for word in range(4):
                 pending[index, word] = pending[counters[PENDING_LEVEL], word]
         else:
             index += 1
+    _sort(state.due_keys, state.due_slots, level)
     return level
 
 
-@njit(**OPTIONS)
+@part
 def _write(state: Any, slot: int, mark_row: int) -> None:
     level = state.counters[OUT_LEVEL]
     for word in range(WORDS):
@@ -134,7 +149,7 @@ def _write(state: Any, slot: int, mark_row: int) -> None:
     state.pool[slot, FLAGS] = (state.pool[slot, FLAGS] | MERGED) & ~PENDING
 
 
-@njit(**OPTIONS)
+@part
 def _sweep(state: Any, venue: int) -> None:
     """Let candles go that no trade can reach any more."""
     count = state.intervals.shape[0]
@@ -158,9 +173,9 @@ def _sweep(state: Any, venue: int) -> None:
                 state.heads[series] = -1
 
 
-@njit(**OPTIONS)
+@part
 def settle(state: Any, venue: int, mark_row: int) -> int:
-    """Roll up and write what is due at the venue's watermark, in order. Changes nothing when it returns a need."""
+    """Roll up and write what is due at the watermark, in order; changes nothing if it returns a need."""
     counters = state.counters
     count = state.intervals.shape[0]
     watermark, ended = state.venues[venue, WATERMARK], state.venues[venue, ENDED]
@@ -177,11 +192,9 @@ def settle(state: Any, venue: int, mark_row: int) -> int:
             return NEED_CANDLES
         if state.out.shape[0] - counters[OUT_LEVEL] < most:
             return NEED_OUT
-        slots = np.empty(most, np.int64)
-        keys = np.empty(most, np.int64)
-        taken = _take_due(state, venue, True, slots, keys, 0)
-        for index in np.argsort(keys[:taken]):
-            part = slots[index]
+        taken = _take_due(state, venue, True, 0)
+        for index in range(taken):
+            part = state.due_slots[index]
             if not state.pool[part, FLAGS] & MERGED:
                 series = state.pool[part, SERIES]
                 for interval in range(1, count):
@@ -189,9 +202,9 @@ def settle(state: Any, venue: int, mark_row: int) -> int:
                     slot = find(state, series + interval, start(state.pool[part, OPEN_TIME], length, anchor))
                     merge(state, slot, part)
                     pend(state, slot)
-        taken = _take_due(state, venue, False, slots, keys, taken)
-        for index in np.argsort(keys[:taken]):
-            _write(state, slots[index], mark_row)
+        taken = _take_due(state, venue, False, taken)
+        for index in range(taken):
+            _write(state, state.due_slots[index], mark_row)
     if watermark != NONE and watermark // state.rules[SWEEP] != state.venues[venue, SWEPT]:
         state.venues[venue, SWEPT] = watermark // state.rules[SWEEP]
         _sweep(state, venue)

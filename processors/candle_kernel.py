@@ -1,13 +1,13 @@
 """The compiled fold of trades and time marks into candles: its entry points.
 
-Rows are folded one by one in log order, so the result cannot depend on how they were cut into batches. The kernel
-stops where Python has to help (a table is full, an unknown key, a gap, a source that joins or leaves) and is
-called again for the same row; up to there it has changed nothing of that row. Longer candles are rolled up from
-the shortest when those are due; a trade that comes later is folded into each of them.
+Rows are folded one by one in log order, so the result cannot depend on how they were cut into batches. The
+kernel stops where Python has to help (a table is full, an unknown key, a gap, a source that joins or leaves)
+and is called again for the same row; up to there it has changed nothing of that row. Longer candles are
+rolled up from the shortest when those are due; a trade that comes later is folded into each of them.
 
-Signatures are written out: all is compiled, or loaded from Numba's cache, when this module is imported. Numba
-does not notice when a callee in another file changes, but it hashes what a function closes over: the entry points
-close over a digest of all the files that they are made of, and nothing but them is cached.
+Signatures are written out: all is compiled, or loaded from Numba's cache, when this module is imported.
+Numba does not notice when a callee in another file changes, but it hashes what a function closes over: the
+entry points close over a digest of all the files that they are made of, and nothing but them is cached.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from processors import candle_closing, candle_pool, candle_words, sequence_memory
 from processors.candle_closing import advance, settle, spoil
@@ -47,7 +47,6 @@ from processors.candle_words import (
     NEED_RANGES,
     NEWEST,
     NONE,
-    OPTIONS,
     RANGE_COUNT,
     RANGE_START,
     REFUSED_LEVEL,
@@ -61,11 +60,13 @@ from processors.candle_words import (
     TRADES,
     VENUE,
     WATERMARK,
+    entry,
+    part,
 )
 from processors.sequence_memory import note, place_of
 
 
-@njit(**OPTIONS)
+@part
 def _refuse(state: Any, row: int, reason: int, counter: int) -> None:
     level = state.counters[REFUSED_LEVEL]
     state.refused[level, 0] = row
@@ -74,7 +75,7 @@ def _refuse(state: Any, row: int, reason: int, counter: int) -> None:
     state.counters[counter] += 1
 
 
-@njit(**OPTIONS)
+@part
 def _trade(
     state: Any, row: int, symbol: int, time: int, price: float, size: float, buy: bool, sequence: int
 ) -> int:
@@ -87,13 +88,13 @@ def _trade(
     if venue[NEWEST] != NONE and time > venue[NEWEST] + state.rules[LEAD]:
         return AT_AHEAD
     place = -1
-    if sequence >= 0:
-        if state.symbols[symbol, RANGE_COUNT] == 0 or sequence != state.symbols[symbol, HIGHEST] + 1:
-            place = place_of(state, symbol, sequence)
-            if place < state.symbols[symbol, RANGE_COUNT]:
-                if state.ranges[state.symbols[symbol, RANGE_START] + place, 0] <= sequence:
-                    counters[REPEATS] += 1
-                    return DONE
+    ranges = state.symbols[symbol, RANGE_COUNT]
+    if sequence >= 0 and (ranges == 0 or sequence != state.symbols[symbol, HIGHEST] + 1):
+        place = place_of(state, symbol, sequence)
+        at = state.symbols[symbol, RANGE_START] + place
+        if place < ranges and state.ranges[at, 0] <= sequence:
+            counters[REPEATS] += 1
+            return DONE
     count = state.intervals.shape[0]
     length = state.intervals[0, 0]
     open_time = start(time, length, state.intervals[0, 1])
@@ -124,7 +125,7 @@ def _trade(
     return DONE
 
 
-@njit(**OPTIONS)
+@part
 def _mark(state: Any, row: int, source: int, time: int) -> int:
     """A mark of a source that has joined and stays."""
     if source < 0 or not state.sources[source, SOURCE_JOINED]:
@@ -140,9 +141,8 @@ def _mark(state: Any, row: int, source: int, time: int) -> int:
 
 def _compile(digest: int) -> tuple[Any, Any, Any]:
     """The entry points, cached under the digest of their sources."""
-    options = {**OPTIONS, "cache": True}
 
-    @njit(
+    @entry(
         types.UniTuple(types.int64, 2)(
             STATE,
             types.int64[::1],  # symbols by key id, -1: not known yet, -2: the key is bad
@@ -155,8 +155,7 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
             types.int64[::1],  # sequences, -1: none
             types.int32[::1],  # sources of marks, -1: ask Python
             types.int64,  # row to begin at
-        ),
-        **options,
+        )
     )
     def fold_rows(
         state: Any,
@@ -202,14 +201,14 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
                 return row, need
         return kinds.size, DONE
 
-    @njit(types.int64(STATE, types.int64, types.int64), **options)
+    @entry(types.int64(STATE, types.int64, types.int64))
     def settle_venue(state: Any, venue: int, mark_row: int) -> int:
         if venue < 0:
             return digest
         advance(state, venue)
         return settle(state, venue, mark_row)
 
-    @njit(types.int64(STATE, types.int64, types.int64, types.int64), **options)
+    @entry(types.int64(STATE, types.int64, types.int64, types.int64))
     def spoil_candles(state: Any, symbol: int, opened: int, closed: int) -> int:
         if symbol < 0:
             return digest
@@ -229,4 +228,4 @@ fold_rows, settle_venue, spoil_candles = _compile(_digest())
 
 
 def warm() -> None:
-    """Does nothing but prove that the kernel is compiled: importing this module did it, or loaded it from the cache."""
+    """Compile what is not in the cache. Importing this module has done it: there is nothing left to do."""

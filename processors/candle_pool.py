@@ -6,8 +6,6 @@ when this file changes.
 
 from typing import Any
 
-from numba import njit
-
 from processors.candle_words import (
     CLOSE,
     CLOSED,
@@ -26,7 +24,6 @@ from processors.candle_words import (
     OPEN_TIME,
     OPENED,
     OPENED_SEQUENCE,
-    OPTIONS,
     PENDING,
     PENDING_LEVEL,
     QUOTE_VOLUME,
@@ -35,10 +32,11 @@ from processors.candle_words import (
     VENUE,
     VOLUME,
     WORDS,
+    part,
 )
 
 
-@njit(**OPTIONS)
+@part
 def add(values: Any, row: int, word: int, high: float, low: float) -> None:
     """Add high + low to a double-double sum (Knuth's two-sum, then renormalised)."""
     before = values[row, word]
@@ -49,12 +47,13 @@ def add(values: Any, row: int, word: int, high: float, low: float) -> None:
     values[row, word + 1] = error - (values[row, word] - total)
 
 
-@njit(**OPTIONS)
+@part
 def start(time: int, length: int, anchor: int) -> int:
+    """Open time of the interval that holds a time."""
     return time - (time - anchor) % length
 
 
-@njit(**OPTIONS)
+@part
 def find(state: Any, series: int, open_time: int) -> int:
     """The candle of a series at an open time, made if it is not there. Needs one free row."""
     pool = state.pool
@@ -64,7 +63,7 @@ def find(state: Any, series: int, open_time: int) -> int:
         newer = slot
         slot = pool[slot, OLDER]
     if slot >= 0 and pool[slot, OPEN_TIME] == open_time:
-        return slot
+        return int(slot)
     state.counters[FREE_LEVEL] -= 1
     made = state.free[state.counters[FREE_LEVEL]]
     for word in range(WORDS):
@@ -81,10 +80,10 @@ def find(state: Any, series: int, open_time: int) -> int:
         pool[slot, NEWER] = made
     else:
         state.tails[series] = made
-    return made
+    return int(made)
 
 
-@njit(**OPTIONS)
+@part
 def pend(state: Any, slot: int) -> None:
     """Have a candle written by the first mark at which it is due."""
     if state.pool[slot, FLAGS] & PENDING:
@@ -100,7 +99,7 @@ def pend(state: Any, slot: int) -> None:
     state.counters[PENDING_LEVEL] = level + 1
 
 
-@njit(**OPTIONS)
+@part
 def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool, sequence: int) -> None:
     """One trade into one candle."""
     pool, values = state.pool, state.values
@@ -136,7 +135,7 @@ def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool,
         add(values, slot, TAKER_BUY_VOLUME, size, 0.0)
 
 
-@njit(**OPTIONS)
+@part
 def merge(state: Any, slot: int, part: int) -> None:
     """One shorter candle into a longer one that contains it."""
     pool, values = state.pool, state.values

@@ -56,7 +56,8 @@ class CandleRules:
     def sweep(self) -> int:
         """How often candles are looked through for those to let go, microseconds of event time.
 
-        An eighth of the hold: memory is at most that much larger, and each candle is looked at a few times only.
+        An eighth of the hold: memory is at most that much larger, and each candle is looked at a few
+        times only.
         """
         return max(self.hold // 8, self.intervals[0].length)
 

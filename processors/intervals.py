@@ -54,7 +54,8 @@ def intervals_of(names: Sequence[str]) -> tuple[Interval, ...]:
     """The intervals of some names, shortest first.
 
     Raises:
-        ConfigurationError: No name, an unknown or a repeated one, or one that cannot be rolled up from the shortest.
+        ConfigurationError: No name, an unknown or a repeated one, or one that cannot be rolled up from
+            the shortest.
     """
     unknown = [name for name in names if name not in INTERVALS]
     if unknown or not names or len(set(names)) != len(names):

@@ -6,32 +6,30 @@ the usual trade (last sequence + 1) does not come here at all.
 
 from typing import Any
 
-from numba import njit
-
 from processors.candle_words import (
     HIGHEST,
     HIGHEST_NEWEST,
-    OPTIONS,
     RANGE_COUNT,
     RANGE_SPACE,
     RANGE_START,
+    part,
 )
 
 
-@njit(**OPTIONS)
+@part
 def _end_of(state: Any, symbol: int, index: int) -> int:
     """Last sequence of the symbol's range `index`."""
     if index == state.symbols[symbol, RANGE_COUNT] - 1:
-        return state.symbols[symbol, HIGHEST]
-    return state.ranges[state.symbols[symbol, RANGE_START] + index, 1]
+        return int(state.symbols[symbol, HIGHEST])
+    return int(state.ranges[state.symbols[symbol, RANGE_START] + index, 1])
 
 
-@njit(**OPTIONS)
+@part
 def place_of(state: Any, symbol: int, sequence: int) -> int:
     """Index of the first range that ends at the sequence or after it; their count if there is none."""
     low, high = 0, state.symbols[symbol, RANGE_COUNT]
     if high == 0 or sequence > state.symbols[symbol, HIGHEST]:
-        return high
+        return int(high)
     while low < high:
         middle = (low + high) // 2
         if _end_of(state, symbol, middle) < sequence:
@@ -41,7 +39,7 @@ def place_of(state: Any, symbol: int, sequence: int) -> int:
     return low
 
 
-@njit(**OPTIONS)
+@part
 def note(state: Any, symbol: int, place: int, sequence: int, time: int) -> bool:
     """Remember an unseen sequence; False, with nothing changed, when the symbol needs room for a range."""
     row = state.symbols[symbol]

@@ -19,7 +19,7 @@ _HEADER = struct.Struct("<4sI32sQ")
 
 
 class ForeignSnapshotError(ConflictError):
-    """A snapshot is of another version, of other parameters, or no snapshot: rebuild the state from the log."""
+    """A snapshot is of another version, of other parameters, or none: rebuild the state from the log."""
 
     code = "FOREIGN_SNAPSHOT"
 
@@ -61,8 +61,8 @@ def read_snapshot(
     magic, found_version, found_digest, size = _HEADER.unpack_from(data)
     if magic != _MAGIC or found_version != version or found_digest != digest.encode():
         raise ForeignSnapshotError(
-            f"expected a snapshot of version {version} with parameters {digest}, got version {found_version} with "
-            f"{found_digest.decode('ascii', 'replace')}; rebuild the state from the log"
+            f"expected a snapshot of version {version} with parameters {digest}, got version {found_version} "
+            f"with {found_digest.decode('ascii', 'replace')}; rebuild the state from the log"
         )
     try:
         tail = msgspec.msgpack.decode(memoryview(data)[_HEADER.size + size :], type=_Tail)

@@ -15,7 +15,7 @@ def grown(table: npt.NDArray[Any], rows: int = 0) -> npt.NDArray[Any]:
 
 
 def aligned(rows: int, words: int) -> npt.NDArray[np.int64]:
-    """A zeroed int64[rows, words] that begins at a cache line: no row lies across one line more than it needs."""
+    """A zeroed int64[rows, words] that begins at a cache line, so that rows lie across as few as can be."""
     line = 64
     memory = np.zeros(rows * words * 8 + line, np.uint8)
     start = -memory.ctypes.data % line

@@ -2,8 +2,8 @@
 
 The watermark of a venue is the lowest time of its joined sources and never goes back. A source joins with its
 first mark and leaves with a final one; when the last has left, the feed has ended. Where a feed was away,
-candles are incomplete: that is kept as breaks. The kernel itself takes the usual mark, of a source that has joined
-and stays; this module takes the others.
+candles are incomplete: that is kept as breaks. The kernel itself takes the usual mark, of a source that has
+joined and stays; this module takes the others.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,8 @@ class Watermarks:
     Attributes:
         venues: int64[:, VENUE_WORDS].
         sources: int64[:, 3]: venue, newest time, whether it has joined.
-        breaks: int64[:, 3]: venue, from, to. A candle [open, end) with open < to and end > from is incomplete.
+        breaks: int64[:, 3]: venue, from, to. A candle [open, end) with open < to and end > from is
+            incomplete.
 
     Args:
         rules: The rules of the candles.

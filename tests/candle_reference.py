@@ -137,7 +137,7 @@ class ReferenceCandles:
         )
 
     def _candle(self, candle: CandleKey) -> Candle:
-        key, index, opened = candle
+        _, index, opened = candle
         interval = self.rules.intervals[index]
         trades = self.trades[candle]
         ordered = sorted(trades, key=lambda t: (t.event_time, -1 if t.sequence is None else t.sequence))

@@ -34,7 +34,10 @@ def rows_from(items: Sequence[Item], first_offset: int, ids: KeyIds) -> CandleRo
         kinds=np.array([kinds[type(item)] for item in items], np.int8),
         key_ids=np.array([-1 if t is None else ids.id_of(f"{t.venue}:{t.symbol}") for t in trades], np.int32),
         times=np.array(
-            [i.event_time if isinstance(i, Trade) else i.time if isinstance(i, TimeMark) else 0 for i in items],
+            [
+                i.event_time if isinstance(i, Trade) else i.time if isinstance(i, TimeMark) else 0
+                for i in items
+            ],
             np.int64,
         ),
         prices=np.array([0.0 if t is None else t.price for t in trades], np.float64),
