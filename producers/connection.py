@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.frames import Frame, Opcode
+from websockets.frames import CloseCode, Frame, Opcode
 
 HIGH_WATER: Final = 4_096
 LOW_WATER: Final = 1_024
@@ -50,6 +50,7 @@ class FeedConnection(ClientConnection):
         self._fragments: list[bytes] = []
         self._halted = False
         self._lost = False
+        self._dropping = False
         self._arrival: asyncio.Future[None] | None = None
         self.answered_s = time.monotonic()
         """When anything was last read from the socket, by the monotonic clock, s."""
@@ -90,13 +91,26 @@ class FeedConnection(ClientConnection):
                 self.transport.resume_reading()
         return portion
 
+    async def close(self, code: CloseCode | int = CloseCode.NORMAL_CLOSURE, reason: str = "") -> None:
+        """Close the connection; frames that were not taken are dropped.
+
+        What still comes is read and dropped too: else the answer to the close would never be seen.
+        """
+        self._dropping = True
+        self._portions.clear()
+        self._waiting = 0
+        if self._halted and not self._lost:
+            self._halted = False
+            self.transport.resume_reading()
+        await super().close(code, reason)
+
     def data_received(self, data: bytes) -> None:
         """Stamp what was read, then let the library take it apart; called by the event loop."""
         self.answered_s = time.monotonic()
         portion = self._open = Portion(time.time_ns() // 1_000, self.answered_s)
         super().data_received(data)
         self._open = None
-        if portion.frames:
+        if portion.frames and not self._dropping:
             self._portions.append(portion)
             self._waiting += len(portion.frames)
             if self._waiting > HIGH_WATER and not self._halted:

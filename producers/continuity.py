@@ -9,6 +9,9 @@ from schemas.records import Micros, Trade
 RENUMBERED_AFTER_US: Final = 60_000_000
 """A lower id first after a restart, newer by more than this, is no repeat: the ids began anew."""
 
+BETWEEN_RUNS: Final = "not running"
+"""How the reason of a gap begins that arose while no producer ran: known to whoever stopped it."""
+
 
 class Position(msgspec.Struct):
     """Where a symbol stands.
@@ -65,9 +68,10 @@ class Continuity:
             self.positions[symbol] = Position(sequence, time)
             return True
         last, last_time = position.sequence, position.event_time
-        is_renumbered = False
+        is_first = is_renumbered = False
         if self._unconfirmed and symbol in self._unconfirmed:
             self._unconfirmed.discard(symbol)
+            is_first = True
             is_renumbered = sequence <= last and time > last_time + RENUMBERED_AFTER_US
         if sequence <= last and not is_renumbered:
             return False
@@ -75,6 +79,8 @@ class Continuity:
         if sequence == last + 1:
             return True
         if is_renumbered:
-            return Missing(None, None, last_time, time, "the venue counts its trades anew")
+            return Missing(None, None, last_time, time, f"{BETWEEN_RUNS}, and the venue counts anew")
         reason = f"{sequence - last - 1} missing ids"
+        if is_first:
+            reason = f"{BETWEEN_RUNS}: {reason}"
         return Missing(last + 1, sequence - 1, last_time, max(time, last_time), reason)

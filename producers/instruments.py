@@ -1,7 +1,6 @@
 """Which symbols a venue lists: asked once at start, so that a wrong name is told at once."""
 
 import asyncio
-import contextlib
 import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -13,6 +12,7 @@ from infra.backoff import FullJitter
 from infra.logging import get_logger
 from producers.connection import LOOPBACK
 from producers.exchange import BadRecord, Exchange
+from producers.interruption import pause, unless_stopped
 from schemas.errors import ConfigurationError, UnavailableError
 
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -54,7 +54,7 @@ async def await_instruments(
     backoff = backoff or FullJitter()
     while not stop.is_set():
         try:
-            return await fetch_instruments(exchange, base_url)
+            return await unless_stopped(stop, fetch_instruments(exchange, base_url))
         except UnavailableError as error:
             delay_s = backoff.next_delay_s()
             logger.info(
@@ -63,9 +63,7 @@ async def await_instruments(
                 attempt=backoff.attempts,
                 retry_in_s=round(delay_s, 1),
             )
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await stop.wait()
+        await pause(stop, delay_s)
     return None
 
 

@@ -9,6 +9,7 @@ from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
+from producers.continuity import BETWEEN_RUNS
 from producers.events import SystemEvents
 from producers.exchange import Control
 from producers.feed import Feed, Output, Refusal, Repeat
@@ -135,21 +136,17 @@ class Outlet:
     async def _gap(self, gap: Gap) -> None:
         metrics.GAPS.labels(self._venue).inc()
         await self._publisher.publish(TRADES.name, gap, key=self._key(gap.symbol))
-        logger.warning(
-            "trades are missing",
-            symbol=gap.symbol,
-            first=gap.first_sequence,
-            last=gap.last_sequence,
-            reason=gap.reason,
-        )
+        between_runs = gap.reason.startswith(BETWEEN_RUNS)
+        ids = {"first_sequence": gap.first_sequence, "last_sequence": gap.last_sequence}
+        tell = logger.info if between_runs else logger.warning
+        tell("trades are missing", symbol=gap.symbol, reason=gap.reason, **ids)
         await self.events.report(
             "gap",
-            "warning",
+            "info" if between_runs else "warning",
             f"{gap.symbol}: {gap.reason}",
             event_id=ce_id(gap),
             symbol=gap.symbol,
-            first_sequence=gap.first_sequence,
-            last_sequence=gap.last_sequence,
+            **ids,
         )
 
     async def _refuse(self, refusal: Refusal, at_s: float) -> None:

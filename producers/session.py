@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -14,6 +14,7 @@ from infra.logging import get_logger
 from producers.connection import FeedConnection, Portion, open_connection
 from producers.exchange import Control, Exchange
 from producers.feed import Feed, Output
+from producers.interruption import pause, unless_stopped
 from producers.outlet import Outlet
 from schemas.errors import UnavailableError
 from schemas.records import TimeMark
@@ -35,7 +36,11 @@ PONG_WITHIN_S: Final = 10.0
 ANSWER_WITHIN_S: Final = 15.0
 """A subscription that is not answered within this time after the last request has failed."""
 
-FLUSH_TIMEOUT_S: Final = 30.0
+STABLE_AFTER_S: Final = 5.0
+"""A connection that lived so long has succeeded, and delays begin at their lowest again. Were it less, a
+server that accepts and hangs up would be called more often than venues allow."""
+
+FLUSH_TIMEOUT_S: Final = 15.0
 
 Ending: TypeAlias = Literal["ended", "stopped"]
 
@@ -69,7 +74,8 @@ class Session:
         self._url = url.rstrip("/") + exchange.websocket_path
         self._streams = exchange.streams(quotes)
         self._backoff = backoff or FullJitter()
-        self._unanswered: dict[int, int] = {}
+        self._unanswered: set[int] = set()
+        self._connected_s = 0.0
         self._asked_s = 0.0
         self._request = 0
         self._pinged_s = 0.0
@@ -85,9 +91,9 @@ class Session:
         """
         ending: Ending = "stopped"
         while not stop.is_set():
-            connection = await self._connect()
+            connection = await self._connect(stop)
             if connection is None:
-                await self._pause(stop)
+                await self._wait(stop)
                 continue
             reason = "stopped"
             try:
@@ -104,21 +110,22 @@ class Session:
             await self._disconnected(reason, ending)
             if ending == "ended":
                 break
-            await self._pause(stop)
+            await self._wait(stop)
         last: list[Output] = []
         self._feed.end(last)
         await self._outlet.carry(last, self._feed, time.monotonic())
         await self._outlet.finish(FLUSH_TIMEOUT_S)
         return ending
 
-    async def _connect(self) -> FeedConnection | None:
+    async def _connect(self, stop: asyncio.Event) -> FeedConnection | None:
+        opening = open_connection(
+            self._url,
+            open_timeout_s=OPEN_TIMEOUT_S,
+            close_timeout_s=CLOSE_TIMEOUT_S,
+            frame_bytes=self._exchange.limits.frame_bytes,
+        )
         try:
-            connection = await open_connection(
-                self._url,
-                open_timeout_s=OPEN_TIMEOUT_S,
-                close_timeout_s=CLOSE_TIMEOUT_S,
-                frame_bytes=self._exchange.limits.frame_bytes,
-            )
+            connection = await unless_stopped(stop, opening)
         except (OSError, TimeoutError, InvalidHandshake) as error:
             why = str(error) or type(error).__name__
             logger.info(
@@ -128,6 +135,8 @@ class Session:
                 await self._outlet.events.report(
                     "provider.error", "error", f"no connection: {why}", url=self._url
                 )
+            return None
+        if connection is None:
             return None
         metrics.CONNECTIONS.labels(self._exchange.venue).inc()
         logger.info("connected", url=self._url, streams=len(self._streams))
@@ -152,9 +161,16 @@ class Session:
             ConnectionClosed: The connection has ended.
             UnavailableError: The venue refused a subscription, or gives no sign of life.
         """
-        self._unanswered.clear()
-        self._asked_s = self._pinged_s = time.monotonic()
-        subscribing = asyncio.create_task(self._subscribe(connection))
+        limits = self._exchange.limits
+        self._asked_s = self._pinged_s = self._connected_s = time.monotonic()
+        groups = [
+            self._streams[start : start + limits.streams_per_message]
+            for start in range(0, len(self._streams), limits.streams_per_message)
+        ]
+        requests = {self._request + number: group for number, group in enumerate(groups, 1)}
+        self._request += len(groups)
+        self._unanswered = set(requests)
+        subscribing = asyncio.create_task(self._subscribe(connection, requests))
         ticked_s = 0.0
         try:
             while not stop.is_set():
@@ -183,18 +199,13 @@ class Session:
         if outputs:
             self._heed(await self._outlet.carry(outputs, self._feed, at_s))
 
-    async def _subscribe(self, connection: FeedConnection) -> None:
+    async def _subscribe(self, connection: FeedConnection, requests: Mapping[int, Sequence[str]]) -> None:
         """Ask for all streams, many in a message, and leave one message a second for pings."""
-        limits = self._exchange.limits
-        pause_s = 1.0 / max(limits.messages_per_s - 1.0, 0.5)
-        for start in range(0, len(self._streams), limits.streams_per_message):
-            if start:
-                await asyncio.sleep(pause_s)
-            streams = self._streams[start : start + limits.streams_per_message]
-            self._request += 1
-            self._unanswered[self._request] = len(streams)
+        pause_s = 1.0 / max(self._exchange.limits.messages_per_s - 1.0, 0.5)
+        for request, streams in requests.items():
             self._asked_s = time.monotonic()
-            await connection.send(self._exchange.subscription(streams, self._request))
+            await connection.send(self._exchange.subscription(streams, request))
+            await asyncio.sleep(pause_s)
 
     def _heed(self, controls: Iterable[Control]) -> None:
         for control in controls:
@@ -203,9 +214,7 @@ class Session:
             if control.kind == "shutdown":
                 logger.info("the venue announces a shutdown", message=control.message)
             elif control.request is not None:
-                self._unanswered.pop(control.request, None)
-                if not self._unanswered:
-                    self._backoff.reset()
+                self._unanswered.discard(control.request)
 
     async def _tick(self, connection: FeedConnection, now_s: float) -> None:
         await self._outlet.settle()
@@ -219,13 +228,15 @@ class Session:
         if now_s - answered_s >= PING_AFTER_S and answered_s >= self._pinged_s:
             self._pinged_s = now_s
             await connection.ping()
+        if self._unanswered:
+            # What happens before the venue has accepted the subscriptions is not heard: time stands still.
+            return
+        if now_s - self._connected_s > STABLE_AFTER_S:
+            self._backoff.reset()
         mark = self._feed.silent(answered_s)
         if mark is not None:
             await self._outlet.carry([mark], self._feed, now_s)
 
-    async def _pause(self, stop: asyncio.Event) -> None:
-        delay_s = self._backoff.next_delay_s()
+    async def _wait(self, stop: asyncio.Event) -> None:
         await self._outlet.settle()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await stop.wait()
+        await pause(stop, self._backoff.next_delay_s())

@@ -45,7 +45,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         session = Session(exchange, feed, outlet, chosen.websocket_url or venue.websocket_url, chosen.quotes)
         ending = await session.run(stop)
     finally:
-        await publisher.close()
+        # The session has flushed what it could; this only lets go.
+        await publisher.close(timeout_s=1.0)
     logger.info("the feed has ended" if ending == "ended" else "the feed was stopped", **outlet.counts)
     if ending == "ended":
         metrics.FEED_ENDED.set(1)

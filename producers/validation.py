@@ -14,8 +14,10 @@ PRICE_LIMIT: Final = 1e15
 SIZE_LIMIT: Final = 1e18
 """No market is quoted or traded in larger numbers; what is beyond is a fault of the wire."""
 
-EXACT_LENGTH: Final = 16
-"""A decimal text no longer than this (15 digits and a point) survives a 64-bit float: IEEE 754, DBL_DIG."""
+EXACT_LENGTH: Final = 15
+"""A decimal text no longer than this survives a 64-bit float: IEEE 754, DBL_DIG."""
+
+LARGEST_SEQUENCE: Final = 2**63 - 1
 
 EARLIEST_US: Final = 1_230_768_000_000_000
 LATEST_US: Final = 4_102_444_800_000_000
@@ -59,6 +61,17 @@ def size(text: str) -> float:
     if not 0.0 <= value < SIZE_LIMIT:
         _refuse("size", "of at least 0", SIZE_LIMIT, text)
     return value
+
+
+def sequence(number: int) -> int:
+    """An id that counts up, as the log keeps it: 0 to 2**63 - 1.
+
+    Raises:
+        BadRecord: It is outside; `reason` is `id`.
+    """
+    if not 0 <= number <= LARGEST_SEQUENCE:
+        raise BadRecord("id", f"expected an id of 0 to 2**63 - 1, got {number}")
+    return number
 
 
 def is_inexact(text: str, value: float | None) -> bool:

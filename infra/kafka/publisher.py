@@ -80,6 +80,7 @@ class Publisher:
         self._failures: list[str] = []
         self._failed = 0
         self._fatal: str | None = None
+        self._closing = False
 
     @property
     def waiting(self) -> int:
@@ -206,6 +207,8 @@ class Publisher:
         try:
             await self.flush(timeout_s)
         finally:
+            # What is given up here was reported by the flush; it must not count as refused by the broker.
+            self._closing = True
             self._producer.purge()
             self._producer.poll(0)
 
@@ -246,6 +249,8 @@ class Publisher:
         return key
 
     def _refused(self, topic: str, error: KafkaError) -> None:
+        if self._closing:
+            return
         metrics.PUBLISH_ERRORS.labels(topic).inc()
         self._failed += 1
         if len(self._failures) < 3:

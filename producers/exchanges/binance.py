@@ -278,13 +278,11 @@ class BinanceSpot(Exchange):
     ) -> Trade:
         price = validation.positive_price(message.p)
         size = validation.size(message.q)
-        if trade_id < 0:
-            raise BadRecord("id", f"expected a trade id of at least 0, got {trade_id}")
         return Trade(
             venue=self.venue,
             symbol=symbol,
             trade_id=str(trade_id),
-            sequence=trade_id,
+            sequence=validation.sequence(trade_id),
             price=price,
             size=size,
             side="sell" if message.m else "buy",
@@ -314,7 +312,7 @@ class BinanceSpot(Exchange):
             bid_size=bid_size if bid else 0.0,
             ask=ask,
             ask_size=ask_size if ask else 0.0,
-            sequence=message.u,
+            sequence=validation.sequence(message.u),
             event_time=None,
             receive_time=receive_time,
             inexact=inexact,

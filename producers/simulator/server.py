@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -19,7 +19,6 @@ from schemas.errors import ResourceError
 END_OF_FEED: Final = 4000
 """Close code that only the simulator sends: the feed has ended, do not come back for more."""
 
-SLOW_CLIENT: Final = 1008
 BUFFER_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """A client that leaves so much unread is disconnected, as the venue does; a playback waits for it instead."""
 
@@ -147,8 +146,7 @@ class SimulatorServer:
                 self._forget(connection)
                 connection.transport.abort()
                 continue
-            connection.protocol.send_text(combined(stream, data) if client.combined else data)
-            connection.send_data()
+            broadcast([connection], (combined(stream, data) if client.combined else data).decode())
 
     async def end(self) -> None:
         """Close every connection with the code that says: the feed has ended."""
