@@ -15,16 +15,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from aiokafka import TopicPartition
+
+from infra.backoff import FullJitter
 from infra.kafka.reader import BatchReader
 from infra.kafka.record_batches import RecordBatch
-
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
+from schemas.errors import UnavailableError
 from sinks.positions import PartitionRef
 
 BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Fetched record batches, as they came; beyond, partitions are paused, and resumed below half of it."""
 FETCH_WAIT_S: Final = 0.5
+RETRY_CAP_S: Final = 5.0
 
 log = get_logger(__name__)
 
@@ -165,14 +168,22 @@ class Intake:
         return held is not None and held.ref is not None and held.epoch == epoch
 
     async def run(self) -> None:
-        """Fetch for ever.
+        """Fetch for ever; waits for a broker that is away.
 
         Raises:
-            KandleError: The topics cannot be read.
+            PositionGoneError: The log does not hold a position any more.
         """
+        backoff = FullJitter(0.2, RETRY_CAP_S)
         while True:
             self._throttle()
-            for fetched in await self._reader.fetch(FETCH_WAIT_S):
+            try:
+                arrived = await self._reader.fetch(FETCH_WAIT_S)
+            except UnavailableError as error:
+                log.info("fetching is tried again", error=str(error))
+                await asyncio.sleep(backoff.next_delay_s())
+                continue
+            backoff.reset()
+            for fetched in arrived:
                 held = self._held.get(fetched.tp)
                 if held is None or held.ref is None:
                     continue

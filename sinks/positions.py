@@ -101,7 +101,7 @@ class Positions:
                 (name, kafka_id),
             )
             cursor = await db.execute(
-                "SELECT id, kafka_id::text FROM kandle.topics WHERE name = %s AND retired IS NULL", (name,)
+                "SELECT id, kafka_id FROM kandle.topics WHERE name = %s AND retired IS NULL", (name,)
             )
             row = await cursor.fetchone()
             if row is None or row[1] != kafka_id:

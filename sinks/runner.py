@@ -13,16 +13,16 @@ from typing import Final
 
 import numpy as np
 from aiokafka import TopicPartition
-from infra.kafka.record_batches import read_records
 
 from infra import metrics
 from infra.backoff import FullJitter
 from infra.kafka.admin import Admin
 from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
 from infra.settings import Settings
 from schemas.columns import ColumnReader
-from schemas.errors import UnavailableError
+from schemas.errors import ConflictError, UnavailableError
 from schemas.topics import BY_NAME
 from sinks.database import Connection, connect, is_passing
 from sinks.intake import Intake, Taken
@@ -36,6 +36,12 @@ RETRY_CAP_S: Final = 5.0
 """Longest pause between attempts: a database that is back is noticed within it."""
 
 log = get_logger(__name__)
+
+
+class CorruptLogError(ConflictError):
+    """A record batch arrived damaged: none of its records can be told, so none can be put aside."""
+
+    code = "CORRUPT_LOG"
 
 
 class _MovedError(Exception):
@@ -70,6 +76,7 @@ class Runner:
         Raises:
             TopicReplacedError: A topic was deleted and made again.
             PositionLostError: The log no longer holds the stored offset.
+            CorruptLogError: A record batch arrived damaged.
             DeadLetterRefused: A bad record could not be put aside.
             KandleError: Anything else that waiting does not mend.
         """
@@ -125,6 +132,13 @@ class Runner:
         slices = []
         for part in taken:
             records = read_records(part.batches, part.position)
+            if records.corrupt:
+                first = records.corrupt[0]
+                raise CorruptLogError(
+                    f"{part.ref.topic}, partition {part.ref.partition}, offsets {first.base_offset} to "
+                    f"{first.last_offset}: {first.reason}. If it stays so after a restart, the broker's "
+                    "log is damaged: restore it from a replica"
+                )
             columns = self._columns.read(records.data, records.value_start, records.value_length)
             slice_ = Slice(
                 ref=part.ref,

@@ -3,7 +3,7 @@
 CREATE TABLE kandle.topics (
     id         integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text NOT NULL,
-    kafka_id   uuid NOT NULL,
+    kafka_id   text NOT NULL,
     first_seen timestamptz NOT NULL DEFAULT now(),
     retired    timestamptz
 );

@@ -14,7 +14,8 @@ from sinks.migrator import Migration, migrate, shipped
 VIEWS = {
     "trades": "time venue symbol trade_id price size side receive_time",
     "quotes": "time venue symbol bid bid_size ask ask_size receive_time",
-    "candles": "time venue symbol interval open high low close volume quote_volume trade_count complete revision",
+    "candles": "time venue symbol interval open high low close volume quote_volume trade_count "
+    "complete revision",
     "indicators": "time venue symbol interval name value",
     "signals": "time venue symbol interval rule direction strength",
 }
@@ -70,7 +71,8 @@ def test_a_database_of_a_newer_version_is_refused(postgres: Databases) -> None:
 
 def test_a_failing_file_leaves_nothing_behind_and_names_itself(postgres: Databases) -> None:
     url = postgres()
-    broken = [*shipped(), Migration("005_broken.sql", "CREATE TABLE kandle.left_behind (a int); SELECT nothing;")]
+    sql = "CREATE TABLE kandle.left_behind (a int); SELECT nothing;"
+    broken = [*shipped(), Migration("005_broken.sql", sql)]
     with pytest.raises(ConflictError, match=r"005_broken\.sql failed"):
         migrate(url, migrations=broken)
     with psycopg.connect(url) as db:

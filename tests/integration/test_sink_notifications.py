@@ -1,0 +1,222 @@
+"""Notifications, really delivered: to a web server and a mail server in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+
+from infra.settings import NotificationRule, Settings
+from schemas import rows
+from schemas.errors import ConfigurationError, UnavailableError
+from schemas.records import Notification, Signal
+from schemas.topics import SIGNALS
+from sinks import stage
+from sinks.notifications.channel import Channel
+from sinks.notifications.routing import matches
+from tests.sink_harness import (
+    BASE_US,
+    PARTITIONS,
+    Log,
+    fresh_topics,
+    mark,
+    passed,
+    query,
+    running,
+    settings_for,
+    totals,
+    until,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+
+Databases = Callable[[], str]
+ONLY = ("notifications",)
+
+
+def signal(number: int, direction: str = "long", strength: float = 0.8) -> Signal:
+    return Signal(
+        *(f"signal/{number}", "binance", "BTC/USDT", "1m", BASE_US, BASE_US + number, "cross(10,30)"),
+        *(direction, strength, {"fast": 1.5}, f"candle/{number}", True),  # type: ignore[arg-type]
+    )
+
+
+class Webhook:
+    """A web server that keeps what it is sent; answers `status`, after `delay_s`."""
+
+    def __init__(self, status: int = 200, delay_s: float = 0.0) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.attempts = 0
+        self.status = status
+        self.delay = threading.Event()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.attempts += 1
+                if delay_s:
+                    outer.delay.wait(delay_s)
+                if outer.status == 200:
+                    outer.received.append(json.loads(body))
+                self.send_response(outer.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def url(self, path: str = "hook") -> str:
+        return f"json://127.0.0.1:{self._server.server_port}/{path}"
+
+    def close(self) -> None:
+        self.delay.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def webhooks() -> Iterator[Callable[..., Webhook]]:
+    made: list[Webhook] = []
+
+    def make(**options: Any) -> Webhook:
+        made.append(Webhook(**options))
+        return made[-1]
+
+    yield make
+    for hook in made:
+        hook.close()
+
+
+class Mailbox:
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802
+        self.messages.append(envelope.content.decode())
+        return "250 OK"
+
+
+def rule(url: str, name: str = "all", **options: Any) -> NotificationRule:
+    return NotificationRule(name=name, urls=[url], **options)  # type: ignore[list-item]
+
+
+def start(kafka: str, url: str, *rules: NotificationRule) -> Settings:
+    settings = settings_for(kafka, url, rules=rules)
+    fresh_topics(settings.kafka)
+    return settings
+
+
+async def run_to_the_end(settings: Settings, url: str, instance: str = "run") -> None:
+    log = Log(settings.kafka.bootstrap_servers or "")
+    async with running(settings, ONLY) as task:
+        for partition in range(PARTITIONS):
+            log.put(SIGNALS, partition, [mark(BASE_US, final=True, instance=instance)])
+        await until(lambda: passed(url, "notifications", SIGNALS, instance) == PARTITIONS, task=task)
+
+
+def outcomes(url: str) -> dict[str, int]:
+    return dict(query(url, "SELECT outcome, count(*) FROM kandle.notifications GROUP BY 1"))  # type: ignore[arg-type]
+
+
+async def test_matching_signals_arrive_once_by_web_and_by_mail(
+    kafka: str, postgres: Databases, webhooks: Callable[..., Webhook]
+) -> None:
+    hook, mailbox = webhooks(), Mailbox()
+    mail = Controller(mailbox, hostname="127.0.0.1", port=0)
+    mail.start()
+    try:
+        port = mail.server.sockets[0].getsockname()[1]
+        address = f"mailto://127.0.0.1:{port}?from=kandle@example.com&to=desk@example.com&mode=insecure"
+        url = postgres()
+        wanted = rule(hook.url(), direction="long"), rule(address, "mail", min_strength=0.9)
+        settings = start(kafka, url, *wanted)
+        log = Log(kafka)
+        log.put(SIGNALS, 0, [signal(1), signal(2, "short"), signal(3, strength=0.95), signal(1)], key=b"key")
+        await run_to_the_end(settings, url)
+        titles = [message["title"] for message in hook.received]
+        assert titles == ["BTC/USDT long: cross(10,30) (binance, 1m)"] * 2
+        assert "strength 0.8" in hook.received[0]["message"]
+        assert len(mailbox.messages) == 1
+        assert "strength 0.95" in mailbox.messages[0]
+        assert "desk@example.com" in mailbox.messages[0]
+        assert outcomes(url) == {"sent": 3}
+        assert totals(url, "notifications", SIGNALS)[1] == 3
+        told = [rows.decode(message.value()) for message in log.read("notifications.v1", 4)]
+        assert all(isinstance(record, Notification) for record in told)
+        causes = sorted(record.cause_id for record in told if isinstance(record, Notification))
+        assert causes == ["signal/1", "signal/3", "signal/3"]
+
+        # Another run reads on behind; the same signals again are known by the ledger.
+        log.put(SIGNALS, 0, [signal(1), signal(3, strength=0.95), signal(4)])
+        await run_to_the_end(settings, url, "second")
+        assert len(hook.received) == 3
+        assert len(mailbox.messages) == 1
+    finally:
+        mail.stop()
+
+
+async def test_a_failing_channel_ends_in_dead_letters_and_holds_nobody_up(
+    kafka: str, postgres: Databases, webhooks: Callable[..., Webhook]
+) -> None:
+    good, refusing, hanging = webhooks(), webhooks(status=500), webhooks(delay_s=30)
+    url = postgres()
+    settings = start(kafka, url, rule(refusing.url(), "r"), rule(hanging.url(), "h"), rule(good.url(), "g"))
+    log = Log(kafka)
+    log.put(SIGNALS, 1, [signal(number) for number in range(2)], key=b"key")
+    async with running(settings, ONLY) as task:
+        await until(lambda: len(good.received) == 2, timeout_s=5, task=task)
+        await until(lambda: outcomes(url) == {"sent": 2, "dead_letter": 4}, task=task)
+    assert refusing.attempts == 2 * settings.notifications.attempts
+    dead = log.read("market.signals.v1.dlq", 5)
+    assert len(dead) == 4
+    assert {message.value() for message in dead} == {rows.encode(signal(number)) for number in range(2)}
+    reasons = [dict(message.headers())["__connect.errors.exception.message"].decode() for message in dead]
+    assert sum("refused the message" in reason for reason in reasons) == 2
+    assert totals(url, "notifications", SIGNALS)[1::3] == (2, 4)
+
+
+async def test_a_url_of_no_kind_is_refused_without_its_secret(kafka: str, postgres: Databases) -> None:
+    settings = start(kafka, postgres(), rule("nosuch://topsecret@host", "desk"))
+    with pytest.raises(ConfigurationError, match="rule 'desk' has a URL of kind 'nosuch'") as caught:
+        await stage.run(settings, asyncio.Event(), ONLY)
+    assert "topsecret" not in str(caught.value)
+
+
+async def test_secrets_of_a_channel_do_not_reach_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    channel = Channel.from_url("json://someuser:verysecret@127.0.0.1:1/tokenpath", "r")
+    assert "secret" not in channel.name
+    refused = pytest.raises(UnavailableError, match="refused the message")
+    with caplog.at_level(logging.DEBUG, logger="apprise"), refused:
+        await channel.send("subject", "body", 5)
+    assert caplog.records
+    assert "verysecret" not in caplog.text
+    assert "tokenpath" not in caplog.text
+
+
+def test_every_pattern_of_a_rule_has_to_fit() -> None:
+    wanted = signal(1)
+    assert matches(
+        rule("json://h", symbol="BTC/*", rule="cross*", direction="long", min_strength=0.8), wanted
+    )
+    for options in (
+        {"symbol": "ETH/*"},
+        {"venue": "gateio"},
+        {"interval": "1s"},
+        {"rule": "rsi*"},
+        {"direction": "short"},
+        {"min_strength": 0.81},
+    ):
+        assert not matches(rule("json://h", **options), wanted)
