@@ -1,0 +1,130 @@
+"""An aiokafka consumer that hands over record batches as bytes, a chunk a fetch, for the topics it is told.
+
+aiokafka decodes every record into an object; for the topics named here that is skipped. `RawConsumer` is a
+consumer like any other (groups, rebalances, seeks, pauses, positions); only what `getmany` returns for those
+topics differs: a list with `Chunk`s in place of records. All other topics are as ever.
+
+How it is mounted: aiokafka's consumer makes its fetcher when it starts; `RawConsumer` makes a `RawFetcher` of
+it as it is assigned. That one sees every answer of the broker twice: aiokafka books it (positions, errors,
+high watermarks), then, before anything else can run, the records that aiokafka would decode are exchanged for
+the raw bytes. No global of aiokafka is changed; `tests/contract` names the part that an upgrade broke.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.protocol.fetch import FetchRequest
+
+from infra.kafka.record_batches import RecordBatch, split_batches
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one fetch brought of one partition.
+
+    Attributes:
+        batches: Whole record batches, control batches as well; the first may begin before `start_offset`.
+        start_offset: Offset that was asked for.
+        next_offset: Offset after the last batch.
+    """
+
+    batches: list[RecordBatch]
+    start_offset: int
+    next_offset: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes as fetched."""
+        return sum(len(batch) for batch in self.batches)
+
+
+class _ChunkOnce:
+    """Stands where aiokafka keeps the records of a fetch: an iterator over one chunk, with a position."""
+
+    def __init__(self, data: bytes, fetch_offset: int) -> None:
+        self._data: bytes | None = data
+        self.next_fetch_offset = fetch_offset
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self
+
+    def __next__(self) -> Chunk:
+        if self._data is None:
+            raise StopIteration
+        batches = split_batches(self._data)
+        self._data = None
+        if not batches:
+            raise StopIteration
+        start = self.next_fetch_offset
+        self.next_fetch_offset = batches[-1].last_offset + 1
+        return Chunk(batches, start, self.next_fetch_offset)
+
+
+class _Overheard:
+    """Aiokafka's client, with an ear: keeps the raw records of the fetch answers that pass."""
+
+    def __init__(self, client: Any, topics: Collection[str]) -> None:
+        self._client = client
+        self._topics = frozenset(topics)
+        self.raw: dict[TopicPartition, bytes] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def send(self, node_id: int, request: Any) -> Any:
+        answer = await self._client.send(node_id, request)
+        if isinstance(request, FetchRequest):
+            for topic, partitions in answer.topics:
+                if topic in self._topics:
+                    for partition, *_, data in partitions:
+                        self.raw[TopicPartition(topic, partition)] = data
+        return answer
+
+
+class RawFetcher(Fetcher):  # type: ignore[misc]
+    """Aiokafka's fetcher with chunks in place of records, for some topics."""
+
+    @classmethod
+    def of(cls, fetcher: Fetcher, topics: Collection[str]) -> Self:
+        """Make one of a fetcher that has not run yet."""
+        fetcher.__class__ = cls
+        fetcher._client = _Overheard(fetcher._client, topics)
+        mounted: Self = fetcher
+        return mounted
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: int, request: Any) -> Any:
+        has_new = await super()._proc_fetch_request(assignment, node_id, request)
+        # Nothing has run since the answer came: who waits for records is woken by our caller.
+        raw = self._client.raw
+        for tp, data in raw.items():
+            result = self._records.get(tp)
+            if isinstance(result, FetchResult) and not isinstance(result._partition_records, _ChunkOnce):
+                result._partition_records = _ChunkOnce(data, result._partition_records.next_fetch_offset)
+        raw.clear()
+        return has_new
+
+
+class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """An aiokafka consumer whose `getmany` gives chunks for some topics.
+
+    Args:
+        raw_topics: Their names.
+        *topics: What to subscribe to, as aiokafka takes it.
+        **settings: As aiokafka takes them.
+    """
+
+    def __init__(self, raw_topics: Collection[str], *topics: str, **settings: Any) -> None:
+        self._raw_topics = frozenset(raw_topics)
+        self._mounted: RawFetcher | None = None
+        super().__init__(*topics, **settings)
+
+    @property
+    def _fetcher(self) -> RawFetcher | None:
+        return self._mounted
+
+    @_fetcher.setter
+    def _fetcher(self, fetcher: Fetcher | None) -> None:
+        self._mounted = None if fetcher is None else RawFetcher.of(fetcher, self._raw_topics)
