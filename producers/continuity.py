@@ -1,5 +1,6 @@
 """Whether a symbol's trades follow one another: repeats, gaps, and ids that begin anew."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -50,8 +51,10 @@ class Continuity:
         positions: Where each symbol stood when the log was last written; symbols not named begin freely.
     """
 
-    def __init__(self, positions: dict[str, Position] | None = None) -> None:
-        self.positions = dict(positions or {})
+    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
+        self.positions = {
+            symbol: Position(where.sequence, where.event_time) for symbol, where in (positions or {}).items()
+        }
         self._unconfirmed = set(self.positions)
 
     def admit(self, trade: Trade) -> bool | Missing:

@@ -79,7 +79,7 @@ class Feed:
         self._exchange = exchange
         self._source = source
         self._instance = instance
-        self._trades = Continuity(dict(resumed.trades))
+        self._trades = Continuity(resumed.trades)
         self._quotes = {symbol: position.sequence for symbol, position in resumed.quotes.items()}
         self._marks = MarkClock(idle_marks, resumed.newest_mark)
         self._held: tuple[MarketRecord, bytes] | None = None

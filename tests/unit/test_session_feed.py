@@ -1,0 +1,238 @@
+"""What a feed publishes, and in which order: repeats, gaps, marks, refusals."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producers.continuity import BETWEEN_RUNS, Position
+from producers.exchange import Control
+from producers.exchanges.binance import BinanceSpot
+from producers.feed import AHEAD_LIMIT_US, Feed, Output, Refusal, Repeat, Resumed
+from schemas.records import Gap, Quote, TimeMark, Trade
+
+T0_MS = 1_723_161_255_000
+DAY_MS = 86_400_000
+SYMBOLS = {"BTC/USDT": "BTCUSDT", "ETH/USDT": "ETHUSDT"}
+
+
+def feed(resumed: Resumed | None = None, idle_marks: bool = False) -> Feed:
+    return Feed(BinanceSpot(SYMBOLS), "binance-spot-0", "run", idle_marks, resumed)
+
+
+def trade(number: int, at_ms: int = 0, symbol: str = "BTCUSDT", **fields: Any) -> bytes:
+    data = {"e": "trade", "s": symbol, "t": number, "p": "1.5", "q": "2.0", "T": T0_MS + at_ms, "m": True}
+    return json.dumps(
+        {"stream": f"{symbol.lower()}@trade", "data": data | fields}, separators=(",", ":")
+    ).encode()
+
+
+def quote(number: int, symbol: str = "BTCUSDT") -> bytes:
+    data = {"u": number, "s": symbol, "b": "1.0", "B": "2.0", "a": "1.1", "A": "3.0"}
+    return json.dumps(
+        {"stream": f"{symbol.lower()}@bookTicker", "data": data}, separators=(",", ":")
+    ).encode()
+
+
+def run(fed: Feed, *frames: bytes, end: bool = False) -> list[Output]:
+    outputs: list[Output] = []
+    for frame in frames:
+        fed.take(frame, 1, 0.0, outputs)
+    if end:
+        fed.end(outputs)
+    return outputs
+
+
+def told(outputs: list[Output]) -> list[tuple[Any, ...]]:
+    """Outputs in short: (trade, id), (mark, ms after T0, final), (gap, first, last) ..."""
+    short: list[tuple[Any, ...]] = []
+    for output in outputs:
+        match output:
+            case Trade():
+                short.append(("trade", output.sequence))
+            case Quote():
+                short.append(("quote", output.sequence))
+            case TimeMark():
+                short.append(("mark", output.time // 1000 - T0_MS, output.final))
+            case Gap():
+                short.append(("gap", output.first_sequence, output.last_sequence))
+            case Refusal():
+                short.append(("refused", output.error.reason))
+            case Repeat():
+                short.append(("repeat", output.record.sequence))
+            case Control():
+                short.append((output.kind, output.request))
+    return short
+
+
+def test_marks_follow_the_records_that_they_cover() -> None:
+    assert told(run(feed(), trade(1, 100), trade(2, 900), trade(3, 1000), trade(4, 1500), end=True)) == [
+        ("trade", 1),
+        ("mark", 100, False),
+        ("trade", 2),
+        ("trade", 3),
+        ("mark", 1000, False),
+        ("trade", 4),
+        ("mark", 1500, True),
+    ]
+
+
+def test_missing_ids_are_told_before_the_trade_that_reveals_them() -> None:
+    outputs = run(feed(), trade(1, 100), trade(5, 200))
+    assert told(outputs) == [("trade", 1), ("mark", 100, False), ("gap", 2, 4), ("trade", 5)]
+    gap = outputs[2]
+    assert isinstance(gap, Gap)
+    assert gap == Gap(
+        venue="binance",
+        symbol="BTC/USDT",
+        source="binance-spot-0",
+        status="given_up",
+        first_sequence=2,
+        last_sequence=4,
+        from_time=(T0_MS + 100) * 1000,
+        to_time=(T0_MS + 200) * 1000,
+        reason="3 missing ids",
+    )
+
+
+def test_a_gap_of_one_symbol_is_none_of_another() -> None:
+    outputs = run(feed(), trade(1), trade(900, symbol="ETHUSDT"), trade(2), trade(902, symbol="ETHUSDT"))
+    assert [entry for entry in told(outputs) if entry[0] == "gap"] == [("gap", 901, 901)]
+
+
+def test_repeated_and_older_ids_are_not_published_again() -> None:
+    outputs = run(feed(), trade(5), trade(5), trade(4, 70_000), trade(6))
+    assert told(outputs) == [("trade", 5), ("mark", 0, False), ("repeat", 5), ("repeat", 4), ("trade", 6)]
+
+
+def test_repeated_quotes_are_not_published_again() -> None:
+    assert told(run(feed(), quote(5), quote(5), quote(3), quote(9))) == [
+        ("quote", 5),
+        ("repeat", 5),
+        ("repeat", 3),
+        ("quote", 9),
+    ]
+
+
+def test_the_same_feed_again_publishes_its_final_mark_alone() -> None:
+    frames = [trade(number, number * 400) for number in range(1, 6)]
+    first = feed()
+    run(first, *frames, end=True)
+    trades, quotes = first.positions
+    again = feed(Resumed(trades, quotes, (T0_MS + 2000) * 1000))
+    assert [entry for entry in told(run(again, *frames, end=True)) if entry[0] != "repeat"] == [
+        ("mark", 2000, True)
+    ]
+
+
+def test_a_restart_tells_what_was_missed_while_nothing_ran() -> None:
+    resumed = Resumed({"BTC/USDT": Position(10, T0_MS * 1000)}, {}, T0_MS * 1000)
+    outputs = run(feed(resumed), trade(10), trade(14, 5000))
+    assert told(outputs) == [("repeat", 10), ("gap", 11, 13), ("trade", 14), ("mark", 5000, False)]
+    outputs = run(feed(resumed), trade(14, 5000))
+    assert isinstance(outputs[0], Gap)
+    assert outputs[0].reason.startswith(BETWEEN_RUNS)
+
+
+def test_a_venue_that_counts_anew_after_a_restart_is_followed() -> None:
+    resumed = Resumed({"BTC/USDT": Position(1_000_000, T0_MS * 1000)}, {}, T0_MS * 1000)
+    outputs = run(feed(resumed), trade(7, DAY_MS), trade(8, DAY_MS + 1))
+    assert told(outputs) == [("gap", None, None), ("trade", 7), ("mark", DAY_MS, False), ("trade", 8)]
+
+
+def test_a_bad_frame_is_refused_and_the_feed_goes_on() -> None:
+    bad = trade(2, p="NaN")
+    outputs = run(feed(), trade(1), bad, b"nonsense", trade(3))
+    assert told(outputs) == [
+        ("trade", 1),
+        ("mark", 0, False),
+        ("refused", "price"),
+        ("refused", "json"),
+        ("gap", 2, 2),
+        ("trade", 3),
+    ]
+    assert isinstance(outputs[2], Refusal)
+    assert outputs[2].frame == bad
+
+
+def test_a_refused_quote_is_known_as_one() -> None:
+    (refusal,) = run(feed(), quote(1).replace(b'"1.0"', b'"-1"'))
+    assert isinstance(refusal, Refusal)
+    assert refusal.is_quote
+
+
+def test_a_time_far_ahead_of_the_feed_is_refused_and_moves_no_mark() -> None:
+    outputs = run(feed(), trade(1), trade(2, DAY_MS), trade(3, 10), trade(4, 20), end=True)
+    assert told(outputs) == [
+        ("trade", 1),
+        ("mark", 0, False),
+        ("refused", "ahead"),
+        ("gap", 2, 2),
+        ("trade", 3),
+        ("trade", 4),
+        ("mark", 20, True),
+    ]
+
+
+def test_a_time_far_ahead_at_the_very_end_is_refused() -> None:
+    outputs = run(feed(), trade(1), trade(2, DAY_MS), end=True)
+    assert told(outputs)[-2:] == [("refused", "ahead"), ("mark", 0, True)]
+
+
+def test_a_long_silence_that_the_next_record_confirms_is_believed() -> None:
+    late = AHEAD_LIMIT_US // 1000 + 60_000
+    outputs = run(feed(), trade(1), trade(2, late), quote(1), trade(3, late + 5))
+    assert told(outputs) == [
+        ("trade", 1),
+        ("mark", 0, False),
+        ("quote", 1),
+        ("trade", 2),
+        ("mark", late, False),
+        ("trade", 3),
+    ]
+
+
+def test_a_bad_time_is_refused_again_when_the_feed_is_repeated() -> None:
+    frames = [trade(1), trade(2, DAY_MS), trade(3, 10), trade(4, 20)]
+    first = feed()
+    run(first, *frames, end=True)
+    trades, _ = first.positions
+    outputs = run(feed(Resumed(trades, {}, T0_MS * 1000)), *frames, end=True)
+    assert "trade" not in {entry[0] for entry in told(outputs)}
+
+
+def test_live_time_goes_on_in_silence_and_a_late_trade_after_it_is_believed() -> None:
+    live = feed(idle_marks=True)
+    outputs: list[Output] = []
+    live.take(trade(1), T0_MS * 1000, 100.0, outputs)
+    mark = live.silent(700.0)
+    assert mark is not None
+    assert mark.time == (T0_MS + 600_000) * 1000
+    outputs.clear()
+    live.take(trade(2, 599_000), (T0_MS + 599_000) * 1000, 699.5, outputs)
+    assert told(outputs) == [("trade", 2)]
+
+
+def test_answers_of_the_venue_pass_through() -> None:
+    assert told(run(feed(), b'{"result":null,"id":3}')) == [("accepted", 3)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 5_000)), max_size=60))
+def test_published_ids_rise_and_gaps_fill_every_hole(events: list[tuple[int, int]]) -> None:
+    outputs = run(feed(), *(trade(number, at_ms) for number, at_ms in events), end=True)
+    expected: int | None = None
+    last_mark = 0
+    for entry in told(outputs):
+        if entry[0] == "gap":
+            assert expected == entry[1]
+            expected = entry[2] + 1
+        elif entry[0] == "trade":
+            assert expected in (None, entry[1])
+            expected = entry[1] + 1
+        elif entry[0] == "mark":
+            assert entry[1] >= last_mark
+            last_mark = entry[1]
+    published = {entry[1] for entry in told(outputs) if entry[0] == "trade"}
+    repeated = {entry[1] for entry in told(outputs) if entry[0] == "repeat"}
+    assert published | repeated == {number for number, _ in events}
