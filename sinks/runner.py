@@ -80,6 +80,7 @@ class Runner:
             DeadLetterRefused: A bad record could not be put aside.
             KandleError: Anything else that waiting does not mend.
         """
+        metrics.READY.labels(f"sink-{self._sink.name}").set(0)
         await self._intake.start()
         try:
             tasks = [
@@ -152,6 +153,7 @@ class Runner:
             refuse_undecodable(slice_, BY_NAME[part.ref.topic].records)
             slice_.check_marks()
             self._sink.inspect(slice_)
+            slice_.unsent.sort()
             slices.append(slice_)
         return Portion(sorted(slices, key=lambda slice_: slice_.ref))
 
@@ -244,6 +246,7 @@ class Runner:
                 await self._wait_for_database(error)
             else:
                 self._backoff.reset()
+        metrics.READY.labels(f"sink-{self._sink.name}").set(1)
 
     async def _place(self, db: Connection, unready: Mapping[TopicPartition, int]) -> None:
         topics = sorted({partition.topic for partition in unready})

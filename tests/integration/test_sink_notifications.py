@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 
+from infra.embedded.ports import free_ports
 from infra.settings import NotificationRule, Settings
 from schemas import rows
 from schemas.errors import ConfigurationError, UnavailableError
@@ -135,10 +136,10 @@ async def test_matching_signals_arrive_once_by_web_and_by_mail(
     kafka: str, postgres: Databases, webhooks: Callable[..., Webhook]
 ) -> None:
     hook, mailbox = webhooks(), Mailbox()
-    mail = Controller(mailbox, hostname="127.0.0.1", port=0)
+    (port,) = free_ports(1)
+    mail = Controller(mailbox, hostname="127.0.0.1", port=port)
     mail.start()
     try:
-        port = mail.server.sockets[0].getsockname()[1]
         address = f"mailto://127.0.0.1:{port}?from=kandle@example.com&to=desk@example.com&mode=insecure"
         url = postgres()
         wanted = rule(hook.url(), direction="long"), rule(address, "mail", min_strength=0.9)
