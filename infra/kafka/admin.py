@@ -1,6 +1,7 @@
 """Topics on the broker: made from the topic table, checked against it, looked up by id."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +15,16 @@ from schemas.errors import ConfigurationError, UnavailableError
 from schemas.topics import DLQ_RETENTION_MS, TOPICS, Topic
 
 TIMEOUT_S = 15.0
+PASSING_S = 10.0
+PASSING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""Errors of a broker that is still settling; they pass within `PASSING_S`, or are real."""
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest record that a topic takes."""
 
@@ -37,7 +48,7 @@ class Admin:
             UnavailableError: The broker does not answer.
         """
         wanted = {name: (count, config) for name, count, config in self._layout(topics)}
-        existing = self._call(lambda: self._client.list_topics(timeout=TIMEOUT_S)).topics
+        existing = self._existing()
         missing = [name for name in wanted if name not in existing]
         if missing:
             self._create({name: wanted[name] for name in missing})
@@ -61,8 +72,9 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer, or a topic does not exist.
         """
-        futures = self._client.describe_topics(_TopicCollection(list(names)), request_timeout=TIMEOUT_S)
-        return {name: str(self._call(future.result).topic_id) for name, future in futures.items()}
+        asked = _TopicCollection(list(names))
+        found = self._ask(lambda: self._client.describe_topics(asked, request_timeout=TIMEOUT_S))
+        return {name: str(description.topic_id) for name, description in found.items()}
 
     def end_offsets(self, topic: str, partitions: int) -> list[int]:
         """The offset after the last record, by partition.
@@ -70,10 +82,10 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer, or the topic does not exist.
         """
-        asked = {_TopicPartition(topic, number): OffsetSpec.latest() for number in range(partitions)}
-        futures = self._client.list_offsets(asked, request_timeout=TIMEOUT_S)
-        found = {tp.partition: self._call(future.result).offset for tp, future in futures.items()}
-        return [found[number] for number in range(partitions)]
+        found = self._offsets(
+            [_TopicPartition(topic, number) for number in range(partitions)], OffsetSpec.latest()
+        )
+        return [found[topic, number] for number in range(partitions)]
 
     def log_ranges(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         """The first offset that the log still holds and the one after the last, by (topic, partition).
@@ -82,16 +94,14 @@ class Admin:
             UnavailableError: The broker does not answer, or a partition does not exist.
         """
         asked = [_TopicPartition(topic, number) for topic, number in partitions]
-        firsts, ends = (
-            {
-                (tp.topic, tp.partition): self._call(future.result).offset
-                for tp, future in self._client.list_offsets(
-                    dict.fromkeys(asked, spec), request_timeout=TIMEOUT_S
-                ).items()
-            }
-            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())
-        )
+        firsts = self._offsets(asked, OffsetSpec.earliest())
+        ends = self._offsets(asked, OffsetSpec.latest())
         return {key: (first, ends[key]) for key, first in firsts.items()}
+
+    def _offsets(self, asked: list[_TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+        specs = dict.fromkeys(asked, spec)
+        found = self._ask(lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S))
+        return {(tp.topic, tp.partition): answer.offset for tp, answer in found.items()}
 
     def _layout(self, topics: Iterable[Topic]) -> Iterable[tuple[str, int, dict[str, str]]]:
         common = {
@@ -109,20 +119,22 @@ class Admin:
 
     def _create(self, wanted: dict[str, tuple[int, dict[str, str]]]) -> None:
         replication = self._settings.replication_factor
-        futures = self._client.create_topics(
-            [NewTopic(name, count, replication, config=config) for name, (count, config) in wanted.items()],
-            request_timeout=TIMEOUT_S,
+        topics = [
+            NewTopic(name, count, replication, config=config) for name, (count, config) in wanted.items()
+        ]
+        # Another process may be making them as well: what matters is that they are there.
+        self._ask(
+            lambda: self._client.create_topics(topics, request_timeout=TIMEOUT_S),
+            tolerated=KafkaError.TOPIC_ALREADY_EXISTS,
         )
-        for future in futures.values():
-            self._call(future.result, tolerate=KafkaError.TOPIC_ALREADY_EXISTS)
 
     def _config_problems(self, wanted: dict[str, dict[str, str]]) -> list[str]:
         if not wanted:
             return []
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
         problems: list[str] = []
-        for resource, future in self._client.describe_configs(resources, request_timeout=TIMEOUT_S).items():
-            found = self._call(future.result)
+        answers = self._ask(lambda: self._client.describe_configs(resources, request_timeout=TIMEOUT_S))
+        for resource, found in answers.items():
             for key in ("cleanup.policy", "message.timestamp.type"):
                 expected = wanted[resource.name][key]
                 actual = found[key].value
@@ -130,13 +142,38 @@ class Admin:
                     problems.append(f"{resource.name} has {key}={actual}, expected {expected}")
         return problems
 
-    def _call(self, call: Any, tolerate: int | None = None) -> Any:
+    def _existing(self) -> dict[str, Any]:
         try:
-            return call()
+            found: dict[str, Any] = self._client.list_topics(timeout=TIMEOUT_S).topics
         except KafkaException as error:
-            if tolerate is not None and error.args[0].code() == tolerate:
-                return None
-            raise UnavailableError(
-                f"Kafka at {self._settings.bootstrap_servers} does not answer as expected: "
-                f"{error.args[0].str()}"
-            ) from error
+            raise self._unavailable(error) from error
+        return found
+
+    def _ask(self, request: Callable[[], Mapping[Any, Any]], tolerated: int | None = None) -> dict[Any, Any]:
+        """Send a request and wait for its answers; what passes by itself, as with new topics, is asked again.
+
+        Args:
+            request: Gives a future for each thing asked.
+            tolerated: An error code that counts as an answer, None.
+        """
+        deadline = time.monotonic() + PASSING_S
+        while True:
+            try:
+                return {key: _answer(future, tolerated) for key, future in request().items()}
+            except KafkaException as error:
+                if error.args[0].code() not in PASSING or time.monotonic() > deadline:
+                    raise self._unavailable(error) from error
+            time.sleep(0.1)
+
+    def _unavailable(self, error: KafkaException) -> UnavailableError:
+        servers = self._settings.bootstrap_servers
+        return UnavailableError(f"Kafka at {servers} does not answer as expected: {error.args[0].str()}")
+
+
+def _answer(future: Any, tolerated: int | None) -> Any:
+    try:
+        return future.result()
+    except KafkaException as error:
+        if error.args[0].code() == tolerated:
+            return None
+        raise

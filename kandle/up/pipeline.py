@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Run:
     letters_before: int
     admin: Admin
     settings: Settings
+    since: datetime.datetime
     notice: str | None = None
     first_candle_s: float | None = None
 
@@ -73,11 +75,8 @@ class Run:
     async def drained(self) -> bool:
         """Whether every sink has passed the final marks of this run."""
         settings = self.settings
-        expected = expected_marks(
-            quotes=settings.producer.quotes and settings.sink.quotes,
-            notifications=bool(settings.notifications.rules),
-        )
-        return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions)
+        expected = expected_marks(quotes=settings.producer.quotes and settings.sink.quotes)
+        return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions, self.since)
 
     async def summary(self) -> Summary:
         """The run so far."""
@@ -145,6 +144,7 @@ async def run_pipeline(
             letters_before=await asyncio.to_thread(count_dead_letters, admin),
             admin=admin,
             settings=reached,
+            since=await tally.now(),
             notice=notice,
         )
         await _start_stages(run, embedded_kafka=not settings.kafka.bootstrap_servers, say=say)

@@ -1,11 +1,13 @@
 """What a run has stored, read from the database: exact, whatever was killed meanwhile."""
 
+import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
+from schemas.errors import UnavailableError
 from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
 
 TIMESCALE = "timescale"
@@ -62,13 +64,32 @@ class Tally:
         rows = {name: count for sink, name, count in found if sink == TIMESCALE}
         return Stored(rows, sum(count for sink, _, count in found if sink == NOTIFICATIONS))
 
-    async def drained(self, instance: str, expected: Iterable[tuple[str, Topic]], partitions: int) -> bool:
-        """Whether every sink has passed this run's final mark in every partition.
+    async def now(self) -> datetime.datetime:
+        """The clock of the database.
+
+        Raises:
+            UnavailableError: It did not answer.
+        """
+        row = await (await self._connection.execute("SELECT now()")).fetchone()
+        if row is None:
+            raise UnavailableError("the database did not say what time it is")
+        moment: datetime.datetime = row[0]
+        return moment
+
+    async def drained(
+        self,
+        instance: str,
+        expected: Iterable[tuple[str, Topic]],
+        partitions: int,
+        since: datetime.datetime,
+    ) -> bool:
+        """Whether every sink has passed this run's final mark in every partition, and every channel is done.
 
         Args:
             instance: The run that the marks must name.
             expected: Sink and topic of every stream that the run feeds.
             partitions: Of every topic.
+            since: Messages queued earlier, by the clock of the database, are not waited for.
         """
         cursor = await self._connection.execute(
             "SELECT m.sink, t.name, count(DISTINCT m.partition) FROM kandle.marks m"
@@ -76,7 +97,14 @@ class Tally:
             (instance,),
         )
         passed = {(sink, name): count for sink, name, count in await cursor.fetchall()}
-        return all(passed.get((sink, topic.name), 0) == partitions for sink, topic in expected)
+        if any(passed.get((sink, topic.name), 0) < partitions for sink, topic in expected):
+            return False
+        cursor = await self._connection.execute(
+            "SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND queued >= %s)",
+            (since,),
+        )
+        row = await cursor.fetchone()
+        return row is not None and not row[0]
 
     async def seen(self, venue: str, ids: dict[str, tuple[int, ...]]) -> Seen:
         """The venue's watermark in the trades, and which of these ids are stored."""
@@ -102,7 +130,7 @@ class Tally:
         return bool(row and row[0])
 
 
-def expected_marks(quotes: bool, notifications: bool) -> list[tuple[str, Topic]]:
+def expected_marks(quotes: bool) -> list[tuple[str, Topic]]:
     """Sink and topic of every stream that must have drained."""
     topics = [TRADES, CANDLES, INDICATORS, SIGNALS, *([QUOTES] if quotes else [])]
-    return [(TIMESCALE, topic) for topic in topics] + ([(NOTIFICATIONS, SIGNALS)] if notifications else [])
+    return [*((TIMESCALE, topic) for topic in topics), (NOTIFICATIONS, SIGNALS)]
