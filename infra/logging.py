@@ -13,7 +13,6 @@ import structlog
 from infra.settings import LoggingSettings
 
 QUIET = (
-    "aiokafka",
     "faust",
     "mode",
     "asyncio",
@@ -25,6 +24,8 @@ QUIET = (
     "numba",
 )
 """Libraries whose information is of no use to the user of a pipeline."""
+SILENT = ("aiokafka",)
+"""Libraries that log as errors what they retry by themselves; what they give up on is raised as well."""
 
 
 def configure(settings: LoggingSettings, stage: str) -> None:
@@ -52,6 +53,8 @@ def configure(settings: LoggingSettings, stage: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.level.upper())
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(

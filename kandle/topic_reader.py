@@ -6,10 +6,11 @@ from typing import Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from infra.kafka.admin import Admin
 from infra.kafka.connection import librdkafka_config
 from infra.settings import KafkaSettings
 from schemas import rows
-from schemas.errors import ConfigurationError, UnavailableError
+from schemas.errors import ConfigurationError, KandleError, UnavailableError
 from schemas.records import TimeMark
 
 POLL_S = 0.2
@@ -46,19 +47,17 @@ class TopicReader:
         )
         try:
             self._partitions = self._existing(topic)
-            self._bounds = {
-                tp.partition: self._consumer.get_watermark_offsets(tp, timeout=TIMEOUT_S)
-                for tp in self._partitions
-            }
-        except KafkaException as error:
-            self._consumer.close()
-            raise UnavailableError(f"Kafka does not answer: {error.args[0].str()}") from error
-        except ConfigurationError:
+            ranges = Admin(settings).log_ranges([(topic, tp.partition) for tp in self._partitions])
+        except KandleError:
             self._consumer.close()
             raise
+        self._bounds = {number: bounds for (_, number), bounds in ranges.items()}
 
     def _existing(self, topic: str) -> list[TopicPartition]:
-        found = self._consumer.list_topics(timeout=TIMEOUT_S).topics
+        try:
+            found = self._consumer.list_topics(timeout=TIMEOUT_S).topics
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka does not answer: {error.args[0].str()}") from error
         if topic not in found:
             known = ", ".join(sorted(name for name in found if not name.startswith("__")))
             raise ConfigurationError(f"there is no topic {topic!r}; there are: {known or 'none yet'}")

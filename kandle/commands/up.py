@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 
 from infra import logging
-from infra.settings import Settings, load
+from infra.settings import LoggingSettings, Settings, load
 from kandle.up.feed import Feed, choose
 from kandle.up.pipeline import run_pipeline
 from kandle.up.summary import Summary
@@ -53,7 +53,7 @@ def up(
     """
     began = time.monotonic()
     settings = _settings(venue, symbols, speed, data_dir)
-    logging.configure(settings.logging, "up")
+    logging.configure(LoggingSettings(level="warning", format="human"), "up")
     summary = asyncio.run(_run(settings, feed, began=began, once=once))
     click.echo(json.dumps(summary.as_dict()) if as_json else summary.as_text())
 

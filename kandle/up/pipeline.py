@@ -240,8 +240,8 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
     scrape = run.scrape
     stored = await run.stored()
     totals = {
-        "received": int(scrape.total("kandle_records_received_total")),
-        "published": int(scrape.total("kandle_records_published_total", topic=TRADES.name)),
+        "received": int(scrape.total("kandle_records_received_total", record="Trade")),
+        "published": int(scrape.total("kandle_records_published_total", topic=TRADES.name, record="Trade")),
         "trades stored": stored.of(TRADES),
         "candles": stored.of(CANDLES),
         "indicators": stored.of(INDICATORS),

@@ -75,9 +75,9 @@ def summarize(
     """Put the sources together: metrics for what was received, database and log for what was stored."""
     return Summary(
         feed=feed,
-        trades_received=int(scrape.total("kandle_records_received_total", record="trade")),
+        trades_received=int(scrape.total("kandle_records_received_total", record="Trade")),
         trades_published=int(
-            scrape.total("kandle_records_published_total", topic=TRADES.name, record="trade")
+            scrape.total("kandle_records_published_total", topic=TRADES.name, record="Trade")
         ),
         trades_stored=stored.of(TRADES),
         candles_stored=stored.of(CANDLES),
