@@ -35,9 +35,8 @@ MOST_WAITING = 1_024
 class CandleBuilder:
     """Folds one partition into candles.
 
-    Candles are written at marks, sorted by key, interval and open time. What is written does not depend
-    on how
-    the log was cut into batches. Not safe for two threads at once.
+    Candles are written at marks, sorted by key, interval and open time. What is written does not depend on
+    how the log was cut into batches. Not safe for two threads at once.
 
     Memory: 192 bytes a candle that is open or held (`CandleRules.hold`), some 200 bytes a symbol, and the id
     ranges of the trades that may still be folded.

@@ -1,0 +1,7 @@
+"""The indicators that come with Kandle, one class a file; every module here is found by itself."""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,40 @@
+"""Exponential moving average."""
+
+from collections.abc import Mapping
+
+from processors.indicator import Bar, Indicator, Period, State
+
+
+class Ema(Indicator):
+    """Closes weighted by powers of 1 - 2 / (period + 1).
+
+    Begun with the mean of the first `period` closes, as TA-Lib does.
+    """
+
+    period: Period = 20
+
+    def start(self) -> None:
+        """Nothing seen."""
+        self._seen = 0
+        self._value = 0.0  # the sum of the closes until there are enough of them
+        self._weight = 2.0 / (self.period + 1)
+
+    def update(self, candle: Bar) -> Mapping[str, float] | None:
+        """See `Indicator.update`."""
+        if self._seen < self.period:
+            self._seen += 1
+            self._value += candle.close
+            if self._seen < self.period:
+                return None
+            self._value /= self.period
+        else:
+            self._value += (candle.close - self._value) * self._weight
+        return {self.name: self._value}
+
+    def snapshot(self) -> State:
+        """Closes seen, up to the period, and the average or the sum."""
+        return (self._seen, self._value)
+
+    def restore(self, state: State) -> None:
+        """See `Indicator.restore`."""
+        self._seen, self._value = int(state[0]), state[1]

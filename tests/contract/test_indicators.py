@@ -1,0 +1,171 @@
+"""What every registered indicator and signal rule promises, and how they are named in settings."""
+
+from collections.abc import Iterator, Mapping
+from random import Random
+
+import msgspec
+import pytest
+
+from processors.indicator import Bar, Indicator, Period, State
+from processors.signal import SignalRule
+from schemas.errors import ConfigurationError
+from schemas.records import Candle
+
+
+def candles(count: int, seed: int = 7) -> Iterator[Candle]:
+    random = Random(seed)
+    close = 100.0
+    for index in range(count):
+        opened, close = close, max(1.0, close * random.uniform(0.95, 1.05))
+        high, low = max(opened, close) * 1.01, min(opened, close) * 0.99
+        times = (index * 60_000_000, (index + 1) * 60_000_000)
+        volume = random.uniform(0.0, 10.0)
+        yield Candle(
+            "binance",
+            "BTC/USDT",
+            "1m",
+            *times,
+            opened,
+            high,
+            low,
+            close,
+            volume,
+            0.0,
+            0.0,
+            1,
+            None,
+            None,
+            0,
+            True,
+        )
+
+
+@pytest.mark.parametrize("name", sorted(Indicator.known()))
+class TestEveryIndicator:
+    def test_restored_state_goes_on_bit_for_bit(self, name: str) -> None:
+        series = list(candles(300))
+        whole = Indicator.create(name)
+        expected = [whole.update(candle) for candle in series]
+        for cut in (0, 1, 13, 14, 15, 21, 150):
+            first, second = Indicator.create(name), Indicator.create(name)
+            for candle in series[:cut]:
+                first.update(candle)
+            second.update(series[0])
+            state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot()), type=State)
+            second.restore(state)
+            assert second.snapshot() == first.snapshot()
+            assert [second.update(candle) for candle in series[cut:]] == expected[cut:]
+
+    def test_state_is_bounded(self, name: str) -> None:
+        indicator = Indicator.create(name)
+        sizes = []
+        for candle in candles(1_000):
+            indicator.update(candle)
+            sizes.append(len(indicator.snapshot()))
+        assert max(sizes[500:]) <= max(sizes[:500])
+
+    def test_outputs_are_the_declared_ones_from_the_first_defined_value_on(self, name: str) -> None:
+        indicator = Indicator.create(name)
+        values = [indicator.update(candle) for candle in candles(200)]
+        defined = [value for value in values if value]
+        assert defined
+        assert values[-len(defined) :] == defined
+        assert all(value.keys() == indicator.names().keys() for value in defined)
+        assert all(full.startswith(indicator.label) for full in indicator.names().values())
+
+    def test_fresh_has_the_parameters_and_no_history(self, name: str) -> None:
+        indicator = Indicator.create(name)
+        empty = indicator.snapshot()
+        for candle in candles(50):
+            indicator.update(candle)
+        assert indicator.fresh().snapshot() == empty
+        assert indicator.fresh().label == indicator.label
+
+
+@pytest.mark.parametrize("name", sorted(SignalRule.known()))
+class TestEverySignalRule:
+    def test_restored_state_decides_the_same_with_bounded_strength(self, name: str) -> None:
+        series = list(candles(2_000))
+
+        def run(rule: SignalRule, state: State | None, start: int) -> list[object]:
+            indicators = [indicator.fresh() for indicator in rule.needs()]
+            decisions: list[object] = []
+            for index, candle in enumerate(series):
+                values: dict[str, float] = {}
+                for indicator in indicators:
+                    outputs = indicator.update(candle) or {}
+                    values |= {indicator.names()[output]: value for output, value in outputs.items()}
+                if index == start and state is not None:
+                    rule.restore(state)
+                if index >= start and len(values) == sum(len(i.names()) for i in indicators):
+                    decisions.append(rule.update(candle, values))
+            return decisions
+
+        whole = SignalRule.create(name)
+        decisions = run(whole, None, 0)
+        fired = [decision for decision in decisions if decision is not None]
+        assert fired
+        assert all(0.0 <= decision.strength <= 1.0 for decision in fired)  # type: ignore[attr-defined]
+        first = SignalRule.create(name)
+        series, rest = series[:1_000], series
+        run(first, None, 0)
+        series = rest
+        assert run(SignalRule.create(name), first.snapshot(), 1_000) == decisions[-1_000:]
+
+
+def test_each_file_holds_the_class_of_its_name() -> None:
+    for kind in (Indicator, SignalRule):
+        for name, cls in kind.known().items():
+            if cls.__module__.startswith("processors."):
+                assert cls.__module__.rpartition(".")[2] == name
+
+
+@pytest.mark.parametrize("spec", ["sma(50)", "sma( period = 50 )", " sma(50) "])
+def test_specs_name_the_same_instance_by_place_or_by_name(spec: str) -> None:
+    indicator = Indicator.create(spec)
+    assert (indicator.label, dict(indicator.parameters)) == ("sma_50", {"period": 50})
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("smma(20)", "known: ema, rsi, sma"),
+        ("sma(length=20)", r"takes period \(20\); got length=20"),
+        ("sma(1, 2)", r"takes period \(20\)"),
+        ("sma(3, period=3)", r"takes period \(20\)"),
+        ("sma(0)", "period=0: Expected `int` >= 1"),
+        ("sma(2.5)", "Expected `int`, got `float`"),
+        ("sma(ten)", "expected a number, got 'ten'"),
+        ("sma[20]", "is written 'name' or"),
+        ("rsi(1)", "period=1: Expected `int` >= 2"),
+    ],
+)
+def test_wrong_specs_say_what_exists(spec: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        Indicator.create(spec)
+
+
+def test_crossover_of_a_slow_average_over_a_fast_one_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="needs fast < slow, got 30 and 10"):
+        SignalRule.create("moving_average_crossover(30, 10)")
+
+
+def test_a_users_own_indicator_registers_itself_and_a_clash_of_names_is_refused() -> None:
+    class LastClose(Indicator):
+        lag: Period = 3
+
+        def update(self, candle: Bar) -> Mapping[str, float] | None:
+            return {self.name: candle.close / self.lag}
+
+        def snapshot(self) -> State:
+            return ()
+
+        def restore(self, state: State) -> None:
+            pass
+
+    try:
+        assert Indicator.create("last_close(lag=4)").label == "last_close_4"
+        with pytest.raises(ConfigurationError, match="rename one of the classes"):
+            type("LastClose", (LastClose,), {"__module__": "another"})
+    finally:
+        del Indicator.registry["last_close"]
