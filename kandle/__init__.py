@@ -1,0 +1,97 @@
+"""The front door: what a user's own code imports. All other packages are ours to change.
+
+    from kandle import Indicator, Period          # write an indicator
+    from kandle import decode, ce_id, Candle      # read the topics
+
+Names are imported when they are asked for, so that a reader of topics does not load the engine.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from processors.indicator import Bar, Indicator, Period, State
+    from processors.signal import Decision, SignalRule
+    from producers.exchange import Exchange
+    from schemas.errors import KandleError
+    from schemas.identity import ce_id, market_key, split_key
+    from schemas.records import (
+        BookUpdate,
+        Candle,
+        Gap,
+        IndicatorValue,
+        Instrument,
+        Notification,
+        Quote,
+        Record,
+        Signal,
+        SystemEvent,
+        Ticker,
+        TimeMark,
+        Trade,
+    )
+    from schemas.rows import decode, encode
+    from sinks.sink import Sink
+
+_HOMES: Final = {
+    "processors.indicator": ("Bar", "Indicator", "Period", "State"),
+    "processors.signal": ("Decision", "SignalRule"),
+    "producers.exchange": ("Exchange",),
+    "schemas.errors": ("KandleError",),
+    "schemas.identity": ("ce_id", "market_key", "split_key"),
+    "schemas.records": (
+        "BookUpdate",
+        "Candle",
+        "Gap",
+        "IndicatorValue",
+        "Instrument",
+        "Notification",
+        "Quote",
+        "Record",
+        "Signal",
+        "SystemEvent",
+        "Ticker",
+        "TimeMark",
+        "Trade",
+    ),
+    "schemas.rows": ("decode", "encode"),
+    "sinks.sink": ("Sink",),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Bar",
+    "BookUpdate",
+    "Candle",
+    "Decision",
+    "Exchange",
+    "Gap",
+    "Indicator",
+    "IndicatorValue",
+    "Instrument",
+    "KandleError",
+    "Notification",
+    "Period",
+    "Quote",
+    "Record",
+    "Signal",
+    "SignalRule",
+    "Sink",
+    "State",
+    "SystemEvent",
+    "Ticker",
+    "TimeMark",
+    "Trade",
+    "ce_id",
+    "decode",
+    "encode",
+    "market_key",
+    "split_key",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"kandle has no {name!r}; it has {', '.join(__all__)}")
+    return getattr(importlib.import_module(home), name)
