@@ -1,8 +1,8 @@
 """Closed candles to indicator values and signals, for all series of one partition.
 
 Pure: values in, values out. A series is one venue, symbol and interval. Each keeps its indicators twice: as
-they were before its newest candle, and after it. A revision of that candle is so applied to the state before it;
-an older revision is only counted.
+they were before its newest candle, and after it. A revision of that candle is so applied to the state before
+it; an older revision is only counted.
 """
 
 from collections.abc import Mapping, Sequence
