@@ -6,7 +6,9 @@ Environment names are `KANDLE_` plus the path, parts joined by two underscores:
 file that `KANDLE_CONFIG` names. Unknown keys are refused, so that a typing error never goes unnoticed.
 """
 
+import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,10 +44,12 @@ ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "DATABASE_
 
 
 def _split(value: object) -> object:
-    """A comma separated text as a list; lists pass as they are."""
-    if isinstance(value, str) and not value.lstrip().startswith("["):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
+    """A text as a list: JSON, or parts between commas that stand outside of parentheses."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in re.split(r",(?![^()]*\))", value) if part.strip()]
 
 
 NameList = Annotated[list[str], NoDecode, BeforeValidator(_split)]

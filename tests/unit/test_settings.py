@@ -42,7 +42,18 @@ def test_the_names_that_the_trade_knows_are_read(monkeypatch: pytest.MonkeyPatch
 
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANDLE_PRODUCER__SYMBOLS", "BTC/USDT, ETH/USDT")
-    assert load().producer.symbols == ["BTC/USDT", "ETH/USDT"]
+    monkeypatch.setenv("KANDLE_PROCESSORS__SIGNALS", "moving_average_crossover(10,30),other(1, 2)")
+    monkeypatch.setenv("KANDLE_PROCESSORS__INDICATORS", '["sma(5)", "rsi(7)"]')
+    settings = load()
+    assert settings.producer.symbols == ["BTC/USDT", "ETH/USDT"]
+    assert settings.processors.signals == ["moving_average_crossover(10,30)", "other(1, 2)"]
+    assert settings.processors.indicators == ["sma(5)", "rsi(7)"]
+
+
+def test_a_broken_list_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KANDLE_PROCESSORS__INDICATORS", '["sma(5)"')
+    with pytest.raises(ConfigurationError, match=r"processors\.indicators"):
+        load()
 
 
 def test_an_unknown_environment_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
