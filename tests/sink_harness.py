@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
 
 from infra.kafka.admin import Admin
 from infra.settings import (
@@ -42,7 +43,7 @@ def settings_for(
             session_timeout_ms=6000,
             heartbeat_interval_ms=1000,
         ),
-        database=DatabaseSettings(url=url),  # type: ignore[arg-type]
+        database=DatabaseSettings(url=SecretStr(url)),
         sink=sink or SinkSettings(),
         notifications=NotificationSettings(rules=list(rules), timeout_s=2, attempts=2),
     )
@@ -133,7 +134,7 @@ def trade(
         sequence=number if numbered else None,
         price=100 + number / 7,
         size=1 / (number + 1),
-        side=("buy", "sell", "unknown")[number % 3],  # type: ignore[arg-type]
+        side=("buy", "sell", "unknown")[number % 3],
         event_time=at,
         receive_time=at + 5,
     )
@@ -215,10 +216,38 @@ async def until(
     """Wait for a condition on what is stored; tables that are not there yet count as not yet."""
     deadline = time.monotonic() + timeout_s
     while True:
-        with contextlib.suppress(psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        with contextlib.suppress(psycopg.errors.UndefinedTable, psycopg.OperationalError):
             if await asyncio.to_thread(condition):
                 return
         if task is not None and task.done():
             await task
         assert time.monotonic() < deadline, "not in time"
         await asyncio.sleep(0.05)
+
+
+def rows_stored(url: str, topic: Topic = TRADES) -> int:
+    """Rows of a topic that the sink has stored; 0 while there is no table or no database."""
+    try:
+        return totals(url, "timescale", topic)[1] or 0
+    except (psycopg.errors.UndefinedTable, psycopg.OperationalError):
+        return 0
+
+
+async def until_stored(
+    url: str, goal: int, timeout_s: float = 30.0, task: asyncio.Task[None] | None = None
+) -> None:
+    """Wait until at least so many trades are stored."""
+    await until(lambda: rows_stored(url) >= goal, timeout_s, task)
+
+
+async def until_passed(
+    url: str,
+    sink: str,
+    topic: Topic,
+    *,
+    instance: str = "run",
+    timeout_s: float = 30.0,
+    task: asyncio.Task[None] | None = None,
+) -> None:
+    """Wait until a sink has passed a run's final mark in every partition."""
+    await until(lambda: passed(url, sink, topic, instance) == PARTITIONS, timeout_s, task)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from pydantic import SecretStr
 
 from infra.embedded.ports import free_ports
 from infra.settings import NotificationRule, Settings
@@ -28,12 +29,12 @@ from tests.sink_harness import (
     Log,
     fresh_topics,
     mark,
-    passed,
     query,
     running,
     settings_for,
     totals,
     until,
+    until_passed,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -111,7 +112,7 @@ class Mailbox:
 
 
 def rule(url: str, name: str = "all", **options: Any) -> NotificationRule:
-    return NotificationRule(name=name, urls=[url], **options)  # type: ignore[list-item]
+    return NotificationRule(name=name, urls=[SecretStr(url)], **options)
 
 
 def start(kafka: str, url: str, *rules: NotificationRule) -> Settings:
@@ -125,11 +126,11 @@ async def run_to_the_end(settings: Settings, url: str, instance: str = "run") ->
     async with running(settings, ONLY) as task:
         for partition in range(PARTITIONS):
             log.put(SIGNALS, partition, [mark(BASE_US, final=True, instance=instance)])
-        await until(lambda: passed(url, "notifications", SIGNALS, instance) == PARTITIONS, task=task)
+        await until_passed(url, "notifications", SIGNALS, instance=instance, task=task)
 
 
 def outcomes(url: str) -> dict[str, int]:
-    return dict(query(url, "SELECT outcome, count(*) FROM kandle.notifications GROUP BY 1"))  # type: ignore[arg-type]
+    return dict(query(url, "SELECT outcome, count(*) FROM kandle.notifications GROUP BY 1"))
 
 
 async def test_matching_signals_arrive_once_by_web_and_by_mail(

@@ -30,6 +30,7 @@ from tests.sink_harness import (
     totals,
     trade,
     until,
+    until_passed,
 )
 
 Databases = Callable[[], str]
@@ -68,9 +69,7 @@ async def drained(settings: Settings, log: Log) -> None:
             for partition in range(PARTITIONS):
                 log.put(topic, partition, [mark(BASE_US, final=True)])
         for topic in (TRADES, QUOTES, CANDLES, INDICATORS, SIGNALS):
-            await until(
-                lambda topic=topic: passed(url_of(settings), "timescale", topic) == PARTITIONS, task=task
-            )
+            await until_passed(url_of(settings), "timescale", topic, task=task)
 
 
 async def test_trades_are_stored_once_exactly_as_sent(settings: Settings, log: Log) -> None:

@@ -1,0 +1,252 @@
+"""Sinks that are killed, stalled, cut off: what is stored stays exact."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from infra.embedded import cluster
+from infra.embedded.postgres import PostgresServer
+from infra.settings import Settings, SinkSettings
+from schemas.records import Record
+from schemas.topics import TRADES
+from tests.sink_harness import (
+    PARTITIONS,
+    Log,
+    fresh_topics,
+    mark,
+    query,
+    rows_stored,
+    running,
+    settings_for,
+    sorted_rows,
+    stored_trades,
+    totals,
+    trade,
+    until_passed,
+    until_stored,
+)
+from tests.tcp_proxy import TcpProxy
+
+ONLY = ("timescale",)
+TRADES_SENT = 100_000
+KILLS = 5
+
+
+class SinkProcess:
+    """`kandle sink` as a process of its own."""
+
+    def __init__(self, servers: str, url: str, folder: Path, instance: str) -> None:
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("KANDLE_")},
+            "KAFKA_BOOTSTRAP_SERVERS": servers,
+            "DATABASE_URL": url,
+            "KANDLE_KAFKA__PARTITIONS": str(PARTITIONS),
+            "KANDLE_KAFKA__SESSION_TIMEOUT_MS": "6000",
+            "KANDLE_KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
+            "KANDLE_SINK__INSTANCE_ID": instance,
+            "KANDLE_SINK__MAX_ROWS": "2000",
+        }
+        self._log = folder / f"{instance}.log"
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "kandle", "sink"], env=self._environment, stderr=log, stdout=log
+            )
+
+    def kill_and_restart(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process = self._start()
+
+    def stop(self) -> str:
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        return self._log.read_text()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="kandle-chaos-") as made:
+        yield Path(made)
+
+
+def fill(log: Log, count: int, first: int = 0) -> list[Record]:
+    """Trades of three markets over both partitions, one in twenty sent twice, marks between."""
+    sent = [trade(number, f"S{number % 3}/USDT") for number in range(first, first + count)]
+    for partition in range(PARTITIONS):
+        own = [item for item in sent if (item.symbol == "S0/USDT") == (partition == 0)]
+        records: list[Record] = []
+        for number, item in enumerate(own):
+            records.append(item)
+            if number % 20 == 0:
+                records.append(own[max(0, number - 7)])
+            if number % 500 == 0:
+                records.append(mark(item.event_time))
+        log.put(TRADES, partition, records)
+    return list(sent)
+
+
+def end(log: Log) -> None:
+    for partition in range(PARTITIONS):
+        log.put(TRADES, partition, [mark(0, final=True)])
+
+
+async def ended(url: str, timeout_s: float = 60) -> None:
+    await until_passed(url, "timescale", TRADES, timeout_s=timeout_s)
+
+
+def assert_exact(url: str, sent: list[Record]) -> None:
+    expected = sorted_rows(sent)  # type: ignore[arg-type]
+    assert stored_trades(url) == expected
+    assert totals(url, "timescale")[1] == len(expected)
+
+
+async def test_a_sink_killed_again_and_again_stores_each_trade_once(
+    kafka: str, sink_database: object, folder: Path
+) -> None:
+    url = sink_database()  # type: ignore[operator]
+    fresh_topics(settings_for(kafka, url).kafka)
+    log = Log(kafka)
+    sent = fill(log, TRADES_SENT)
+    end(log)
+    sink = SinkProcess(kafka, url, folder, "only")
+    try:
+        stops = []
+        for kill in range(KILLS):
+            # Each kill comes after more was stored than before the last, in the middle of what is left.
+            goal = TRADES_SENT * (kill + 1) // (KILLS + 2)
+            await until_stored(url, goal, 60)
+            sink.kill_and_restart()
+            stops.append(totals(url, "timescale")[1])
+        await ended(url)
+        assert stops == sorted(set(stops))
+        assert stops[-1] < len(sent)
+    finally:
+        said = sink.stop()
+    assert_exact(url, sent)
+    assert "Traceback" not in said
+
+
+async def test_a_stalled_sink_is_refused_after_another_has_taken_over(
+    kafka: str, sink_database: object, folder: Path
+) -> None:
+    url = sink_database()  # type: ignore[operator]
+    settings = settings_for(kafka, url)
+    fresh_topics(settings.kafka)
+    log = Log(kafka)
+    sent = fill(log, 5_000)
+    stalled = SinkProcess(kafka, url, folder, "stalled")
+    try:
+        await until_stored(url, 5_000)
+        os.kill(stalled.process.pid, signal.SIGSTOP)
+        sent += fill(log, 5_000, 5_000)
+        async with running(settings, ONLY) as task:
+            await until_stored(url, 10_000, 40, task)
+            os.kill(stalled.process.pid, signal.SIGCONT)
+            sent += fill(log, 5_000, 10_000)
+            end(log)
+            await ended(url)
+    finally:
+        stalled.stop()
+    assert_exact(url, sent)
+
+
+async def test_a_database_that_crashes_in_the_middle_is_written_again_at_once(
+    kafka: str, folder: Path
+) -> None:
+    with cluster.database(folder) as url:
+        settings = settings_for(kafka, url, sink=SinkSettings(max_rows=500))
+        fresh_topics(settings.kafka)
+        log = Log(kafka)
+        sent = fill(log, 60_000)
+        end(log)
+        async with running(settings, ONLY) as task:
+            for kill in range(3):
+                goal = 15_000 * (kill + 1)
+                await until_stored(url, goal, 30, task)
+                backends = query(
+                    url, "SELECT pid FROM pg_stat_activity WHERE application_name = 'kandle-sink-timescale'"
+                )
+                # One backend that dies takes the whole server through crash recovery.
+                os.kill(backends[0][0], signal.SIGKILL)
+                await until_stored(url, goal + 1_000, 15, task)
+            await ended(url)
+        assert_exact(url, sent)
+
+
+async def test_a_database_that_was_away_is_written_again(kafka: str, folder: Path) -> None:
+    server = PostgresServer.prepare(folder)
+    settings = settings_for(kafka, server.dsn, sink=SinkSettings(max_rows=500))
+    fresh_topics(settings.kafka)
+    log = Log(kafka)
+    sent = fill(log, 30_000)
+    end(log)
+    async with running(settings, ONLY) as task:
+        with cluster.running(server.spec, folder):
+            await until_stored(server.dsn, 5_000, 30, task)
+            before = rows_stored(server.dsn)
+        await asyncio.sleep(3)
+        with cluster.running(server.spec, folder):
+            await until_stored(server.dsn, before + 1, 10, task)
+            await ended(server.dsn)
+            assert_exact(server.dsn, sent)
+
+
+async def test_a_connection_cut_around_the_commit_repeats_nothing(kafka: str, sink_database: object) -> None:
+    url: str = sink_database()  # type: ignore[operator]
+    async with TcpProxy.before(url) as proxy:
+        settings: Settings = settings_for(kafka, proxy.url, sink=SinkSettings(max_rows=500))
+        fresh_topics(settings.kafka)
+        log = Log(kafka)
+        sent = fill(log, 20_000)
+        with capture_logs() as said:
+            async with running(settings, ONLY):
+                await until_stored(url, 1)
+                for number in range(6):
+                    # The server gets the COMMIT, the sink never hears of it.
+                    await proxy.cut_after_answer_to(b"COMMIT")
+                    sent += fill(log, 1_000, 20_000 + 1_000 * number)
+                end(log)
+                await ended(url)
+        assert proxy.cuts == 6
+        known = [line for line in said if line["event"].startswith("the connection was cut after the commit")]
+        assert len(known) == 6
+    assert_exact(url, sent)
+
+
+async def test_a_locked_table_is_waited_for_in_the_group(kafka: str, sink_database: object) -> None:
+    url: str = sink_database()  # type: ignore[operator]
+    settings = settings_for(kafka, url)
+    fresh_topics(settings.kafka)
+    log = Log(kafka)
+    sent = fill(log, 1_000)
+    async with running(settings, ONLY) as task:
+        await until_stored(url, 1_000, 30, task)
+        with psycopg.connect(url) as blocker:
+            blocker.execute("LOCK TABLE kandle.market_trades IN ACCESS EXCLUSIVE MODE")
+            sent += fill(log, 1_000, 1_000)
+            # Longer than the session: a member that did not go on beating would have been thrown out.
+            await asyncio.sleep(8)
+            assert not task.done()
+            assert query(url, "SELECT sum(rows_stored)::bigint FROM kandle.offsets") == [(1_000,)]
+        end(log)
+        await ended(url)
+    assert_exact(url, sent)
