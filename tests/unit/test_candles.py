@@ -98,6 +98,11 @@ def test_the_slowest_source_holds_the_watermark_until_it_leaves() -> None:
     assert brief(fold(*items, mark(0.5, source="b", final=True))[0]) == [("1s", 1, 0, True)]
 
 
+def test_the_watermark_never_goes_back_when_a_source_joins_behind_it() -> None:
+    candles, _ = fold(mark(0), trade(1), mark(10), mark(2, source="b"), trade(1.5), mark(10.5))
+    assert brief(candles) == [("1s", 1, 0, True), ("1s", 1, 1, True)]
+
+
 def test_another_venues_mark_moves_nothing() -> None:
     assert fold(mark(0), trade(1), mark(0, venue="gateio"), mark(99, venue="gateio"))[0] == []
 
@@ -218,6 +223,14 @@ def test_memory_of_sparse_sequences_is_bounded_by_the_hold() -> None:
         fold_in_batches(builder, [*items, mark(start + 50)], ())
     assert builder.held < 100
     assert len(builder.snapshot()) < 80_000
+
+
+def test_a_range_of_sequences_is_remembered_for_its_newest_trade() -> None:
+    builder = CandleBuilder(CandleRules.of(hold_s=10))
+    old: list[Item] = [mark(0), trade(1, sequence=10), trade(1, sequence=20), mark(215)]
+    grown: list[Item] = [trade(210 + i, sequence=s) for i, s in enumerate((11, 30, 40, 50, 60))]
+    fold_in_batches(builder, [*old, *grown, trade(210, sequence=11)], ())
+    assert builder.counts.repeats == 1
 
 
 def test_a_trade_far_ahead_waits_for_the_next_mark() -> None:
