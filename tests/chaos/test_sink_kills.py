@@ -222,7 +222,7 @@ async def test_a_connection_cut_around_the_commit_repeats_nothing(kafka: str, si
                 await until_stored(url, 1)
                 for number in range(6):
                     # The server gets the COMMIT, the sink never hears of it.
-                    await proxy.cut_after_answer_to(b"COMMIT")
+                    await proxy.cut_after_answer_to(b"COMMIT\0")
                     sent += fill(log, 1_000, 20_000 + 1_000 * number)
                 end(log)
                 await ended(url)
