@@ -1,0 +1,1 @@
+"""The Faust agents: what each does with the records of its topic."""

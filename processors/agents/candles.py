@@ -1,0 +1,98 @@
+"""Agent 1: trades to closed candles. Trades, time marks and gaps in; candles and the same marks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from faust.types import TP
+
+from infra import metrics
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.kafka.record_batches import RawRecords
+from infra.settings import Settings
+from processors.agents.refusals import raise_if_corrupt, refuse, refuse_undecoded
+from processors.candle_batches import CandleColumns, Refusal, Refused
+from processors.candle_columns import rows_from_columns
+from processors.candle_rules import CandleRules
+from processors.candles import CandleBuilder
+from schemas import rows
+from schemas.columns import ColumnReader, Columns
+from schemas.errors import ValidationError
+from schemas.key_table import KeyTable
+from schemas.records import Gap, TimeMark, Trade
+from schemas.registry import ENTRIES
+from schemas.topics import CANDLES, TRADES
+
+Message = tuple[bytes | None, bytes | None]
+
+_TAKEN = (Trade, TimeMark, Gap)
+
+
+class CandleStep:
+    """Folds the trades of a partition into candles; see `partitions.Step`.
+
+    Args:
+        settings: Intervals, grace and hold.
+        publisher: For candles, marks and dead letters.
+    """
+
+    name = "candles"
+    topic = TRADES.name
+
+    def __init__(self, settings: Settings, publisher: Publisher) -> None:
+        chosen = settings.processors
+        self._rules = CandleRules.of(chosen.intervals, grace_ms=chosen.grace_ms, hold_s=chosen.hold_s)
+        self.parameters = self._rules.digest
+        self._publisher = publisher
+        self._letters = DeadLetters(publisher, f"process-{self.name}")
+        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
+        self._keys = KeyTable()
+
+    def create(self, tp: TP) -> CandleBuilder:
+        """The state before the first record."""
+        return CandleBuilder(self._rules)
+
+    def restore(self, tp: TP, snapshot: bytes) -> CandleBuilder:
+        """The state of a snapshot."""
+        builder = self.create(tp)
+        builder.restore(snapshot)
+        return builder
+
+    async def fold(self, state: CandleBuilder, tp: TP, records: RawRecords) -> bool:
+        """Take records in; publish the candles that marks closed, and the marks after them."""
+        raise_if_corrupt(tp, records)
+        columns = self._reader.read(records.data, records.value_start, records.value_length)
+        key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
+        batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)
+        folded = state.fold(batch)
+        await refuse_undecoded(self._letters, tp, records, columns)
+        for refused in folded.refused:
+            await self._refuse(tp, records, refused)
+        messages = _messages(folded.candles, sorted(batch.marks), records, columns)
+        await self._publisher.publish_batch(CANDLES.name, messages, kind="Candle", partition=tp.partition)
+        return any(mark.final for mark in batch.marks.values())
+
+    async def _refuse(self, tp: TP, records: RawRecords, refused: Refused) -> None:
+        if refused.refusal is Refusal.TOO_LATE:
+            metrics.LATE_TRADES.labels(refused.key.partition(":")[0]).inc()
+        error = ValidationError(refused.refusal.reason)
+        if refused.row >= 0:
+            await refuse(self._letters, tp, records, refused.row, error)
+            return
+        key = refused.key.encode("utf-8", "surrogateescape")
+        await self._letters.send(tp.topic, tp.partition, refused.offset, key, refused.value, error=error)
+
+
+def _messages(
+    candles: CandleColumns, marks: Sequence[int], records: RawRecords, columns: Columns
+) -> Iterator[Message]:
+    """Keys and values of what goes out, every mark after the candles that it closed."""
+    keys = [key.encode() for key in candles.keys]
+    remaining = zip(candles, candles.symbols.tolist(), candles.mark_rows.tolist(), strict=True)
+    upcoming = next(remaining, None)
+    for row in marks:
+        while upcoming is not None and upcoming[2] == row:
+            yield keys[upcoming[1]], rows.encode(upcoming[0])
+            upcoming = next(remaining, None)
+        yield records.key(row), columns.value(row)

@@ -1,0 +1,142 @@
+"""Agent 2: closed candles to indicator values and signals.
+
+Candles and time marks in; values, signals and the same marks out.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from faust.types import TP
+
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.kafka.record_batches import RawRecords
+from infra.settings import Settings
+from processors.agents.candles import Message
+from processors.agents.refusals import raise_if_corrupt, refuse_undecoded
+from processors.series import SeriesBook
+from processors.series_plan import SeriesPlan
+from schemas import rows
+from schemas.columns import ColumnReader, Columns
+from schemas.event_types import checked
+from schemas.identity import market_key
+from schemas.records import Candle, Signal, TimeMark
+from schemas.registry import ENTRIES
+from schemas.topics import CANDLES, INDICATORS, SIGNALS
+
+SIGNAL_TYPE: Final = checked("strategy.signal")
+
+_TAKEN = (Candle, TimeMark)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class IndicatorStep:
+    """Folds the candles of a partition into indicator values and signals; see `partitions.Step`.
+
+    Args:
+        settings: Which indicators and rules, and where.
+        publisher: For values, signals, marks and dead letters.
+    """
+
+    name = "indicators"
+    topic = CANDLES.name
+
+    def __init__(self, settings: Settings, publisher: Publisher) -> None:
+        chosen = settings.processors
+        self._plan = SeriesPlan.of(
+            chosen.indicators, chosen.signals, on_incomplete=chosen.signal_on_incomplete
+        )
+        self.parameters = self._plan.digest
+        self._publisher = publisher
+        self._letters = DeadLetters(publisher, f"process-{self.name}")
+        self._reader = ColumnReader(
+            [entry for entry in ENTRIES if entry.record in _TAKEN], interned=("venue", "symbol", "interval")
+        )
+
+    def create(self, tp: TP) -> SeriesBook:
+        """The state before the first record."""
+        return SeriesBook(self._plan)
+
+    def restore(self, tp: TP, snapshot: bytes) -> SeriesBook:
+        """The state of a snapshot."""
+        book = self.create(tp)
+        book.restore(snapshot)
+        return book
+
+    async def fold(self, state: SeriesBook, tp: TP, records: RawRecords) -> bool:
+        """Take records in; publish what follows from each candle, and each mark after it."""
+        raise_if_corrupt(tp, records)
+        columns = self._reader.read(records.data, records.value_start, records.value_length)
+        await refuse_undecoded(self._letters, tp, records, columns)
+        candles = dict(zip(columns.rows(Candle).tolist(), _candles(columns), strict=True))
+        marks = set(columns.rows(TimeMark).tolist())
+        values: list[Message] = []
+        signals: list[tuple[Message, Signal | None]] = []
+        for row in sorted([*candles, *marks]):
+            candle = candles.get(row)
+            if candle is None:
+                mark: Message = (records.key(row), columns.value(row))
+                values.append(mark)
+                signals.append((mark, None))
+                continue
+            key = market_key(candle.venue, candle.symbol).encode()
+            for record in state.fold(candle):
+                message: Message = (key, rows.encode(record))
+                if isinstance(record, Signal):
+                    signals.append((message, record))
+                else:
+                    values.append(message)
+        await self._publisher.publish_batch(
+            INDICATORS.name, values, kind="IndicatorValue", partition=tp.partition
+        )
+        for (key_bytes, value), signal in signals:
+            headers = None if signal is None else _headers(signal)
+            await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)
+        finals = columns.column(TimeMark, "final")
+        return bool(finals.any())
+
+
+def _candles(columns: Columns) -> list[Candle]:
+    """The candles of a batch, in order."""
+    texts = [
+        [columns.reader.dictionaries[name].keys[code] for code in columns.dictionary(Candle, name).tolist()]
+        for name in ("venue", "symbol", "interval")
+    ]
+    plain = [
+        columns.column(Candle, name).tolist()
+        for name in (
+            "open_time",
+            "close_time",
+            "open",
+            "high",
+            "low",
+            "close",
+            "volume",
+            "quote_volume",
+            "taker_buy_volume",
+            "trade_count",
+        )
+    ]
+    sequences = [
+        [number if known else None for number, known in zip(numbers, valid, strict=True)]
+        for numbers, valid in (
+            (columns.column(Candle, name).tolist(), columns.valid(Candle, name).tolist())
+            for name in ("first_sequence", "last_sequence")
+        )
+    ]
+    last = [columns.column(Candle, name).tolist() for name in ("revision", "complete")]
+    return [Candle(*fields) for fields in zip(*texts, *plain, *sequences, *last, strict=True)]
+
+
+def _headers(signal: Signal) -> list[tuple[str, str]]:
+    """CloudEvents attributes of a signal, binary mode."""
+    when = _EPOCH + timedelta(microseconds=signal.event_time)
+    return [
+        ("ce_specversion", "1.0"),
+        ("ce_id", signal.id),
+        ("ce_type", SIGNAL_TYPE),
+        ("ce_source", f"kandle/{signal.rule}"),
+        ("ce_time", when.isoformat(timespec="microseconds").replace("+00:00", "Z")),
+    ]
