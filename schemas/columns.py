@@ -134,10 +134,15 @@ class ColumnReader:
             data: Bytes, one-dimensional and contiguous.
             value_start: Positions in `data`.
             value_length: Bytes of each value, -1: null.
+
+        Raises:
+            ValueError: There are more starts than lengths, or fewer.
         """
         starts = np.ascontiguousarray(value_start, np.int64)
         lengths = np.ascontiguousarray(value_length, np.int64)
         rows = starts.size
+        if lengths.size != rows:
+            raise ValueError(f"every value needs both, got {rows} starts and {lengths.size} lengths")
         cells = np.empty((self._slots + len(self._codes), rows), np.int64)
         schema = np.empty(rows, np.int16)
         status = np.empty(rows, np.int16)

@@ -190,7 +190,7 @@ def _array(data: Any, position: int, end: int, operation: int, pool: Any, used: 
             return position, used
         block_end = -1
         if count < 0:
-            if count < -end:
+            if count < -0x7FFFFFFFFFFFFFFF:
                 return -BAD_LENGTH, used
             count = -count
             size, position = _varint(data, position, end)

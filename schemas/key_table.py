@@ -41,7 +41,7 @@ def _intern(
     slots: Any,
     key_starts: Any,
     key_bytes: Any,
-    count: int,
+    count: Any,
 ) -> Any:
     """Ids of the rows from `first` on, by FNV-1a and open addressing.
 
@@ -137,7 +137,12 @@ class KeyTable:
 
         Raises:
             IndexError: A key lies outside of `data`.
+            ValueError: There are more starts than lengths, or fewer.
         """
+        if key_start.size != key_length.size:
+            raise ValueError(
+                f"every key needs both, got {key_start.size} starts and {key_length.size} lengths"
+            )
         ids = np.empty(key_start.size, np.int32)
         starts = np.ascontiguousarray(key_start, np.int64)
         lengths = np.ascontiguousarray(key_length, np.int64)

@@ -183,6 +183,8 @@ def compile_program(writer: Mapping[str, Any], reader: Mapping[str, Any]) -> npt
             rows.append([operation, scratch, scratch + 2, shape.null_branch, argument])
             continue
         _refuse_unlike(shape, field, str(writer.get("name")))
+        if field.type == "string":
+            operation = kernels.STRING  # written as bytes perhaps: still a text has to be UTF-8
         rows.append([operation, field.slot, field.valid_slot, shape.null_branch, argument])
         if field.valid_slot >= 0 and shape.null_branch < 0:
             rows.append([kernels.CONSTANT, field.valid_slot, -1, -1, 1])
