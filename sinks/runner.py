@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
+import psycopg
 from aiokafka import TopicPartition
 
 from infra import metrics
@@ -24,7 +25,7 @@ from infra.settings import Settings
 from schemas.columns import ColumnReader
 from schemas.errors import ConflictError, UnavailableError
 from schemas.topics import BY_NAME
-from sinks.database import Connection, connect, is_passing
+from sinks.database import Connection, connect, end_stalled, is_passing
 from sinks.intake import Intake, Taken
 from sinks.positions import Counts, Move, PartitionRef, PositionLostError, Positions
 from sinks.sink import Portion, Sink, Slice, refuse_undecodable
@@ -67,6 +68,7 @@ class Runner:
         self._columns = ColumnReader(interned=INTERNED)
         self._admin = Admin(settings.kafka)
         self._db: Connection | None = None
+        self._connection_name = f"sink-{sink.name}"
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
         self._log = log.bind(sink=sink.name)
 
@@ -271,7 +273,7 @@ class Runner:
 
     async def _database(self) -> Connection:
         if self._db is None or self._db.closed:
-            self._db = await connect(self._settings.database, f"sink-{self._sink.name}")
+            self._db = await connect(self._settings.database, self._connection_name)
         return self._db
 
     async def _wait_for_database(self, error: Exception) -> None:
@@ -285,9 +287,21 @@ class Runner:
         delay_s = self._backoff.next_delay_s()
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
         say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            await self._end_stalled()
         if self._db is not None:
             await self._db.close()
         await asyncio.sleep(delay_s)
+
+    async def _end_stalled(self) -> None:
+        """Another sink that was stopped in mid-transaction may hold our rows."""
+        try:
+            ended = await end_stalled(await self._database(), self._connection_name)
+        except psycopg.Error as error:
+            self._log.info("transactions of stalled sinks could not be ended", error=str(error).strip())
+        else:
+            if ended:
+                self._log.warning("the transaction of a stalled sink was ended", transactions=ended)
 
     async def _show_positions(self) -> None:
         while True:

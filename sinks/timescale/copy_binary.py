@@ -84,19 +84,21 @@ def lay_out(fields: Sequence[Fixed | Text], data: Bytes, chosen: Mask | None = N
     cells: list[Int64s] = []
     program: list[tuple[int, int, int]] = []
     rows = -1
+    # Nearly always all of them are wanted; then nothing is copied.
+    picked = None if chosen is None or chosen.all() else np.flatnonzero(chosen)
     fixed_bytes, text_bytes = 2, 0
     for field in fields:
         slot, valid_slot = len(cells), -1
         if isinstance(field, Text):
-            cells += [_picked(field.starts, chosen), _picked(field.lengths, chosen)]
+            cells += [_picked(field.starts, picked), _picked(field.lengths, picked)]
             program.append((0, slot, -1))
             text_bytes += int(np.maximum(cells[-1], 0).sum())
             fixed_bytes += 4
         else:
-            cells.append(_picked(field.cells, chosen))
+            cells.append(_picked(field.cells, picked))
             if field.valid is not None:
                 valid_slot = len(cells)
-                cells.append(_picked(field.valid.astype(np.int64), chosen))
+                cells.append(_picked(field.valid.astype(np.int64), picked))
             program.append((field.width, slot, valid_slot))
             fixed_bytes += 4 + field.width
         rows = cells[-1].size
@@ -105,8 +107,8 @@ def lay_out(fields: Sequence[Fixed | Text], data: Bytes, chosen: Mask | None = N
     return out[:used]
 
 
-def _picked(values: Int64s, chosen: Mask | None) -> Int64s:
-    return values if chosen is None else values[chosen]
+def _picked(values: Int64s, picked: npt.NDArray[np.intp] | None) -> Int64s:
+    return values if picked is None else values.take(picked)
 
 
 def is_decimal_of(data: Bytes, starts: Int64s, lengths: Int64s, numbers: Int64s) -> Mask:

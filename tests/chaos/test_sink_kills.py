@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -41,6 +42,7 @@ from tests.tcp_proxy import TcpProxy
 ONLY = ("timescale",)
 TRADES_SENT = 100_000
 KILLS = 5
+COPY_WITHOUT_END = "COPY kandle.market_trades FROM STDIN"
 
 
 class SinkProcess:
@@ -229,6 +231,28 @@ async def test_a_connection_cut_around_the_commit_repeats_nothing(kafka: str, si
         assert proxy.cuts == 6
         known = [line for line in said if line["event"].startswith("the connection was cut after the commit")]
         assert len(known) == 6
+    assert_exact(url, sent)
+
+
+async def test_a_sink_stopped_in_mid_copy_does_not_hold_up_the_next(kafka: str, postgres: object) -> None:
+    url: str = postgres()  # type: ignore[operator]
+    settings = settings_for(kafka, url)
+    fresh_topics(settings.kafka)
+    log = Log(kafka)
+    sent = fill(log, 1_000)
+    async with running(settings, ONLY) as task:
+        await until_stored(url, 1_000, 30, task)
+        # As a stopped process leaves it: the rows are locked, a COPY waits for bytes that never come.
+        stopped = psycopg.connect(url, application_name="kandle-sink-timescale")
+        try:
+            stopped.execute("UPDATE kandle.offsets SET next_offset = next_offset + 7")
+            cursor = stopped.cursor()
+            with contextlib.suppress(psycopg.OperationalError), cursor.copy(COPY_WITHOUT_END):
+                sent += fill(log, 1_000, 1_000)
+                end(log)
+                await until_passed(url, "timescale", TRADES, timeout_s=60, task=task)
+        finally:
+            stopped.close()
     assert_exact(url, sent)
 
 
