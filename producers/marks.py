@@ -9,6 +9,9 @@ SECOND_US: Final = 1_000_000
 DELAY_WINDOW_S: Final = 60.0
 """How long a delay is remembered: an idle feed's time stays behind by the largest of them."""
 
+LARGEST_DELAY_S: Final = 5.0
+"""A record that is received later than this after its event time shows a clock that is wrong."""
+
 
 class MarkClock:
     """Decides when a time mark is due and what it says. Pure: it is told the time, it never asks.
@@ -101,9 +104,11 @@ class MarkClock:
 
         The distance holds the unknown offset of the two clocks and the delay of the record, so the largest
         belongs to the slowest record. The delay by the wall clocks is taken where it is larger: with one
-        record alone the distance would allow for no delay at all. The queue falls from its head on.
+        record alone the distance would allow for no delay at all. What is beyond any delay is the difference
+        of the two wall clocks, and does not count. The queue falls from its head on.
         """
-        distance = at_s - event_us / SECOND_US + max(0.0, (receive_us - event_us) / SECOND_US)
+        delay = min(max(0.0, (receive_us - event_us) / SECOND_US), LARGEST_DELAY_S)
+        distance = at_s - event_us / SECOND_US + delay
         while self._delays and self._delays[-1][1] <= distance:
             self._delays.pop()
         self._delays.append((at_s, distance))

@@ -3,13 +3,14 @@
 While it runs, a source writes a `Position` for each of its topics: offsets, and for every symbol the
 highest sequence before them. What lies before an offset becomes known by a mark, which goes to every
 partition after the records that it covers: once it is acknowledged, all of them are, below its offset. A
-restart takes the newest positions of all sources of the venue and reads the topic on from their lowest
-offsets to its end: what the positions do not cover is there, so together they name the last sequence of
-every symbol ever published. Both parts are small: a compacted topic, and the traffic since the last position.
+restart takes the newest positions of the sources that fed its symbols and reads the topic on from their
+lowest offsets to its end: what the positions do not cover is there, so together they name the last sequence
+of every symbol ever published. Both parts are small: a compacted topic, and the traffic since the last
+position.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -56,6 +57,9 @@ class _Log:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": False,
+                # Waits that suit a stream, not a log that is read once to its end.
+                "fetch.wait.max.ms": 50,
+                "fetch.queue.backoff.ms": 5,
                 "log_level": 2,
             }
         )
@@ -118,13 +122,16 @@ class _Log:
                 return low, high
 
 
-def resume(settings: KafkaSettings, venue: str, source: str, quotes: bool) -> Resumed:
+def resume(
+    settings: KafkaSettings, venue: str, source: str, symbols: Collection[str], quotes: bool
+) -> Resumed:
     """Where the log stands for a source of a venue. Blocks; use from a thread.
 
     Args:
         settings: Where Kafka is.
         venue: Venue of the source.
         source: Stable name of the shard; its newest mark is looked for.
+        symbols: Unified symbols that it feeds: positions of sources that never fed one do not matter.
         quotes: Whether quotes are fed as well.
 
     Raises:
@@ -135,12 +142,18 @@ def resume(settings: KafkaSettings, venue: str, source: str, quotes: bool) -> Re
     try:
         known: dict[tuple[str, str], Position] = {}
         log.read(POSITIONS.name, None, lambda value: _take_position(value, known))
-        trades = _Tail(venue, source, TRADES.name, known)
+        related = [
+            position
+            for position in known.values()
+            if position.source == source
+            or (position.venue == venue and not position.sequences.keys().isdisjoint(symbols))
+        ]
+        trades = _Tail(venue, source, TRADES.name, related)
         read = log.read(TRADES.name, trades.starts, trades.take)
         newest = trades.newest_mark
         quote_positions: _Sequences = {}
         if quotes:
-            tail = _Tail(venue, source, QUOTES.name, known)
+            tail = _Tail(venue, source, QUOTES.name, related)
             read += log.read(QUOTES.name, tail.starts, tail.take)
             quote_positions = tail.sequences
     finally:
@@ -158,22 +171,21 @@ def resume(settings: KafkaSettings, venue: str, source: str, quotes: bool) -> Re
 class _Tail:
     """Positions of a topic, completed by the records after them."""
 
-    def __init__(self, venue: str, source: str, topic: str, known: dict[tuple[str, str], Position]) -> None:
+    def __init__(self, venue: str, source: str, topic: str, related: list[Position]) -> None:
         self._venue = venue
         self._source = source
         self.sequences: _Sequences = {}
         self.newest_mark: int | None = None
-        self.starts: dict[int, int] = {}
-        of_topic = [p for p in known.values() if p.topic == topic]
-        for position in of_topic:
-            if position.venue == venue:
-                for symbol, sequence in position.sequences.items():
-                    self._note(symbol, sequence, position.event_times.get(symbol, 0))
+        positions = [position for position in related if position.topic == topic]
+        for position in positions:
+            for symbol, sequence in position.sequences.items():
+                self._note(symbol, sequence, position.event_times.get(symbol, 0))
             if position.source == source:
                 self.newest_mark = position.time
-        ours = [p for p in of_topic if p.venue == venue]
-        for number in {number for p in ours for number in p.offsets}:
-            self.starts[int(number)] = min(p.offsets.get(number, 0) for p in ours)
+        numbers = {number for position in positions for number in position.offsets}
+        self.starts: dict[int, int] = {
+            int(number): min(position.offsets.get(number, 0) for position in positions) for number in numbers
+        }
 
     def take(self, value: bytes | None) -> None:
         try:

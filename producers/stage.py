@@ -35,7 +35,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         return
     exchange = _set_up(venue, settings, listed)
     await asyncio.to_thread(Admin(settings.kafka).ensure_topics)
-    resumed = await asyncio.to_thread(resume, settings.kafka, venue.venue, source, chosen.quotes)
+    resumed = await asyncio.to_thread(
+        resume, settings.kafka, venue.venue, source, exchange.symbols, chosen.quotes
+    )
     publisher = Publisher(settings.kafka, client_id=f"kandle-{STAGE}-{source}")
     try:
         feed = Feed(exchange, source, settings.run_id, chosen.idle_marks, resumed)

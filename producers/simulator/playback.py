@@ -79,8 +79,9 @@ class Playback:
         self._now_ns = self._summary.first_receive_ns
         self._server: SimulatorServer | None = None
         self.played = 0
-        """Frames handed to subscribers in the furthest run so far, by position in the capture."""
+        """Entries of the capture that were passed in the furthest run so far."""
         self.has_ended = False
+        """Whether every subscriber has read everything and the close after it."""
 
     def rest(self, path: str, query: Mapping[str, str]) -> bytes:
         """Recorded answers where there are some; the market's time is that of the recording."""
@@ -103,11 +104,16 @@ class Playback:
             CaptureError: The file was changed or damaged since it was opened.
         """
         self._server = server
-        furthest = 0
-        while not self.has_ended:
+        furthest, is_over = 0, False
+        while not is_over:
             await self._subscribed()
             logger.info("the playback begins" if not furthest else "the playback goes on", frames=furthest)
+            departures = server.departures
             furthest = await self._run(0 if self._rewind else furthest, furthest)
+            if server.departures == departures:
+                # A client that broke before it had read everything comes back for the rest.
+                is_over = await server.end()
+        self.has_ended = True
         logger.info("the playback has ended", frames=self.played)
         while True:
             if server.streams():
@@ -133,7 +139,6 @@ class Playback:
             self._now_ns = max(self._now_ns, entry.receive_ns)
             await self._send(server, entry)
             self.played = max(self.played, position)
-        self.has_ended = True
         return position
 
     async def _send(self, server: SimulatorServer, entry: Entry) -> None:

@@ -1,6 +1,7 @@
 """A WebSocket and REST server that speaks Binance spot's protocol on loopback."""
 
 import asyncio
+import contextlib
 import http
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -22,6 +23,7 @@ END_OF_FEED: Final = 4000
 BUFFER_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """A client that leaves so much unread is disconnected, as the venue does; a playback waits for it instead."""
 
+STOP_TIMEOUT_S: Final = 2.0
 HOST: Final = "127.0.0.1"
 
 logger = get_logger(__name__)
@@ -101,7 +103,8 @@ class SimulatorServer:
                 ping_interval=20,
                 # A playback waits for a client that does not read, however long; its pongs wait with it.
                 ping_timeout=None,
-                close_timeout=2,
+                # Nor is it cut off at the end: it reads what was sent first, then the close.
+                close_timeout=None,
                 server_header=None,
             )
         except OSError as error:
@@ -112,9 +115,16 @@ class SimulatorServer:
 
     async def stop(self) -> None:
         """Close all connections as a server that goes away, and stop listening."""
-        if self._server is not None:
-            self._server.close(code=1001, reason="going away")
-            await self._server.wait_closed()
+        if self._server is None:
+            return
+        connections = list(self._server.connections)
+        self._server.close(code=1001, reason="going away")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await asyncio.shield(self._server.wait_closed())
+        for connection in connections:
+            connection.transport.abort()
+        await self._server.wait_closed()
 
     def streams(self) -> set[str]:
         """All streams that any client is subscribed to."""
@@ -148,11 +158,18 @@ class SimulatorServer:
                 continue
             broadcast([connection], (combined(stream, data) if client.combined else data).decode())
 
-    async def end(self) -> None:
-        """Close every connection with the code that says: the feed has ended."""
+    async def end(self) -> bool:
+        """Close every connection with the code that says: the feed has ended.
+
+        Returns when each has taken all that was sent and has answered; False if one broke before that.
+        """
+        arrived = True
         for connection in list(self.clients):
             await connection.close(END_OF_FEED, "end of feed")
+            received = connection.protocol.close_rcvd
+            arrived &= received is not None and received.code == END_OF_FEED
             self._forget(connection)
+        return arrived
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         assert connection.request is not None

@@ -102,6 +102,12 @@ def test_a_clock_behind_the_exchange_does_not_push_time_ahead() -> None:
     assert clock.silent(answered_s=15.0) == T0 + 5 * SECOND_US
 
 
+def test_a_clock_that_is_years_off_does_not_hold_time_back() -> None:
+    clock = MarkClock(idle=True)
+    step(clock, T0, at_s=10.0, receive_us=T0 + 10**14)
+    assert clock.silent(answered_s=25.0) == T0 + 10 * SECOND_US
+
+
 def test_a_record_that_comes_while_time_went_on_is_late_and_brings_no_mark() -> None:
     clock = MarkClock(idle=True)
     step(clock, T0, at_s=10.0)

@@ -118,7 +118,9 @@ async def test_who_comes_after_the_end_is_told_so(capture: Path) -> None:
     async with serving(playback) as server:
         async with connect(server.websocket_url + "/ws/btcusdt@trade") as client:
             await drain(client)
-        assert playback.has_ended
+        async with asyncio.timeout(5.0):
+            while not playback.has_ended:
+                await asyncio.sleep(0.01)
         async with connect(server.websocket_url + "/stream") as client:
             await subscribe(client, "btcusdt@trade")
             assert await drain(client) == []
