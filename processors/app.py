@@ -18,6 +18,7 @@ from infra.kafka.connection import aiokafka_config
 from infra.settings import Settings
 from processors.checkpoint_table import CHANGELOG_CONFIG, TABLE_NAME, CheckpointTable, changelog_topic
 from processors.partitions import Partitions, run
+from processors.transport import LOGGER
 from schemas.errors import UnavailableError
 from schemas.topics import Topic
 
@@ -43,6 +44,8 @@ def changelog(settings: Settings) -> Topic:
 
 class Tables(TableManager):  # type: ignore[misc]
     """Faust's table manager without its second of waiting for modules to be imported."""
+
+    logger = LOGGER
 
     async def on_start(self) -> None:
         """Called once the agents run."""
@@ -79,6 +82,7 @@ class App(faust.App):  # type: ignore[misc]
         positions: Where reading starts and what may be committed; read by the transport.
     """
 
+    logger = LOGGER
     batched: frozenset[str] = frozenset()
     connection: Mapping[str, Any] = {}
     positions: Worker

@@ -17,6 +17,7 @@ from faust.stores.memory import Store
 from faust.types import TP
 
 from processors.checkpoint import owner
+from processors.transport import LOGGER
 
 TABLE_NAME = "checkpoints"
 CHANGELOG_CONFIG = {
@@ -37,6 +38,8 @@ def changelog_topic(app_id: str) -> str:
 
 class CheckpointStore(Store):  # type: ignore[misc]
     """Collects what recovery reads, by topic partition, until it is taken."""
+
+    logger = LOGGER
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -81,6 +84,8 @@ class CheckpointStore(Store):  # type: ignore[misc]
 
 class CheckpointTable(faust.Table):  # type: ignore[misc]
     """A Faust table over a `CheckpointStore`."""
+
+    logger = LOGGER
 
     def _new_store(self) -> CheckpointStore:
         return CheckpointStore(

@@ -17,6 +17,7 @@ that an upgrade broke.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +32,9 @@ FETCH_WAIT_MS = 100
 NOTHING_ACTIVE_PAUSE_S = 0.02
 """Between two looks whether a partition may be read; stock takes a second, and so does a start."""
 PARTITION_FETCH_BYTES = 2 * 1024 * 1024
+
+LOGGER = logging.getLogger("faust.kandle")
+"""Faust's services report under their class's logger: ours shall be as quiet as Faust's own."""
 
 R = TypeVar("R")
 
@@ -47,6 +51,8 @@ class Positions(Protocol):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread around a consumer that hands over raw batches."""
+
+    logger = LOGGER
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         app = self.app
@@ -77,6 +83,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, with an event a chunk on the batched topics."""
+
+    logger = LOGGER
 
     async def bounds(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """First offset and end offset of each partition's log."""
@@ -187,6 +195,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
 class Producer(driver.Producer):  # type: ignore[misc]
     """Faust's producer, connected by our settings; used to declare topics only."""
+
+    logger = LOGGER
 
     def _settings_auth(self) -> Mapping[str, Any]:
         connection: Mapping[str, Any] = self.app.connection

@@ -12,11 +12,11 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
 from processors.agents.refusals import raise_if_corrupt, refuse, refuse_undecoded
+from processors.agents.writers import candle_bytes
 from processors.candle_batches import CandleColumns, Refusal, Refused
 from processors.candle_columns import rows_from_columns
 from processors.candle_rules import CandleRules
 from processors.candles import CandleBuilder
-from schemas import rows
 from schemas.columns import ColumnReader, Columns
 from schemas.errors import ValidationError
 from schemas.key_table import KeyTable
@@ -93,6 +93,6 @@ def _messages(
     upcoming = next(remaining, None)
     for row in marks:
         while upcoming is not None and upcoming[2] == row:
-            yield keys[upcoming[1]], rows.encode(upcoming[0])
+            yield keys[upcoming[1]], candle_bytes(upcoming[0])
             upcoming = next(remaining, None)
         yield records.key(row), columns.value(row)

@@ -16,6 +16,7 @@ from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
 from processors.agents.candles import Message
 from processors.agents.refusals import raise_if_corrupt, refuse_undecoded
+from processors.agents.writers import indicator_bytes
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
 from schemas import rows
@@ -83,11 +84,10 @@ class IndicatorStep:
                 continue
             key = market_key(candle.venue, candle.symbol).encode()
             for record in state.fold(candle):
-                message: Message = (key, rows.encode(record))
                 if isinstance(record, Signal):
-                    signals.append((message, record))
+                    signals.append(((key, rows.encode(record)), record))
                 else:
-                    values.append(message)
+                    values.append((key, indicator_bytes(record)))
         await self._publisher.publish_batch(
             INDICATORS.name, values, kind="IndicatorValue", partition=tp.partition
         )
@@ -100,10 +100,10 @@ class IndicatorStep:
 
 def _candles(columns: Columns) -> list[Candle]:
     """The candles of a batch, in order."""
-    texts = [
-        [columns.reader.dictionaries[name].keys[code] for code in columns.dictionary(Candle, name).tolist()]
-        for name in ("venue", "symbol", "interval")
-    ]
+    texts = []
+    for name in ("venue", "symbol", "interval"):
+        known = columns.reader.dictionaries[name].keys
+        texts.append([known[code] for code in columns.dictionary(Candle, name).tolist()])
     plain = [
         columns.column(Candle, name).tolist()
         for name in (
