@@ -169,8 +169,8 @@ class BinanceSpot(Exchange):
     def stream_of(cls, frame: bytes) -> str | None:
         """Name of the stream that a recorded frame belongs to, whether combined or raw."""
         try:
-            envelope = _ENVELOPE.decode(frame)
-        except msgspec.MsgspecError:
+            envelope = _decoded(_ENVELOPE.decode, frame)
+        except BadRecord:
             return None
         if envelope.stream is not None:
             return envelope.stream

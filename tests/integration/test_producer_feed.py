@@ -169,12 +169,12 @@ async def test_a_connection_that_breaks_loses_nothing_or_tells_the_gap(
     topics: Topics, captures: Path, tmp_path: Path, rewind: bool
 ) -> None:
     path = head_of(captures, tmp_path / "head.capture.gz", 4_000)
-    playback = Playback(path, 400.0, rewind=rewind)
+    playback = Playback(path, 80.0, rewind=rewind)
 
     async with playing(playback) as server:
 
         async def cut() -> None:
-            while playback.played < 8_000:
+            while playback.played < 6_000:
                 await asyncio.sleep(0.01)
             next(iter(server.clients)).transport.abort()
 
@@ -296,7 +296,7 @@ async def test_a_killed_producer_goes_on_where_the_log_stands(
     topics: Topics, captures: Path, tmp_path: Path
 ) -> None:
     path = head_of(captures, tmp_path / "head.capture.gz", 6_000)
-    playback = Playback(path, 400.0)
+    playback = Playback(path, 200.0)
     async with playing(playback) as server:
         arguments = (server.websocket_url, server.rest_url, topics.settings.bootstrap_servers)
         script = (
