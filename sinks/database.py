@@ -93,9 +93,9 @@ def is_passing(error: BaseException) -> bool:
 async def end_stalled(db: Connection, name: str) -> int:
     """End transactions of other processes of this name that have been open for long; returns how many.
 
-    A process that was stopped in the middle of COPY holds the offset rows, and no timeout of the server ends it
-    while it waits for the client's bytes. Ending a transaction of another sink never does harm: its offsets have
-    not moved, it begins again, and the rows say who is first.
+    A process that was stopped in the middle of COPY holds the offset rows, and no timeout of the server ends
+    it while it waits for the client's bytes. Ending a transaction of another sink never does harm: its
+    offsets have not moved, it begins again, and the rows say who is first.
     """
     cursor = await db.execute(
         "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() "

@@ -79,7 +79,7 @@ class Log:
             {
                 "bootstrap.servers": servers,
                 "linger.ms": 5,
-                "acks": "all",
+                "enable.idempotence": True,
                 "message.max.bytes": 16 * 1024 * 1024,
                 "log_level": 0,
             }
@@ -99,25 +99,18 @@ class Log:
                     self._producer.poll(0.1)
         assert self._producer.flush(30) == 0
 
-    def read(self, topic: str, count: int) -> list[Any]:
-        """The first `count` messages of a topic; fewer if no more come."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._servers,
-                "group.id": "reader",
-                "auto.offset.reset": "earliest",
-                "log_level": 0,
-            }
-        )
+    def read(self, topic: str) -> list[Any]:
+        """All messages of a topic of one partition, up to its end as of now."""
+        consumer = Consumer({"bootstrap.servers": self._servers, "group.id": "reader", "log_level": 0})
         found: list[Any] = []
         try:
-            metadata = consumer.list_topics(topic, timeout=10).topics[topic]
-            consumer.assign([TopicPartition(topic, number, 0) for number in metadata.partitions])
-            deadline = time.monotonic() + 10
-            while len(found) < count and time.monotonic() < deadline:
-                message = consumer.poll(0.2)
-                if message is not None and message.error() is None:
-                    found.append(message)
+            _, end = consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            while len(found) < end:
+                message = consumer.poll(10)
+                assert message is not None
+                assert message.error() is None
+                found.append(message)
         finally:
             consumer.close()
         return found
