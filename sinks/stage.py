@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine, Sequence
 from typing import Final
 
@@ -11,7 +12,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
-from schemas.errors import ConfigurationError, UnavailableError
+from schemas.errors import ConfigurationError, KandleError, UnavailableError
 from sinks.database import database_url
 from sinks.migrator import migrate
 from sinks.notifications.sink import NotificationSink
@@ -20,6 +21,7 @@ from sinks.sink import Sink
 from sinks.timescale.sink import TimescaleSink
 
 STAGE: Final = "sink"
+FAILED_CLOSE_S: Final = 2.0
 SINKS: Final = (TimescaleSink.name, NotificationSink.name)
 
 log = get_logger(__name__)
@@ -54,8 +56,12 @@ async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] = SIN
         beside.append(notifications.deliver())
     try:
         await _run_all([Runner(settings, sink, dead_letters).run(stop) for sink in sinks], beside)
-    finally:
-        await publisher.close()
+    except BaseException:
+        # What stopped us is the error to tell, not what closing makes of it.
+        with contextlib.suppress(KandleError):
+            await publisher.close(FAILED_CLOSE_S)
+        raise
+    await publisher.close()
 
 
 async def _run_all(

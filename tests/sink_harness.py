@@ -10,7 +10,13 @@ from typing import Any
 
 import psycopg
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from pydantic import SecretStr
 
 from infra.kafka.admin import Admin
@@ -64,6 +70,17 @@ def fresh_topics(kafka: KafkaSettings) -> None:
     while present() and time.monotonic() < deadline:
         time.sleep(0.05)
     Admin(kafka).ensure_topics()
+
+
+def limit_record_bytes(kafka: KafkaSettings, topic: str, limit: int) -> None:
+    """Make the broker refuse larger records in a topic."""
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})
+    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
+    changed = client.incremental_alter_configs(
+        [ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])]
+    )
+    for future in changed.values():
+        future.result()
 
 
 class Log:

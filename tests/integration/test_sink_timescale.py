@@ -8,9 +8,10 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
+from infra.kafka.dead_letters import DeadLetterRefused
 from infra.settings import Settings
 from schemas import rows
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, ConflictError
 from schemas.records import Candle, IndicatorValue, Quote, Record, Signal
 from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES
 from sinks import stage
@@ -20,6 +21,7 @@ from tests.sink_harness import (
     PARTITIONS,
     Log,
     fresh_topics,
+    limit_record_bytes,
     mark,
     passed,
     query,
@@ -182,6 +184,30 @@ async def test_each_poison_record_is_put_aside_and_every_good_one_stored(
         assert mixed[int(headers["__connect.errors.offset"])] == sent
         assert len(headers["__connect.errors.exception.message"]) > 10
     assert dead[0].key() == b"the-key"
+
+
+async def test_dead_letters_that_are_refused_stop_the_sink(settings: Settings, log: Log) -> None:
+    limit_record_bytes(settings.kafka, "market.trades.v1.dlq", 300)
+    log.put(TRADES, 0, [trade(1), b"\1" * 1000, trade(2)])
+    with pytest.raises(DeadLetterRefused, match=r"did not take a dead letter .* Nothing was skipped"):
+        await asyncio.wait_for(stage.run(settings, asyncio.Event(), ONLY), 30)
+    assert totals(url_of(settings), "timescale") == (0, 0, 0, 0, 0)
+    assert stored_trades(url_of(settings)) == []
+
+    limit_record_bytes(settings.kafka, "market.trades.v1.dlq", 1_000_000)
+    await drained(settings, log)
+    assert stored_trades(url_of(settings)) == sorted_rows([trade(1), trade(2)])
+
+
+async def test_records_scattered_over_absurdly_many_days_stop_the_sink(
+    postgres: Databases, kafka: str
+) -> None:
+    settings = settings_for(kafka, postgres())
+    fresh_topics(settings.kafka)
+    day = 86_400_000_000
+    Log(kafka).put(TRADES, 0, [trade(number, time_us=number * day) for number in range(2000)])
+    with pytest.raises(ConflictError, match="2000 new partitions at once"):
+        await asyncio.wait_for(stage.run(settings, asyncio.Event(), ONLY), 30)
 
 
 async def test_an_ended_partition_is_marked_with_its_run(settings: Settings, log: Log) -> None:
