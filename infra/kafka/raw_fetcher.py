@@ -18,7 +18,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.protocol.fetch import FetchRequest
 
-from infra.kafka.record_batches import RecordBatch, split_batches
+from infra.kafka.record_batches import CorruptLogError, RecordBatch, split_batches
+from schemas.errors import DecodeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,14 @@ class Chunk:
 
 
 class _ChunkOnce:
-    """Stands where aiokafka keeps the records of a fetch: an iterator over one chunk, with a position."""
+    """Stands where aiokafka keeps the records of a fetch: an iterator over one chunk, with a position.
 
-    def __init__(self, data: bytes, fetch_offset: int) -> None:
+    Raises:
+        CorruptLogError: When iterated, if the bytes cannot be cut into batches; so `getmany` raises it.
+    """
+
+    def __init__(self, tp: TopicPartition, data: bytes, fetch_offset: int) -> None:
+        self._tp = tp
         self._data: bytes | None = data
         self.next_fetch_offset = fetch_offset
 
@@ -54,13 +60,21 @@ class _ChunkOnce:
     def __next__(self) -> Chunk:
         if self._data is None:
             raise StopIteration
-        batches = split_batches(self._data)
-        self._data = None
-        if not batches:
-            raise StopIteration
+        # While it raises it keeps the bytes and the position: nobody gets past them by trying again.
         start = self.next_fetch_offset
+        try:
+            batches = split_batches(self._data)
+        except DecodeError as error:
+            raise self._corrupt(str(error)) from error
+        if not batches or batches[-1].last_offset < start:
+            raise self._corrupt(f"{len(self._data)} bytes were fetched, but no whole batch of records")
+        self._data = None
         self.next_fetch_offset = batches[-1].last_offset + 1
         return Chunk(batches, start, self.next_fetch_offset)
+
+    def _corrupt(self, reason: str) -> CorruptLogError:
+        where = f"{self._tp.topic}, partition {self._tp.partition}, from offset {self.next_fetch_offset}"
+        return CorruptLogError(f"{where}: {reason}")
 
 
 class _Overheard:
@@ -102,7 +116,7 @@ class RawFetcher(Fetcher):  # type: ignore[misc]
         for tp, data in raw.items():
             result = self._records.get(tp)
             if isinstance(result, FetchResult) and not isinstance(result._partition_records, _ChunkOnce):
-                result._partition_records = _ChunkOnce(data, result._partition_records.next_fetch_offset)
+                result._partition_records = _ChunkOnce(tp, data, result._partition_records.next_fetch_offset)
         raw.clear()
         return has_new
 

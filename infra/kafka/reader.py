@@ -7,16 +7,18 @@ from typing import Any, TypeAlias
 from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
+    CorruptRecordException,
     IllegalStateError,
     KafkaError,
     OffsetOutOfRangeError,
     RebalanceInProgressError,
+    RecordTooLargeError,
     UnknownMemberIdError,
 )
 
 from infra.kafka.connection import aiokafka_config
 from infra.kafka.raw_fetcher import Chunk, RawConsumer
-from infra.kafka.record_batches import RecordBatch
+from infra.kafka.record_batches import CorruptLogError, RecordBatch
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
 from schemas.errors import ConflictError, UnavailableError
@@ -68,8 +70,9 @@ class BatchReader:
 
     The group assigns partitions; where each is read from is said by `on_assigned`, or later by `seek`: until
     then the partition is held back. Committed offsets decide nothing. Membership is kept by a task of its
-    own, so that a caller may be slow. Fetched bytes are bounded by 2 MB a partition, beyond what was returned.
-    Records of transactions that were aborted are read as well (read_uncommitted): nothing here writes any.
+    own, so that a caller may be slow. Beyond what was returned, fetched bytes are bounded by 2 MB a
+    partition. Records of transactions that were aborted are read as well (read_uncommitted): nothing here
+    writes any.
 
     Args:
         settings: Where Kafka is, and the session's timeouts.
@@ -141,6 +144,7 @@ class BatchReader:
 
         Raises:
             PositionGoneError: A position is not in the log.
+            CorruptLogError: What came cannot be cut into record batches.
             UnavailableError: The broker refuses or does not answer.
         """
         consumer = self._running
@@ -150,6 +154,9 @@ class BatchReader:
             )
         except OffsetOutOfRangeError as error:
             raise PositionGoneError(error.args[0]) from error
+        except (CorruptRecordException, RecordTooLargeError) as error:
+            # Said of a length that leads beyond the answer; aiokafka would step over the record.
+            raise CorruptLogError(f"the broker's answer holds no whole record batch: {error}") from error
         except KafkaError as error:
             raise UnavailableError(f"Kafka refuses a fetch: {error!r}") from error
         return [

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-import cramjam
 import numpy as np
 import numpy.typing as npt
 from aiokafka.record.util import calc_crc32c
 from numba import types
 
+from infra.kafka.batch_bodies import BatchBodies, expected_size
 from schemas.compiled import compiled
-from schemas.errors import DecodeError
+from schemas.errors import ConflictError, DecodeError
 
 HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 """base offset, length, leader epoch, magic, CRC, attributes, last offset delta, first and last timestamp,
@@ -28,9 +28,18 @@ producer id, producer epoch, base sequence, number of records."""
 _BEFORE_LENGTH = 12  # the length counts what follows it
 _CRC_FROM = 21  # the checksum covers what follows it
 _MAGIC_AT = 16
-_XERIAL = b"\x82SNAPPY\x00"
 
 Int64s = npt.NDArray[np.int64]
+
+
+class CorruptLogError(ConflictError):
+    """Record batches are damaged: none of their records can be told, so none can be put aside.
+
+    Passing them over would lose records silently. The bytes may be sound on the broker: a restart fetches
+    them again. If it stays so, the log has to be restored from a replica.
+    """
+
+    code = "CORRUPT_LOG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,53 +77,39 @@ class RecordBatch:
         """The broker's time for all of its records, milliseconds; -1 where each has the producer's."""
         return self.max_timestamp if self.attributes & 0x08 else -1
 
-    def body(self) -> bytes | memoryview | Any:
-        """The records, decompressed.
+    @property
+    def compression(self) -> int:
+        """0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd; others are unknown."""
+        return self.attributes & 0x07
+
+    @property
+    def packed(self) -> memoryview:
+        """The records as they came.
 
         Raises:
-            DecodeError: The checksum is wrong, the compression unknown, or the body broken.
+            DecodeError: The checksum is wrong.
         """
         if calc_crc32c(self.raw[_CRC_FROM:]) != self.checksum:
             raise DecodeError("the checksum does not fit the bytes")
-        packed = self.raw[HEADER.size :]
-        codec = self.attributes & 0x07
-        try:
-            match codec:
-                case 0:
-                    return packed
-                case 1:
-                    return cramjam.gzip.decompress(packed)
-                case 2:
-                    return _snappy(packed)
-                case 3:
-                    return cramjam.lz4.decompress(packed)
-                case 4:
-                    return cramjam.zstd.decompress(packed)
-        except (cramjam.DecompressionError, ValueError, struct.error) as error:
-            raise DecodeError(f"the body cannot be decompressed: {error}") from error
-        raise DecodeError(f"compression {codec} is unknown")
+        return self.raw[HEADER.size :]
 
+    def body(self) -> memoryview:
+        """The records, decompressed.
 
-def _snappy(packed: memoryview) -> Any:
-    if packed[: len(_XERIAL)] != _XERIAL:
-        return cramjam.snappy.decompress_raw(packed)
-    # Java's framing: a magic, two versions, then blocks with their lengths.
-    blocks, position = [], len(_XERIAL) + 8
-    while position < len(packed):
-        (length,) = struct.unpack_from(">i", packed, position)
-        position += 4
-        if not 0 <= length <= len(packed) - position:
-            raise ValueError("a block is cut")
-        blocks.append(bytes(cramjam.snappy.decompress_raw(packed[position : position + length])))
-        position += length
-    return b"".join(blocks)
+        Raises:
+            DecodeError: The checksum is wrong, the compression unknown, or the body broken or far too long.
+        """
+        bodies = BatchBodies(expected_size(self.compression, len(self)))
+        bodies.add(self.compression, self.packed)
+        return bodies.filled.data
 
 
 def split_batches(data: bytes | memoryview) -> list[RecordBatch]:
     """The whole batches in the answer to a fetch; a cut one at the end is left out, as Kafka means it.
 
     Raises:
-        DecodeError: A batch of the formats before Kafka 0.11, or a length that cannot be.
+        DecodeError: A batch of the formats before Kafka 0.11, or a length or an offset that cannot be. The
+            checksum does not cover these, and what follows cannot be found without them.
     """
     view = memoryview(data)
     batches: list[RecordBatch] = []
@@ -135,6 +130,8 @@ def split_batches(data: bytes | memoryview) -> list[RecordBatch]:
             raise DecodeError(f"a record batch at offset {base} claims {length} bytes and {count} records")
         if len(view) - position < size:
             break
+        if base < 0 or (batches and base <= batches[-1].last_offset):
+            raise DecodeError(f"a record batch at offset {base} follows one that ends later")
         raw = view[position : position + size]
         batches.append(RecordBatch(base, base + delta, count, attributes, first, newest, crc, raw))
         position += size
@@ -178,6 +175,19 @@ class RawRecords:
     def __len__(self) -> int:
         return int(self.offsets.size)
 
+    def raise_if_corrupt(self, topic: str, partition: int) -> None:
+        """Stop where a batch was left out; who goes on in spite of it loses its records.
+
+        Raises:
+            CorruptLogError: Names the first such batch, of this topic and partition.
+        """
+        for batch in self.corrupt[:1]:
+            raise CorruptLogError(
+                f"{topic}, partition {partition}, offsets {batch.base_offset} to {batch.last_offset}: "
+                f"{batch.reason}. If it stays so after a restart, the broker's log is damaged: restore it "
+                "from a replica"
+            )
+
     def key(self, row: int) -> bytes | None:
         """The key of one record."""
         return self._span(int(self.key_start[row]), int(self.key_length[row]))
@@ -187,24 +197,15 @@ class RawRecords:
         return self._span(int(self.value_start[row]), int(self.value_length[row]))
 
     def headers(self, row: int) -> list[tuple[str, bytes | None]]:
-        """The headers of one record.
-
-        Raises:
-            DecodeError: They are not what the format says.
-        """
+        """The headers of one record."""
         found: list[tuple[str, bytes | None]] = []
         position, end = int(self.header_start[row]), int(self.header_end[row])
         for _ in range(int(self.header_count[row])):
-            name, position = self._text(position, end)
-            value, position = self._text(position, end)
-            found.append(((name or b"").decode("utf-8", "replace"), value))
+            name, name_length, position = _span(self.data, position, end)
+            value, value_length, position = _span(self.data, position, end)
+            text = self.data[name : name + name_length].tobytes().decode("utf-8", "replace")
+            found.append((text, self._span(value, value_length)))
         return found
-
-    def _text(self, position: int, end: int) -> tuple[bytes | None, int]:
-        length, position = _read_varint(self.data, position, end)
-        if position < 0 or length > end - position:
-            raise DecodeError("the headers of a record are broken")
-        return self._span(position, length), position + max(length, 0)
 
     def _span(self, start: int, length: int) -> bytes | None:
         return None if length < 0 else self.data[start : start + length].tobytes()
@@ -225,24 +226,27 @@ def read_records(batches: Sequence[RecordBatch], from_offset: int = 0) -> RawRec
     """
     corrupt: list[CorruptBatch] = []
     wanted: list[RecordBatch] = []
-    bodies: list[Any] = []
+    sizes: list[int] = []
+    bodies = BatchBodies(sum(expected_size(batch.compression, len(batch)) for batch in batches))
     for batch in batches:
-        if batch.is_control or batch.last_offset < from_offset:
-            continue
         try:
-            bodies.append(batch.body())
+            # Checked before anything in the header is believed: a flipped bit could make it be passed over.
+            packed = batch.packed
+            if batch.is_control or batch.last_offset < from_offset:
+                continue
+            sizes.append(bodies.add(batch.compression, packed))
         except DecodeError as error:
             corrupt.append(CorruptBatch(batch.base_offset, batch.last_offset, str(error)))
             continue
         wanted.append(batch)
-    data = np.frombuffer(b"".join(bodies), np.uint8)
-    ends = np.cumsum(np.array([len(body) for body in bodies], np.int64))
+    data = bodies.filled
+    ends = np.cumsum(np.array(sizes, np.int64))
     limits = np.empty((7, len(wanted)), np.int64)
     limits[0, 1:] = ends[:-1]
     limits[0, :1] = 0
     limits[1] = ends
     # A record takes at least seven bytes: what a batch claims beyond that is not believed.
-    limits[2] = [min(batch.count, len(body) // 7) for batch, body in zip(wanted, bodies, strict=True)]
+    limits[2] = [min(batch.count, size // 7) for batch, size in zip(wanted, sizes, strict=True)]
     limits[3] = [batch.base_offset for batch in wanted]
     limits[4] = [batch.first_timestamp for batch in wanted]
     limits[5] = [batch.append_time for batch in wanted]
@@ -262,7 +266,10 @@ def read_records(batches: Sequence[RecordBatch], from_offset: int = 0) -> RawRec
 # Numba does not notice when a callee in another file changes: what the kernel calls stands here.
 
 
-@compiled()
+_BYTES = types.Array(types.uint8, 1, "C", readonly=True)
+
+
+@compiled(types.UniTuple(types.int64, 2)(_BYTES, types.int64, types.int64))
 def _read_varint(data: Any, position: int, end: int) -> Any:
     """(value, position after it); position -1 where it is cut or too long."""
     shift = np.uint64(0)
@@ -277,7 +284,7 @@ def _read_varint(data: Any, position: int, end: int) -> Any:
     return np.int64(0), -1
 
 
-@compiled()
+@compiled(types.UniTuple(types.int64, 3)(_BYTES, types.int64, types.int64))
 def _span(data: Any, position: int, end: int) -> Any:
     """(start, length, position after it) of a key or value; position -1 where it is broken."""
     length, position = _read_varint(data, position, end)
@@ -288,7 +295,7 @@ def _span(data: Any, position: int, end: int) -> Any:
 
 @compiled(
     types.int64(
-        types.Array(types.uint8, 1, "C", readonly=True),
+        _BYTES,
         types.int64[:, ::1],
         types.int64,
         types.int64[:, ::1],
@@ -329,11 +336,20 @@ def frame(data: Any, limits: Any, from_offset: int, columns: Any, broken: Any) -
                 break
             headers, position = _read_varint(data, position, stop)
             offset = limits[3, batch] + offset_delta
-            # A header takes at least two bytes.
+            # A header takes at least two bytes; what is claimed beyond that is not believed.
             if position < 0 or headers < 0 or headers > (stop - position) // 2 or offset <= last:
                 well = False
                 break
-            if offset > limits[6, batch] or (headers == 0 and position != stop):
+            header_start = position
+            for _ in range(headers):
+                _, name_length, position = _span(data, position, stop)
+                if position < 0 or name_length < 0:
+                    position = -1
+                    break
+                _, _, position = _span(data, position, stop)
+                if position < 0:
+                    break
+            if offset > limits[6, batch] or position != stop:
                 well = False
                 break
             last = offset
@@ -345,11 +361,10 @@ def frame(data: Any, limits: Any, from_offset: int, columns: Any, broken: Any) -
                 columns[3, row] = key_length
                 columns[4, row] = value_start
                 columns[5, row] = value_length
-                columns[6, row] = position
+                columns[6, row] = header_start
                 columns[7, row] = stop
                 columns[8, row] = headers
                 row += 1
-            position = stop
         if not well or position != end:
             broken[batch] = True
             row = first_row
