@@ -160,6 +160,7 @@ class Partitions(Generic[S]):
         self._held: dict[TP, Held[S]] = {}
         self._due_at = 0.0
         self._writing = asyncio.Lock()
+        metrics.READY.labels(step.name).set(0)
 
     @property
     def held(self) -> Mapping[TP, Held[S]]:
@@ -182,6 +183,7 @@ class Partitions(Generic[S]):
         self._held.clear()
         for tp, (first, end) in sorted(bounds.items()):
             self._held[tp] = self._open(tp, generation, first, end, take(tp.topic, tp.partition))
+        metrics.READY.labels(self.step.name).set(1)
         self.moved_at = time.monotonic()
         self._due_at = self.moved_at + self._interval_s
 
@@ -213,7 +215,9 @@ class Partitions(Generic[S]):
                 )
             gauge.set(-1)
             return Held(tp, generation, self.step.create(tp), lineage, first, None)
-        log.info("checkpoint restored", topic=tp.topic, partition=tp.partition, offset=checkpoint.offset)
+        log.info(
+            "a checkpoint was restored", topic=tp.topic, partition=tp.partition, offset=checkpoint.offset
+        )
         gauge.set(checkpoint.offset)
         return Held(tp, generation, found[0], lineage, checkpoint.offset, checkpoint.offset)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,8 +147,9 @@ async def run_pipeline(
             since=await tally.now(),
             notice=notice,
         )
-        await _start_stages(run, embedded_kafka=not settings.kafka.bootstrap_servers, say=say)
-        await _watch(run, once=once, show=show, stop=stop)
+        embedded = not settings.kafka.bootstrap_servers
+        if await _unless_stopped(_start_stages(run, embedded_kafka=embedded, say=say), stop):
+            await _watch(run, once=once, show=show, stop=stop)
         say("stopping")
         return await _wind_down(run)
 
@@ -189,6 +190,21 @@ async def _start_stages(run: Run, *, embedded_kafka: bool, say: Callable[[str], 
     await _together(*(run.supervisor.start(spec) for spec in early))
     await run.supervisor.start(specs.produce())
     say(f"running: {run.feed.description}")
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Do the work; false if it was cut short because `stop` was set."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            return False
+        working.result()
+        return True
+    finally:
+        for task in (working, stopped):
+            task.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
 
 
 async def _together(*starts: Awaitable[None]) -> None:
@@ -276,10 +292,11 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
 async def _wind_down(run: Run) -> Summary:
     """Stop the source, let the rest drain for a moment, count, stop the rest."""
     await run.read_metrics()
+    produced = "produce" in run.supervisor.endpoints.stages
     await run.supervisor.stop("produce")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_DRAIN_S):
-            while not await run.drained():
+            while produced and not await run.drained():
                 await asyncio.sleep(WATCH_S)
     await run.read_metrics()
     summary = await run.summary()
