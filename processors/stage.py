@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ STOP_TIMEOUT_S: Final = 25.0
 """Covers a last checkpoint; a worker that is still joining its group is not waited for so long."""
 JOINING_STOP_TIMEOUT_S: Final = 2.0
 WATCH_INTERVAL_S: Final = 1.0
+LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
 TOPICS: Final = (TRADES, CANDLES, INDICATORS, SIGNALS)
 
 log = get_logger(__name__)
@@ -39,6 +41,12 @@ class StalledError(KandleError):
     exit_code = 3
 
 
+def _quieten() -> None:
+    """Keep out of the log what the clients mend by themselves; what the user must know is said here."""
+    for name, level in LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
+
+
 def run(settings: Settings) -> int:
     """Run a worker until SIGTERM or SIGINT; blocks.
 
@@ -49,18 +57,14 @@ def run(settings: Settings) -> int:
         ConfigurationError: Settings are wrong, or topics are not as they should be.
         UnavailableError: Kafka does not answer at the start.
     """
+    _quieten()
     admin = Admin(settings.kafka)
     admin.ensure_topics([*TOPICS, changelog(settings)])
     topic_ids = admin.topic_ids([TRADES.name, CANDLES.name])
-    code, is_clean = asyncio.run(_run(settings, topic_ids))
-    if not is_clean:
-        # A thread still waits for the broker; nothing is held, so nothing is lost.
-        sys.stderr.flush()
-        os._exit(code)
-    return code
+    return asyncio.run(_run(settings, topic_ids))
 
 
-async def _run(settings: Settings, topic_ids: dict[str, str]) -> tuple[int, bool]:
+async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
     loop = asyncio.get_running_loop()
     publishers: list[Publisher] = []
 
@@ -95,15 +99,23 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> tuple[int, bool
     finally:
         for task in (watching, crashed, stopping):
             task.cancel()
-    is_clean = await _stop(worker, starting, publishers)
-    error = worker.failure.result() if worker.failure.done() else worker.app.crash_reason
+    code = _verdict(worker.failure.result() if worker.failure.done() else worker.app.crash_reason)
+    if not await _stop(worker, starting, publishers):
+        # A thread still waits for the broker. What it would have written is read again by the next worker.
+        sys.stderr.flush()
+        os._exit(code)
+    return code or _verdict(worker.failure.result() if worker.failure.done() else None)
+
+
+def _verdict(error: BaseException | None) -> int:
+    """Exit code for what ended the worker, which is said in the log."""
     if error is None:
-        return 0, is_clean
+        return 0
     if isinstance(error, KandleError):
         log.error("the worker stops", code=error.code, reason=str(error))
-        return error.exit_code, is_clean
+        return error.exit_code
     log.error("the worker stops for a fault of the program", exc_info=error)
-    return 1, is_clean
+    return 1
 
 
 def _report_start(task: asyncio.Task[Any], worker: Worker) -> None:
@@ -122,6 +134,9 @@ async def _stop(worker: Worker, starting: asyncio.Task[Any], publishers: Iterabl
         return False
     except KandleError as error:
         worker.fail(error)
+    except Exception:
+        log.exception("the worker did not stop in peace")
+        return False
     finally:
         starting.cancel()
     return True
@@ -129,6 +144,7 @@ async def _stop(worker: Worker, starting: asyncio.Task[Any], publishers: Iterabl
 
 async def _watch(worker: Worker, stall_timeout_s: float) -> None:
     """Look after lag and progress; a worker that stands still with records waiting is ended."""
+    is_away = False
     while True:
         await asyncio.sleep(WATCH_INTERVAL_S)
         for partitions in worker.parts.values():
@@ -141,8 +157,14 @@ async def _watch(worker: Worker, stall_timeout_s: float) -> None:
                     bounds = await worker.bounds(set(held))
             except Exception as error:
                 # A broker that is away is no stall of ours: the clients wait for it.
-                log.info("the ends of the log are not known", reason=str(error))
+                if not is_away:
+                    log.warning("Kafka does not answer; the worker waits for it", reason=str(error))
+                is_away = True
+                partitions.moved_at = time.monotonic()
                 continue
+            if is_away:
+                log.info("Kafka answers again")
+                is_away = False
             lag = sum(max(bounds[tp][1] - each.position, 0) for tp, each in held.items())
             metrics.LAG_RECORDS.labels(STAGE, partitions.step.topic).set(lag)
             if not lag:

@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapp
 from typing import Any, Protocol, TypeVar
 
 import aiokafka
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -79,6 +80,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
         )
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # A commit serves the display of lag and nothing else: if it fails, the next one does it.
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        owned = {driver.ensure_aiokafka_TP(tp): offset for tp, offset in offsets.items() if tp in assigned}
+        try:
+            await consumer.commit(owned)
+        except KafkaError as error:
+            LOGGER.info("offsets were not committed: %s", error)
+            return False
+        return True
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group even as a static member: who stops in peace is not waited for."""
+        coordinator = self._consumer._coordinator if self._consumer is not None else None
+        if coordinator is not None:
+            coordinator._group_instance_id = None
+        await super().on_thread_stop()
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]
