@@ -23,7 +23,7 @@ from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
 from infra.settings import Settings
 from schemas.columns import ColumnReader
-from schemas.errors import ConflictError, UnavailableError
+from schemas.errors import UnavailableError
 from schemas.topics import BY_NAME
 from sinks.database import Connection, connect, end_stalled, is_passing
 from sinks.intake import Intake, Taken
@@ -37,12 +37,6 @@ RETRY_CAP_S: Final = 5.0
 """Longest pause between attempts: a database that is back is noticed within it."""
 
 log = get_logger(__name__)
-
-
-class CorruptLogError(ConflictError):
-    """A record batch arrived damaged: none of its records can be told, so none can be put aside."""
-
-    code = "CORRUPT_LOG"
 
 
 class _MovedError(Exception):
@@ -135,13 +129,7 @@ class Runner:
         slices = []
         for part in taken:
             records = read_records(part.batches, part.position)
-            if records.corrupt:
-                first = records.corrupt[0]
-                raise CorruptLogError(
-                    f"{part.ref.topic}, partition {part.ref.partition}, offsets {first.base_offset} to "
-                    f"{first.last_offset}: {first.reason}. If it stays so after a restart, the broker's "
-                    "log is damaged: restore it from a replica"
-                )
+            records.raise_if_corrupt(part.ref.topic, part.ref.partition)
             columns = self._columns.read(records.data, records.value_start, records.value_length)
             slice_ = Slice(
                 ref=part.ref,

@@ -11,7 +11,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
-from processors.agents.refusals import raise_if_corrupt, refuse, refuse_undecoded
+from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.writers import candle_bytes
 from processors.candle_batches import CandleColumns, Refusal, Refused
 from processors.candle_columns import rows_from_columns
@@ -61,7 +61,7 @@ class CandleStep:
 
     async def fold(self, state: CandleBuilder, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
-        raise_if_corrupt(tp, records)
+        records.raise_if_corrupt(tp.topic, tp.partition)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)

@@ -15,7 +15,7 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
 from processors.agents.candles import Message
-from processors.agents.refusals import raise_if_corrupt, refuse_undecoded
+from processors.agents.refusals import refuse_undecoded
 from processors.agents.writers import indicator_bytes
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
@@ -68,7 +68,7 @@ class IndicatorStep:
 
     async def fold(self, state: SeriesBook, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish what follows from each candle, and each mark after it."""
-        raise_if_corrupt(tp, records)
+        records.raise_if_corrupt(tp.topic, tp.partition)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         await refuse_undecoded(self._letters, tp, records, columns)
         candles = dict(zip(columns.rows(Candle).tolist(), _candles(columns), strict=True))

@@ -7,32 +7,11 @@ from faust.types import TP
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.record_batches import RawRecords
 from schemas.columns import Columns
-from schemas.errors import ConflictError, DecodeError
+from schemas.errors import DecodeError
 from schemas.registry import BY_ID
 from schemas.row_status import RowStatus
 
 _ID = slice(1, 5)
-
-
-class CorruptLogError(ConflictError):
-    """A record batch is not what the producer sent: nothing of it can be used, and it is not skipped."""
-
-    code = "CORRUPT_LOG"
-
-
-def raise_if_corrupt(tp: TP, records: RawRecords) -> None:
-    """Stop at a damaged batch.
-
-    Raises:
-        CorruptLogError: A batch failed its checksum or cannot be framed.
-    """
-    if records.corrupt:
-        first = records.corrupt[0]
-        raise CorruptLogError(
-            f"{tp.topic}, partition {tp.partition}, offsets {first.base_offset} to {first.last_offset}: "
-            f"{first.reason}. If it stays so after a restart, the broker's log is damaged: restore it from a "
-            "replica"
-        )
 
 
 def reason_of(columns: Columns, row: int, topic: str) -> str:
