@@ -1,15 +1,17 @@
 """The batch reader on a real broker: positions, groups, compressions, transactions, pauses."""
 
 import asyncio
+import tempfile
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.kafka.reader import BatchReader, PositionGoneError, TopicPartition
-from infra.kafka.record_batches import RecordBatch, read_records
+from infra.kafka.record_batches import CorruptLogError, RecordBatch, read_records
 from infra.settings import KafkaSettings
 
 DEADLINE_S = 30.0
@@ -188,6 +190,32 @@ async def test_a_static_member_that_was_killed_is_back_at_once(kafka: str) -> No
     await again.read(until=5)
     assert loop.time() - began < 5.0, "it waited for the session of the lost member"
     await again.reader.stop()
+
+
+def rot_last_byte(topic: str) -> None:
+    """Change a byte in the file where the broker of the fixture keeps the topic."""
+    (segment,) = Path(tempfile.gettempdir()).glob(f"kandle-kafka-*/**/{topic}-0/*.log")
+    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
+
+
+async def test_bytes_that_rot_on_the_broker_are_told_by_their_offsets_and_cost_no_neighbours(
+    kafka: str,
+) -> None:
+    topic = new_topic(kafka)
+    for first in (0, 10, 20):
+        publish(kafka, topic, range(first, first + 10), compression="none")
+    rot_last_byte(topic)
+    member = Member(kafka, topic, f"{topic}-g")
+    await member.reader.start()
+    batches: list[RecordBatch] = []
+    while not batches or batches[-1].last_offset < 29:
+        for fetched in await member.reader.fetch(DEADLINE_S):
+            batches += fetched.batches
+    await member.reader.stop()
+    records = read_records(batches)
+    assert records.offsets.tolist() == list(range(20))
+    with pytest.raises(CorruptLogError, match=f"{topic}, partition 0, offsets 20 to 29: the checksum"):
+        records.raise_if_corrupt(topic, 0)
 
 
 async def _nothing() -> None:
