@@ -1,5 +1,6 @@
 """Consuming topics as record batches, in a group, from positions that the caller decides."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -79,7 +80,9 @@ class BatchReader:
         topics: Names of the topics.
         group: Consumer group.
         instance_id: Stable member id: a killed process that comes back gets its partitions at once.
-        on_assigned: Called with new partitions; returns the offsets to read from, as far as it knows them.
+        on_assigned: Called with new partitions; returns the offsets to read from, as far as it knows them. It
+            may take its time, the member stays; what it raises, the next `fetch` raises. It is cancelled
+            when the partitions are given away before it ends.
         on_revoked: Called with partitions before they are given away.
     """
 
@@ -100,7 +103,9 @@ class BatchReader:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._held_back: set[TopicPartition] = set()
+        self._paused: set[TopicPartition] = set()
         self._consumer: RawConsumer | None = None
+        self._positioning: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Join the group.
@@ -131,6 +136,7 @@ class BatchReader:
 
     async def stop(self) -> None:
         """Leave the group; a static member keeps its place until its session ends."""
+        await self._stop_positioning()
         if self._consumer is not None:
             await self._consumer.stop()
 
@@ -146,8 +152,10 @@ class BatchReader:
             PositionGoneError: A position is not in the log.
             CorruptLogError: What came cannot be cut into record batches.
             UnavailableError: The broker refuses or does not answer.
+            Exception: What `on_assigned` raised, once; its partitions stay held back until `seek`.
         """
         consumer = self._running
+        self._raise_if_positioning_failed()
         try:
             found: dict[TopicPartition, list[Chunk]] = await consumer.getmany(
                 timeout_ms=int(timeout_s * 1000)
@@ -178,15 +186,20 @@ class BatchReader:
         self._running.seek(tp, offset)
         if tp in self._held_back:
             self._held_back.discard(tp)
-            self._running.resume(tp)
+            if tp not in self._paused:
+                self._running.resume(tp)
 
     def pause(self, *partitions: TopicPartition) -> None:
         """Fetch no more of these; those that are not ours are passed over."""
-        self._running.pause(*(self.assignment & set(partitions)))
+        ours = self.assignment & set(partitions)
+        self._paused |= ours
+        self._running.pause(*ours)
 
     def resume(self, *partitions: TopicPartition) -> None:
         """Fetch these again, except what waits for its position."""
-        self._running.resume(*((self.assignment & set(partitions)) - self._held_back))
+        ours = self.assignment & set(partitions)
+        self._paused -= ours
+        self._running.resume(*(ours - self._held_back))
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Show the group how far we are; for displays of lag only, so that a failure is no error."""
@@ -214,13 +227,35 @@ class BatchReader:
     async def _take_over(self, assigned: set[TopicPartition]) -> None:
         # Before anything can be fetched: without a position, the fetcher would raise that there is none.
         self._held_back = set(assigned)
+        self._paused.clear()
         for tp in assigned:
             self._running.seek(tp, 0)
         self._running.pause(*assigned)
+        # Aiokafka sends no heartbeat until this callback has ended, and swallows what it raises: so the
+        # caller's part runs beside it, and `fetch` tells how it went.
+        await self._stop_positioning()
+        self._positioning = asyncio.create_task(self._position(assigned))
+
+    async def _position(self, assigned: set[TopicPartition]) -> None:
         for tp, offset in (await self._on_assigned(assigned)).items():
             await self.seek(tp, offset)
 
+    def _raise_if_positioning_failed(self) -> None:
+        task = self._positioning
+        if task is not None and task.done():
+            self._positioning = None
+            if not task.cancelled():
+                task.result()
+
+    async def _stop_positioning(self) -> None:
+        """End a callback whose partitions are not ours any more, or forget how it failed."""
+        task, self._positioning = self._positioning, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def _give_away(self, revoked: set[TopicPartition]) -> None:
+        await self._stop_positioning()
         self._held_back -= revoked
         if revoked:
             await self._on_revoked(revoked)
