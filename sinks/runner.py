@@ -62,6 +62,7 @@ class Runner:
         self._columns = ColumnReader(interned=INTERNED)
         self._admin = Admin(settings.kafka)
         self._db: Connection | None = None
+        self._transaction_s = 0.0
         self._connection_name = f"sink-{sink.name}"
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
         self._log = log.bind(sink=sink.name)
@@ -121,7 +122,8 @@ class Runner:
             await asyncio.gather(stopping, upcoming, return_exceptions=True)
 
     async def _next_portion(self) -> Portion:
-        linger_s = self._settings.sink.flush_ms / 1000
+        # Waiting for company pays while it is short beside the transaction that it may save.
+        linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._transaction_s)
         taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
         return await asyncio.to_thread(self._decode, taken)
 
@@ -203,7 +205,8 @@ class Runner:
                     counts.setdefault(slice_.ref, Counts()).dead_letters += len(slice_.refused)
             await self._positions.count(db, counts)
             await self._positions.mark(db, [mark for slice_ in portion.slices for mark in slice_.marks()])
-        metrics.COMMIT_SECONDS.labels(self._sink.name).observe(time.perf_counter() - began)
+        self._transaction_s = time.perf_counter() - began
+        metrics.COMMIT_SECONDS.labels(self._sink.name).observe(self._transaction_s)
         return counts
 
     async def _send_dead_letters(self, portion: Portion) -> None:

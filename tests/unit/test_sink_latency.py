@@ -21,6 +21,11 @@ def test_the_histogram_is_that_of_single_observations() -> None:
             for value in values.tolist():
                 histogram.observe(value)
         samples.append(
-            {(s.name, str(s.labels)): s.value for m in registry.collect() for s in m.samples if "created" not in s.name}
+            {
+                (s.name, str(s.labels)): s.value
+                for m in registry.collect()
+                for s in m.samples
+                if "created" not in s.name
+            }
         )
     assert samples[0] == samples[1]
