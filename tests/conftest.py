@@ -33,7 +33,6 @@ def postgres() -> Iterator[Callable[[], str]]:
         tempfile.TemporaryDirectory(prefix="kandle-postgres-") as folder,
         cluster.database(Path(folder)) as dsn,
     ):
-
         yield _fresh_databases(dsn)
 
 
