@@ -15,12 +15,15 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from infra.kafka.connection import aiokafka_config
+from infra.logging import get_logger
 from infra.settings import Settings
 from processors.checkpoint_table import CHANGELOG_CONFIG, TABLE_NAME, CheckpointTable, changelog_topic
 from processors.partitions import Partitions, run
 from processors.transport import LOGGER
 from schemas.errors import UnavailableError
 from schemas.topics import Topic
+
+log = get_logger(__name__)
 
 CHUNKS_BUFFERED = 8
 """Chunks that wait for an agent, and that one fetch may bring: megabytes each, where stock counts records."""
@@ -183,8 +186,13 @@ class Worker:
             for topic, partitions in self.parts.items():
                 own = {tp: found for tp, found in bounds.items() if tp.topic == topic}
                 partitions.restore(own, generation, store.take)
+            log.info("ready", partitions=len(bounds), restored=self._restored())
         except Exception as error:
             self.fail(error)
+
+    def _restored(self) -> int:
+        held = [each for partitions in self.parts.values() for each in partitions.held.values()]
+        return sum(each.committable is not None for each in held)
 
     def _check_recovered(self) -> None:
         applied = self._table.store.applied

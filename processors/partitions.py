@@ -184,8 +184,7 @@ class Partitions(Generic[S]):
         for tp, (first, end) in sorted(bounds.items()):
             self._held[tp] = self._open(tp, generation, first, end, take(tp.topic, tp.partition))
         metrics.READY.labels(self.step.name).set(1)
-        self.moved_at = time.monotonic()
-        self._due_at = self.moved_at + self._interval_s
+        self.moved_at = self._due_at = time.monotonic()
 
     def _open(self, tp: TP, generation: int, first: int, end: int, entries: dict[bytes, bytes]) -> Held[S]:
         lineage = Lineage(tp.topic, tp.partition, self.step.parameters, self._topic_id, entries)
@@ -272,9 +271,12 @@ class Partitions(Generic[S]):
             metrics.CHECKPOINTS.labels(self.step.name).inc(len(dirty))
             metrics.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
 
-    def drop(self) -> None:
-        """Let go of everything, for instance once it is revoked."""
-        self._held.clear()
+    @property
+    def rest_s(self) -> float | None:
+        """Seconds that the agent may wait for the next chunk before a checkpoint is due; None: for ever."""
+        if any(held.is_dirty for held in self._held.values()):
+            return max(self._due_at - time.monotonic(), 0.0)
+        return None
 
     def _drop_late(self) -> list[Held[S]]:
         late = [tp for tp, held in self._held.items() if not self._group.is_current(tp, held.generation)]
@@ -315,12 +317,23 @@ async def run(partitions: Partitions[Any], events: Any, failed: Sequel) -> None:
             follow, which decides nothing here, and stops in peace.
     """
     broken = False
-    async for event in events:
-        if broken:
-            continue
-        message = event.message
-        try:
-            await partitions.take(message.tp, message.generation_id, message.value)
-        except Exception as error:
-            broken = True
-            failed(error)
+    upcoming = asyncio.ensure_future(anext(events))
+    try:
+        while True:
+            await asyncio.wait({upcoming}, timeout=None if broken else partitions.rest_s)
+            try:
+                if not upcoming.done():
+                    await partitions.checkpoint()
+                    continue
+                message = upcoming.result().message
+                if not broken:
+                    await partitions.take(message.tp, message.generation_id, message.value)
+            except StopAsyncIteration:
+                return
+            except Exception as error:
+                broken = True
+                failed(error)
+            if upcoming.done():
+                upcoming = asyncio.ensure_future(anext(events))
+    finally:
+        upcoming.cancel()

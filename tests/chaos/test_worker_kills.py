@@ -1,0 +1,107 @@
+"""Workers that are killed, that come and go, that sleep past their session: the topics stay exact."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from schemas.topics import TRADES
+from tests.processor_harness import (
+    Feed,
+    Worker,
+    assert_equal,
+    expected,
+    kafka_settings,
+    market,
+    until_drained,
+    worker,
+)
+from tests.sink_harness import Log, fresh_topics
+
+KILLS = 5
+
+
+def app_id() -> str:
+    return f"worker-{uuid.uuid4().hex[:8]}"
+
+
+def play(servers: str, feed: Feed, duration_s: float) -> threading.Thread:
+    """Put the feed into the log in small portions over some seconds."""
+
+    def run() -> None:
+        log = Log(servers)
+        steps = 200
+        for step in range(steps):
+            for partition, items in feed.items():
+                cut = [len(items) * bound // steps for bound in (step, step + 1)]
+                log.put(TRADES, partition, items[cut[0] : cut[1]])
+            time.sleep(duration_s / steps)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(kafka: str, tmp_path: Path) -> None:
+    fresh_topics(kafka_settings(kafka))
+    feed, name = market(seconds=200, rate=400), app_id()
+    playing = play(kafka, feed, 14)
+    restored = 0
+    for kill in range(KILLS):
+        with worker(kafka, name, tmp_path, "one") as victim:
+            victim.until_logged("ready")
+            time.sleep(0.7 + 0.13 * kill)
+            victim.kill()
+            restored += victim.log().count("a checkpoint was restored")
+    with worker(kafka, name, tmp_path, "one") as survivor:
+        playing.join()
+        until_drained(kafka, [survivor])
+        assert survivor.stop() == 0
+    assert restored > 0
+    assert assert_equal(kafka, expected(feed)) > 0, "no kill hit a worker at work"
+
+
+def test_workers_share_the_partitions_and_one_that_leaves_hands_over(kafka: str, tmp_path: Path) -> None:
+    fresh_topics(kafka_settings(kafka))
+    feed, name = market(seconds=150, rate=400), app_id()
+    playing = play(kafka, feed, 10)
+    with worker(kafka, name, tmp_path, "one") as stays, worker(kafka, name, tmp_path, "two") as leaves:
+        leaves.until_logged("ready")
+        time.sleep(4)
+        assert leaves.stop() == 0
+        assert "a checkpoint was restored" in stays.log() + leaves.log()
+        playing.join()
+        until_drained(kafka, [stays])
+        assert stays.stop() == 0
+    assert_equal(kafka, expected(feed))
+
+
+def test_a_worker_that_slept_past_its_session_does_no_harm(kafka: str, tmp_path: Path) -> None:
+    fresh_topics(kafka_settings(kafka))
+    feed, name = market(seconds=200, rate=400), app_id()
+    playing = play(kafka, feed, 16)
+    with worker(kafka, name, tmp_path, "one") as sleeper:
+        sleeper.until_logged("ready")
+        time.sleep(1.5)
+        sleeper.send(signal.SIGSTOP)
+        with worker(kafka, name, tmp_path, "two") as other:
+            until_restored(other)
+            sleeper.send(signal.SIGCONT)
+            playing.join()
+            until_drained(kafka, [sleeper, other])
+            assert other.stop() == 0
+        assert sleeper.stop() == 0
+    assert_equal(kafka, expected(feed))
+    # From whatever checkpoint is left the same follows.
+    with worker(kafka, name, tmp_path, "three") as late:
+        late.until_logged("a checkpoint was restored")
+        late.until_logged("ready")
+        assert late.stop() == 0
+    assert_equal(kafka, expected(feed))
+
+
+def until_restored(other: Worker) -> None:
+    other.until_logged("a checkpoint was restored", timeout_s=25)
