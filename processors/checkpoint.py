@@ -4,16 +4,17 @@ A checkpoint is right on its own, whoever wrote it: restoring it and reading on 
 result of a worker that never stopped. What stands in the changelog, for each topic partition:
 
     <topic>/<partition>/block/<hash>      at most 64 kB of state, named by what is in it
-    <topic>/<partition>/manifest/<slot>   offset, format, parameters and the hashes of its blocks, in order
+    <topic>/<partition>/manifest/<name>   offset, format, parameters and the hashes of its blocks, in order
 
-A block that is unchanged is not written again. `SLOTS` manifests stand side by side, so a checkpoint that a
-late writer has spoiled costs no more than the way back to the one before. This module is pure;
-`checkpoint_table` joins it to Faust.
+A block that is unchanged is not written again. `KEPT` manifests stand side by side and no writer writes over
+another's, so a checkpoint that a late writer has spoiled costs no more than the way back to the one before.
+This module is pure; `checkpoint_table` joins it to Faust.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ import msgspec
 FORMAT = 1
 BLOCK_BYTES = 64 * 1024
 """Small enough that one busy symbol does not rewrite many idle ones, large enough for few records."""
-SLOTS = 9
+KEPT = 9
 """The newest manifest and the eight before it, whose blocks are kept as well."""
 
 _DIGEST_BYTES = 16
@@ -110,7 +111,8 @@ class Lineage:
         self._parameters = parameters
         self._topic_id = topic_id
         self._entries: Mapping[bytes, bytes] = entries
-        self._slots: dict[int, Manifest] = {}
+        self._manifests: dict[bytes, Manifest] = {}
+        self._writer = secrets.token_hex(4)
         self._blocks: set[bytes] = set()
         self._number = 0
         self._read(entries)
@@ -133,7 +135,9 @@ class Lineage:
         """
         refused: list[str] = []
         found: Checkpoint | None = None
-        candidates = sorted(self._slots.values(), key=lambda each: (each.offset, each.number), reverse=True)
+        candidates = sorted(
+            self._manifests.values(), key=lambda each: (each.offset, each.number), reverse=True
+        )
         for manifest in candidates:
             reason = self._objection(manifest, first_offset, end_offset)
             if reason is None:
@@ -177,12 +181,14 @@ class Lineage:
             length=len(view),
             blocks=tuple(digests),
         )
-        slot = number % SLOTS
-        records.append((self._manifest_key(slot), msgspec.msgpack.encode(manifest)))
-        standing = {**self._slots, slot: manifest}
-        named = {digest for each in standing.values() for digest in each.blocks}
-        records += [(self._block_key(digest), None) for digest in sorted(self._blocks - named)]
-        self._number, self._slots, self._blocks = number, standing, named
+        key = self._prefix + f"manifest/{number}-{self._writer}".encode()
+        records.append((key, msgspec.msgpack.encode(manifest)))
+        by_age = sorted(self._manifests.items(), key=lambda each: (each[1].number, each[1].offset))
+        gone, kept = by_age[: 1 - KEPT], [*by_age[1 - KEPT :], (key, manifest)]
+        named = {digest for _, each in kept for digest in each.blocks}
+        records += [(name, None) for name, _ in gone]
+        records += [(self._block_key(digest), None) for digest in sorted((self._blocks | fresh) - named)]
+        self._number, self._manifests, self._blocks = number, dict(kept), named
         return Plan(offset=offset, records=records, blocks_written=len(fresh), bytes_written=size)
 
     def _read(self, entries: Mapping[bytes, bytes]) -> None:
@@ -194,8 +200,9 @@ class Lineage:
                 try:
                     manifest = msgspec.msgpack.decode(value, type=Manifest)
                 except msgspec.MsgspecError:
-                    continue  # another format's: its slot is written over in time
-                self._slots[int(name)] = manifest
+                    # Another layout's: it is of no use to anybody, and is deleted with the oldest.
+                    manifest = Manifest(0, 0, 0, "", "", 0, ())
+                self._manifests[key] = manifest
                 self._number = max(self._number, manifest.number)
 
     def _objection(self, manifest: Manifest, first_offset: int, end_offset: int) -> str | None:
@@ -222,9 +229,6 @@ class Lineage:
 
     def _block_key(self, digest: bytes) -> bytes:
         return self._prefix + b"block/" + digest.hex().encode()
-
-    def _manifest_key(self, slot: int) -> bytes:
-        return self._prefix + b"manifest/" + str(slot).encode()
 
 
 def replay(records: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:
