@@ -28,6 +28,7 @@ STOP_TIMEOUT_S: Final = 25.0
 """Covers a last checkpoint; a worker that is still joining its group is not waited for so long."""
 JOINING_STOP_TIMEOUT_S: Final = 2.0
 WATCH_INTERVAL_S: Final = 1.0
+ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
 TOPICS: Final = (TRADES, CANDLES, INDICATORS, SIGNALS)
 
@@ -153,12 +154,15 @@ async def _watch(worker: Worker, stall_timeout_s: float) -> None:
                 partitions.moved_at = time.monotonic()
                 continue
             try:
-                async with asyncio.timeout(stall_timeout_s):
+                async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     bounds = await worker.bounds(set(held))
             except Exception as error:
                 # A broker that is away is no stall of ours: the clients wait for it.
                 if not is_away:
-                    log.warning("Kafka does not answer; the worker waits for it", reason=str(error))
+                    log.warning(
+                        "Kafka does not answer; the worker waits for it",
+                        reason=str(error) or type(error).__name__,
+                    )
                 is_away = True
                 partitions.moved_at = time.monotonic()
                 continue
