@@ -48,7 +48,7 @@ def play(servers: str, feed: Feed, duration_s: float) -> threading.Thread:
 def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(kafka: str, tmp_path: Path) -> None:
     fresh_topics(kafka_settings(kafka))
     feed, name = market(seconds=200, rate=400), app_id()
-    playing = play(kafka, feed, 14)
+    playing = play(kafka, feed, 18)
     restored = 0
     for kill in range(KILLS):
         with worker(kafka, name, tmp_path, "one") as victim:
@@ -57,6 +57,7 @@ def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(kafka: s
             victim.kill()
             restored += victim.log().count("a checkpoint was restored")
     with worker(kafka, name, tmp_path, "one") as survivor:
+        survivor.until_logged("ready")
         playing.join()
         until_drained(kafka, [survivor])
         assert survivor.stop() == 0
