@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from infra.range_set import RangeSet
 from schemas.records import Micros, Trade
 
 RENUMBERED_AFTER_US: Final = 60_000_000
@@ -12,6 +13,9 @@ RENUMBERED_AFTER_US: Final = 60_000_000
 
 BETWEEN_RUNS: Final = "not running"
 """How the reason of a gap begins that arose while no producer ran: known to whoever stopped it."""
+
+RANGES_MAX: Final = 256
+"""Runs of ids remembered of a symbol; an id that came before them counts as a repeat."""
 
 
 class Position(msgspec.Struct):
@@ -47,6 +51,10 @@ class Missing(msgspec.Struct, frozen=True):
 class Continuity:
     """Follows the sequences of all symbols of a feed. Pure.
 
+    An id that was skipped and comes after all is no repeat: trades may arrive in another order than they were
+    counted in. What the log holds from before a restart is known by its highest id alone, so all below it
+    counts as delivered.
+
     Args:
         positions: Where each symbol stood when the log was last written; symbols not named begin freely.
     """
@@ -56,6 +64,10 @@ class Continuity:
             symbol: Position(where.sequence, where.event_time) for symbol, where in (positions or {}).items()
         }
         self._unconfirmed = set(self.positions)
+        self._run_starts: dict[str, int] = {}
+        """First sequence of the run of contiguous ones that ends at the symbol's position."""
+        self._earlier: dict[str, RangeSet] = {}
+        """Sequences delivered before that run, of symbols that skipped any or began late."""
 
     def admit(self, trade: Trade) -> bool | Missing:
         """Judge a trade and move on: True: the next one, False: a repeat, else what is missing before it.
@@ -69,6 +81,7 @@ class Continuity:
         position = self.positions.get(symbol)
         if position is None:
             self.positions[symbol] = Position(sequence, time)
+            self._run_starts[symbol] = sequence
             return True
         last, last_time = position.sequence, position.event_time
         is_first = is_renumbered = False
@@ -77,13 +90,39 @@ class Continuity:
             is_first = True
             is_renumbered = sequence <= last and time > last_time + RENUMBERED_AFTER_US
         if sequence <= last and not is_renumbered:
-            return False
+            return self._fills(symbol, sequence)
         position.sequence, position.event_time = sequence, time
         if sequence == last + 1:
             return True
+        if is_renumbered:
+            self._earlier.pop(symbol, None)
+        else:
+            self._remember(symbol, last)
+        self._run_starts[symbol] = sequence
         if is_renumbered:
             return Missing(None, None, last_time, time, f"{BETWEEN_RUNS}, and the venue counts anew")
         reason = f"{sequence - last - 1} missing ids"
         if is_first:
             reason = f"{BETWEEN_RUNS}: {reason}"
         return Missing(last + 1, sequence - 1, last_time, max(time, last_time), reason)
+
+    def _remember(self, symbol: str, last: int) -> None:
+        """Keep the run that ended at `last`; if it began before a restart, all below it was delivered."""
+        start = self._run_starts.get(symbol)
+        earlier = self._earlier.get(symbol)
+        if earlier is None:
+            earlier = self._earlier[symbol] = RangeSet() if start is not None else RangeSet(floor=last + 1)
+        if start is not None:
+            earlier.add_range(start, last + 1)
+            earlier.trim(RANGES_MAX)
+
+    def _fills(self, symbol: str, sequence: int) -> bool:
+        """Whether a sequence below the position is one that was not delivered yet."""
+        start = self._run_starts.get(symbol)
+        if start is None or sequence >= start:
+            return False
+        earlier = self._earlier.setdefault(symbol, RangeSet())
+        if sequence < earlier.floor or not earlier.add(sequence):
+            return False
+        earlier.trim(RANGES_MAX)
+        return True

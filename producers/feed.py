@@ -127,9 +127,7 @@ class Feed:
         if self._held is not None:
             out.append(self._refused_ahead(*self._held))
             self._held = None
-        time = self._marks.final()
-        if time is not None:
-            out.append(self._mark(time, final=True))
+        out.append(self._mark(self._marks.final(), final=True))
 
     def _pass(self, record: MarketRecord, at_s: float, out: list[Output]) -> None:
         verdict = self._trades.admit(record) if isinstance(record, Trade) else self._is_new(record)

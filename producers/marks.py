@@ -12,6 +12,9 @@ DELAY_WINDOW_S: Final = 60.0
 LARGEST_DELAY_S: Final = 5.0
 """A record that is received later than this after its event time shows a clock that is wrong."""
 
+NOTHING_US: Final = 0
+"""Time of the final mark of a feed that knows no event time: before all that any market did."""
+
 
 class MarkClock:
     """Decides when a time mark is due and what it says. Pure: it is told the time, it never asks.
@@ -90,10 +93,14 @@ class MarkClock:
             return None
         return self._mark(reached)
 
-    def final(self) -> Micros | None:
-        """The time of the final mark; None if nothing was ever delivered, now or before."""
+    def final(self) -> Micros:
+        """The time of the final mark; `NOTHING_US` if nothing with a time was ever delivered.
+
+        A feed of quotes alone ends too, and so does one of which every trade was refused: whoever waits for
+        the end of a run waits for this mark.
+        """
         times = [time for time in (self._newest_us, self._marked_us) if time is not None]
-        return self._mark(max(times)) if times else None
+        return self._mark(max(times, default=NOTHING_US))
 
     def _mark(self, time_us: Micros) -> Micros:
         self._marked_us = time_us if self._marked_us is None else max(time_us, self._marked_us)

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.marks import SECOND_US, MarkClock
+from producers.marks import NOTHING_US, SECOND_US, MarkClock
 
 T0 = 1_723_161_255_342_000
 
@@ -53,8 +53,8 @@ def test_marks_never_go_back_and_never_run_ahead(offsets: list[int]) -> None:
     assert clock.final() == newest
 
 
-def test_a_feed_that_delivered_nothing_has_no_final_mark() -> None:
-    assert MarkClock(idle=False).final() is None
+def test_a_feed_that_delivered_nothing_ends_before_all_that_any_market_did() -> None:
+    assert MarkClock(idle=False).final() == NOTHING_US
 
 
 def test_a_restart_never_marks_before_the_mark_in_the_log() -> None:

@@ -101,9 +101,49 @@ def test_a_gap_of_one_symbol_is_none_of_another() -> None:
     assert [entry for entry in told(outputs) if entry[0] == "gap"] == [("gap", 901, 901)]
 
 
-def test_repeated_and_older_ids_are_not_published_again() -> None:
-    outputs = run(feed(), trade(5), trade(5), trade(4, 70_000), trade(6))
-    assert told(outputs) == [("trade", 5), ("mark", 0, False), ("repeat", 5), ("repeat", 4), ("trade", 6)]
+def test_repeated_ids_are_not_published_again() -> None:
+    outputs = run(feed(), trade(4), trade(5), trade(5), trade(4, 70_000), trade(6))
+    assert told(outputs) == [
+        ("trade", 4),
+        ("mark", 0, False),
+        ("trade", 5),
+        ("repeat", 5),
+        ("repeat", 4),
+        ("trade", 6),
+    ]
+
+
+def test_ids_that_arrive_in_another_order_are_published_each_once() -> None:
+    outputs = run(feed(), *(trade(number) for number in (5, 8, 6, 6, 9, 4, 7, 5, 8, 4, 7)))
+    assert [entry for entry in told(outputs) if entry[0] != "mark"] == [
+        ("trade", 5),
+        ("gap", 6, 7),
+        ("trade", 8),
+        ("trade", 6),
+        ("repeat", 6),
+        ("trade", 9),
+        ("trade", 4),
+        ("trade", 7),
+        ("repeat", 5),
+        ("repeat", 8),
+        ("repeat", 4),
+        ("repeat", 7),
+    ]
+
+
+def test_what_the_log_held_before_a_restart_is_not_published_again_however_the_ids_come() -> None:
+    resumed = Resumed({"BTC/USDT": Position(10, T0_MS * 1000)}, {}, T0_MS * 1000)
+    outputs = run(feed(resumed), trade(11), trade(14), trade(9), trade(11), trade(12), trade(12), trade(13))
+    assert [entry for entry in told(outputs) if entry[0] != "mark"] == [
+        ("trade", 11),
+        ("gap", 12, 13),
+        ("trade", 14),
+        ("repeat", 9),
+        ("repeat", 11),
+        ("trade", 12),
+        ("repeat", 12),
+        ("trade", 13),
+    ]
 
 
 def test_repeated_quotes_are_not_published_again() -> None:
@@ -180,6 +220,14 @@ def test_a_time_far_ahead_at_the_very_end_is_refused() -> None:
     assert told(outputs)[-2:] == [("refused", "ahead"), ("mark", 0, True)]
 
 
+def test_a_feed_without_any_time_ends_with_a_final_mark_as_well() -> None:
+    assert told(run(feed(), quote(1), trade(1, p="0.0"), end=True)) == [
+        ("quote", 1),
+        ("refused", "price"),
+        ("mark", -T0_MS, True),
+    ]
+
+
 def test_a_long_silence_that_the_next_record_confirms_is_believed() -> None:
     late = AHEAD_LIMIT_US // 1000 + 60_000
     outputs = run(feed(), trade(1), trade(2, late), quote(1), trade(3, late + 5))
@@ -219,20 +267,20 @@ def test_answers_of_the_venue_pass_through() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 5_000)), max_size=60))
-def test_published_ids_rise_and_gaps_fill_every_hole(events: list[tuple[int, int]]) -> None:
+def test_each_id_is_published_once_and_gaps_name_what_was_skipped(events: list[tuple[int, int]]) -> None:
     outputs = run(feed(), *(trade(number, at_ms) for number, at_ms in events), end=True)
-    expected: int | None = None
+    highest: int | None = None
+    announced: tuple[int, int] | None = None
     last_mark = 0
     for entry in told(outputs):
         if entry[0] == "gap":
-            assert expected == entry[1]
-            expected = entry[2] + 1
+            announced = (entry[1], entry[2])
         elif entry[0] == "trade":
-            assert expected in (None, entry[1])
-            expected = entry[1] + 1
+            skips = highest is not None and entry[1] > highest + 1
+            assert announced == ((highest + 1, entry[1] - 1) if skips and highest is not None else None)
+            announced, highest = None, max(entry[1], highest or 0)
         elif entry[0] == "mark":
-            assert entry[1] >= last_mark
+            assert entry[1] >= last_mark or entry == ("mark", -T0_MS, True)
             last_mark = entry[1]
-    published = {entry[1] for entry in told(outputs) if entry[0] == "trade"}
-    repeated = {entry[1] for entry in told(outputs) if entry[0] == "repeat"}
-    assert published | repeated == {number for number, _ in events}
+    published = [entry[1] for entry in told(outputs) if entry[0] == "trade"]
+    assert sorted(published) == sorted({number for number, _ in events})
