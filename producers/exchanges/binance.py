@@ -13,9 +13,13 @@ STREAM_PREFIX: Final = b'{"stream":"'
 
 QUOTE_ASSETS: Final = (
     "FDUSD USDT USDC TUSD BUSD USDP BIDR IDRT BVND BKRW DOGE USDS BTC ETH BNB XRP TRX DOT SOL TRY EUR BRL "
-    "GBP AUD RUB UAH NGN ZAR PLN RON ARS JPY MXN CZK COP IDR DAI VAI PAX UST USD EURI AEUR XUSD USD1"
+    "GBP AUD RUB UAH NGN ZAR PLN RON ARS JPY MXN CZK COP IDR DAI VAI PAX UST USD EURI AEUR XUSD USD1 "
+    "GYEN KZT RLUSD BFUSD USDE U"
 )
 """Assets that prices are quoted in: what ends a symbol such as BTCUSDT where no instrument list says it."""
+
+RARE_QUOTE_ASSETS: Final = frozenset({"AEUR", "XUSD"})
+"""Quote a few large assets only, and look like the end of another pair: ADAEUR is ADA/EUR."""
 
 SUFFIXES: Final[dict[str, Channel]] = {
     "trade": "trades",
@@ -150,9 +154,14 @@ class BinanceSpot(Exchange):
 
     @classmethod
     def unified_symbol(cls, venue_symbol: str) -> str | None:
-        """`BTCUSDT` -> `BTC/USDT` by the asset at its end; None where none is known."""
+        """`BTCUSDT` -> `BTC/USDT` by the longest asset at its end; None where none is known."""
+        assets = QUOTE_ASSETS.split()
         endings = [
-            asset for asset in QUOTE_ASSETS.split() if venue_symbol.endswith(asset) and venue_symbol != asset
+            asset
+            for asset in assets
+            if venue_symbol.endswith(asset)
+            and venue_symbol != asset
+            and (asset not in RARE_QUOTE_ASSETS or venue_symbol.removesuffix(asset) in assets)
         ]
         if not endings:
             return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from producers.capture import CaptureReader
 from producers.exchange import BadRecord, Control, exchange_class
 from producers.exchanges.binance import BinanceSpot
 from schemas.errors import ConfigurationError
@@ -257,6 +258,12 @@ def test_aggregated_symbols_must_be_among_the_symbols() -> None:
         ("TUSDUSDT", "TUSD/USDT"),
         ("BTCFDUSD", "BTC/FDUSD"),
         ("1000SATSUSDT", "1000SATS/USDT"),
+        ("USDCTRY", "USDC/TRY"),
+        ("ADAEUR", "ADA/EUR"),
+        ("BTCAEUR", "BTC/AEUR"),
+        ("AVAXUSD", "AVAX/USD"),
+        ("BTCGYEN", "BTC/GYEN"),
+        ("BTCU", "BTC/U"),
         ("USDT", None),
         ("NOTHING", None),
     ],
@@ -265,6 +272,17 @@ def test_unified_symbols_follow_from_the_quote_asset(venue_symbol: str, unified:
     assert BinanceSpot.unified_symbol(venue_symbol) == unified
     if unified is not None:
         assert BinanceSpot.venue_symbol(unified) == venue_symbol
+
+
+def test_unified_symbols_are_those_of_a_recorded_instrument_list(captures: Path) -> None:
+    for entry in CaptureReader(captures / "binance-spot-2021.capture.gz"):
+        if entry.rest is not None and BinanceSpot.instruments_path in entry.rest.url:
+            listed = BinanceSpot.instruments(bytes(entry.rest.body))
+            found = {unified: BinanceSpot.unified_symbol(name) for unified, name in listed.items()}
+            assert len(found) == 1_695
+            assert {unified: told for unified, told in found.items() if told != unified} == {}
+            return
+    pytest.fail("the capture has no instrument list")
 
 
 def test_symbols_may_hold_letters_beyond_ascii() -> None:
