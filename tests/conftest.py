@@ -16,6 +16,17 @@ TIMESCALE_VARIABLE = "KANDLE_TEST_TIMESCALE_URL"
 CAPTURES_DEFAULT = Path(__file__).parents[2] / "shared" / "recorded"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--run-chaos`: every fault in full, under an hour; otherwise a short selection of each."""
+    parser.addoption("--run-chaos", action="store_true", help="faults in full instead of a selection")
+
+
+@pytest.fixture(scope="session")
+def in_full(pytestconfig: pytest.Config) -> bool:
+    """Whether faults are to be injected in full number."""
+    return bool(pytestconfig.getoption("--run-chaos"))
+
+
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[str]:
     """Bootstrap servers of a real broker that all tests share: name topics and groups of your own."""

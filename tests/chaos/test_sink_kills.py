@@ -41,7 +41,9 @@ from tests.tcp_proxy import TcpProxy
 
 ONLY = ("timescale",)
 TRADES_SENT = 100_000
+TRADES_SENT_IN_FULL = 1_000_000
 KILLS = 5
+KILLS_IN_FULL = 100
 COPY_WITHOUT_END = "COPY kandle.market_trades FROM STDIN"
 
 
@@ -122,19 +124,20 @@ def assert_exact(url: str, sent: list[Record]) -> None:
 
 
 async def test_a_sink_killed_again_and_again_stores_each_trade_once(
-    kafka: str, sink_database: object, folder: Path
+    kafka: str, sink_database: object, folder: Path, in_full: bool
 ) -> None:
     url = sink_database()  # type: ignore[operator]
     fresh_topics(settings_for(kafka, url).kafka)
+    kills = KILLS_IN_FULL if in_full else KILLS
     log = Log(kafka)
-    sent = fill(log, TRADES_SENT)
+    sent = fill(log, TRADES_SENT_IN_FULL if in_full else TRADES_SENT)
     end(log)
     sink = SinkProcess(kafka, url, folder, "only")
     try:
         stops = []
-        for kill in range(KILLS):
+        for kill in range(kills):
             # Each kill comes after more was stored than before the last, in the middle of what is left.
-            goal = TRADES_SENT * (kill + 1) // (KILLS + 2)
+            goal = len(sent) * (kill + 1) // (kills + 2)
             await until_stored(url, goal, 60)
             sink.kill_and_restart()
             stops.append(totals(url, "timescale")[1])
