@@ -5,6 +5,7 @@ Rules of a playback:
 - It begins once a trade stream of every symbol that it is to play is subscribed, or once subscriptions have
   not changed for `SETTLE_S` seconds (a client that wants only some of them).
 - Only subscribed streams are sent. Nothing is shed: a client that reads slowly slows the playback.
+- A text that is not JSON belongs to no stream: every client gets it, as it got it when it was recorded.
 - When a subscriber leaves it stands still, and waits for subscriptions as at the beginning. Then it begins
   again and runs, as fast as it is read, to where it stood: what was lost on the way is delivered again, and
   a producer skips what the log already holds. With `rewind=False` it goes on where it stood, as an exchange
@@ -150,6 +151,8 @@ class Playback:
             return
         stream = self._exchange.stream_of(entry.frame)
         if stream is None:
+            if _is_damaged_text(entry.frame):
+                await server.send_all(entry.frame)
             return
         wrapped = _WRAPPED.decode(entry.frame)
         await server.send(stream, bytes(wrapped.data) if wrapped.stream is not None else entry.frame)
@@ -196,3 +199,15 @@ class Playback:
             symbol = url.partition("symbol=")[2].partition("&")[0]
             if not first or symbol not in self._books:
                 self._books[symbol] = body
+
+
+def _is_damaged_text(frame: bytes) -> bool:
+    """Whether a frame is text, which alone a text frame can carry, but not JSON."""
+    try:
+        frame.decode()
+        msgspec.json.decode(frame)
+    except UnicodeDecodeError:
+        return False
+    except msgspec.DecodeError:
+        return True
+    return False

@@ -147,6 +147,16 @@ class SimulatorServer:
                 sent += 1
         return sent
 
+    async def send_all(self, frame: bytes) -> None:
+        """Send a frame as it is to every client that has subscribed to anything; waits as `send` does."""
+        for connection, client in list(self.clients.items()):
+            if not client.streams:
+                continue
+            try:
+                await connection.send(frame, text=True)
+            except ConnectionClosed:
+                self._forget(connection)
+
     def offer(self, stream: str, data: bytes) -> None:
         """Send to every subscriber without waiting; one that is too slow is disconnected."""
         for connection, client in list(self.clients.items()):

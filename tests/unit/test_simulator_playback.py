@@ -96,6 +96,21 @@ async def test_a_client_of_the_raw_path_gets_raw_frames(capture: Path) -> None:
             assert [frame["t"] for frame in await drain(client)] == list(range(1, 41))
 
 
+async def test_text_that_is_not_json_comes_as_it_was_recorded_and_answers_do_not(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.capture.gz"
+    cut = wrapped("btcusdt@trade", trade(2))[:-9]
+    with CaptureWriter(path, {"venue": "binance"}) as writer:
+        for text in (trade(1), cut, '{"result":null,"id":1}', "[1,2]", "nonsense", trade(3)):
+            writer.write(T0_MS * 1_000_000, text)
+    async with serving(Playback(path, "max")) as server:  # noqa: SIM117
+        async with connect(server.websocket_url + "/ws/btcusdt@trade") as client:
+            frames = []
+            with suppress(ConnectionClosed):
+                while True:
+                    frames.append(await client.recv())
+    assert frames == [trade(1), cut, "nonsense", trade(3)]
+
+
 async def test_a_client_that_wants_a_part_gets_it_after_a_while(
     capture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
