@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import psycopg
-
+from kandle.up.database import Database
 from kandle.up.view import MarketRow
 
 SYMBOLS_SHOWN = 12
@@ -14,12 +13,12 @@ class MarketWatch:
     """Small queries, bounded in time, once a second.
 
     Args:
-        connection: In autocommit mode.
+        database: Where to ask.
         interval: Of the candles and indicators to show.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any], interval: str) -> None:
-        self._connection = connection
+    def __init__(self, database: Database, interval: str) -> None:
+        self._database = database
         self.interval = interval
 
     async def markets(self) -> list[MarketRow]:
@@ -66,5 +65,4 @@ class MarketWatch:
         ]
 
     async def _rows(self, query: str, argument: object) -> list[Any]:
-        cursor = await self._connection.execute(query, (argument,))
-        return await cursor.fetchall()
+        return await self._database.rows(query, (argument,))

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from pydantic import SecretStr
 
 from infra.embedded.disk import MIB, DiskBudget
@@ -20,6 +19,7 @@ from infra.embedded.supervisor import Supervisor
 from infra.kafka.admin import Admin
 from infra.settings import Settings
 from kandle.up import feed as feeds
+from kandle.up.database import Database
 from kandle.up.feed import Feed
 from kandle.up.market_watch import MarketWatch
 from kandle.up.scrape import Scrape, ports_of
@@ -27,7 +27,7 @@ from kandle.up.stage_specs import StageSpecs
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
 from kandle.up.tally import Stored, Tally, expected_marks
 from kandle.up.view import Picture, StageRow
-from schemas.errors import ConfigurationError, UnavailableError
+from schemas.errors import ConfigurationError
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
 from sinks.migrator import migrate
 
@@ -124,8 +124,9 @@ async def run_pipeline(
             raise ConfigurationError("no database is configured")
         dsn = url.get_secret_value()
         await asyncio.gather(asyncio.to_thread(admin.ensure_topics), asyncio.to_thread(migrate, dsn))
-        connection = await stack.enter_async_context(await _connect(dsn))
-        tally = Tally(connection)
+        database = Database(dsn)
+        stack.push_async_callback(database.close)
+        tally = Tally(database)
         notice = None
         if feed.capture is not None:
             seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
@@ -138,7 +139,7 @@ async def run_pipeline(
             supervisor=supervisor,
             feed=feed,
             tally=tally,
-            watch=MarketWatch(connection, "1m" if "1m" in intervals else intervals[0]),
+            watch=MarketWatch(database, "1m" if "1m" in intervals else intervals[0]),
             scrape=Scrape(),
             before=await tally.stored(),
             letters_before=await asyncio.to_thread(count_dead_letters, admin),
@@ -225,21 +226,32 @@ async def _watch(run: Run, *, once: bool, show: Callable[[Picture], None], stop:
     failure = asyncio.create_task(run.supervisor.until_failure())
     pictures = asyncio.create_task(_show_pictures(run, show))
     stopped = asyncio.create_task(stop.wait())
+    ended = asyncio.create_task(_has_ended(run, once=once))
     tasks: list[asyncio.Task[Any]] = [failure, pictures, stopped]
     try:
         while not stopped.done():
-            await asyncio.wait(tasks, timeout=WATCH_S, return_when=asyncio.FIRST_COMPLETED)
+            # The question may take long, while the database comes back: a failure does not wait for it.
+            await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
             for task in (failure, pictures):
                 if task.done():
                     task.result()
-            if run.first_candle_s is None:
-                await run.stored()
-            if once and await run.drained():
-                return
+            if ended.done():
+                if ended.result():
+                    return
+                await asyncio.wait(tasks, timeout=WATCH_S, return_when=asyncio.FIRST_COMPLETED)
+                ended = asyncio.create_task(_has_ended(run, once=once))
     finally:
+        tasks.append(ended)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _has_ended(run: Run, *, once: bool) -> bool:
+    """Whether the run is over; notes the first candle."""
+    if run.first_candle_s is None:
+        await run.stored()
+    return once and await run.drained()
 
 
 async def _show_pictures(run: Run, show: Callable[[Picture], None]) -> None:
@@ -302,15 +314,6 @@ async def _wind_down(run: Run) -> Summary:
     summary = await run.summary()
     await run.supervisor.stop("simulate", "process", "sink")
     return summary
-
-
-async def _connect(dsn: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
-    try:
-        return await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, connect_timeout=5, options="-c timezone=UTC", application_name="kandle up"
-        )
-    except psycopg.OperationalError as error:
-        raise UnavailableError(f"the database does not answer: {error}") from error
 
 
 def count_dead_letters(admin: Admin) -> int:

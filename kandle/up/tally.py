@@ -3,11 +3,8 @@
 import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-import psycopg
-
-from schemas.errors import UnavailableError
+from kandle.up.database import Database
 from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
 
 TIMESCALE = "timescale"
@@ -45,36 +42,29 @@ class Seen:
 
 
 class Tally:
-    """Questions to the sink's own bookkeeping. Asynchronous; one connection of its own.
+    """Questions to the sink's own bookkeeping. Each raises what `Database.rows` raises.
 
     Args:
-        connection: In autocommit mode; UTC.
+        database: Where to ask.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        self._connection = connection
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     async def stored(self) -> Stored:
         """Totals up to now."""
-        cursor = await self._connection.execute(
+        found = await self._database.rows(
             "SELECT o.sink, t.name, sum(o.rows_stored)::bigint FROM kandle.offsets o"
             " JOIN kandle.topics t ON t.id = o.topic_id GROUP BY 1, 2"
         )
-        found = await cursor.fetchall()
         rows = {name: count for sink, name, count in found if sink == TIMESCALE}
         return Stored(rows, sum(count for sink, _, count in found if sink == NOTIFICATIONS))
 
     async def now(self) -> datetime.datetime:
-        """The clock of the database.
-
-        Raises:
-            UnavailableError: It did not answer.
-        """
-        row = await (await self._connection.execute("SELECT now()")).fetchone()
-        if row is None:
-            raise UnavailableError("the database did not say what time it is")
-        moment: datetime.datetime = row[0]
-        return moment
+        """The clock of the database."""
+        ((moment,),) = await self._database.rows("SELECT now()")
+        found: datetime.datetime = moment
+        return found
 
     async def drained(
         self,
@@ -91,43 +81,40 @@ class Tally:
             partitions: Of every topic.
             since: Messages queued earlier, by the clock of the database, are not waited for.
         """
-        cursor = await self._connection.execute(
+        marks = await self._database.rows(
             "SELECT m.sink, t.name, count(DISTINCT m.partition) FROM kandle.marks m"
             " JOIN kandle.topics t ON t.id = m.topic_id WHERE m.final AND m.instance = %s GROUP BY 1, 2",
             (instance,),
         )
-        passed = {(sink, name): count for sink, name, count in await cursor.fetchall()}
+        passed = {(sink, name): count for sink, name, count in marks}
         if any(passed.get((sink, topic.name), 0) < partitions for sink, topic in expected):
             return False
-        cursor = await self._connection.execute(
+        ((waits,),) = await self._database.rows(
             "SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND queued >= %s)",
             (since,),
         )
-        row = await cursor.fetchone()
-        return row is not None and not row[0]
+        return not waits
 
     async def seen(self, venue: str, ids: dict[str, tuple[int, ...]]) -> Seen:
         """The venue's watermark in the trades, and which of these ids are stored."""
-        cursor = await self._connection.execute(
+        ((watermark,),) = await self._database.rows(
             "SELECT (extract(epoch FROM max(m.time)) * 1000000)::bigint FROM kandle.marks m"
             " JOIN kandle.topics t ON t.id = m.topic_id WHERE t.name = %s AND m.venue = %s",
             (TRADES.name, venue),
         )
-        row = await cursor.fetchone()
         found = {
             symbol: tuple([await self._is_stored(venue, symbol, number) for number in numbers])
             for symbol, numbers in ids.items()
         }
-        return Seen(row[0] if row else None, found)
+        return Seen(watermark, found)
 
     async def _is_stored(self, venue: str, symbol: str, number: int) -> bool:
-        cursor = await self._connection.execute(
+        ((stored,),) = await self._database.rows(
             "SELECT coalesce(bool_or(s.ids @> %s::bigint), false) FROM kandle.seen_ids s"
             " JOIN kandle.instruments i ON i.id = s.instrument_id WHERE i.venue = %s AND i.symbol = %s",
             (number, venue, symbol),
         )
-        row = await cursor.fetchone()
-        return bool(row and row[0])
+        return bool(stored)
 
 
 def expected_marks(quotes: bool) -> list[tuple[str, Topic]]:
