@@ -236,6 +236,7 @@ class Partitions(Generic[S]):
             return
         held.sound = False  # an error, or a cancellation, in mid-fold leaves a state that nobody may use
         records = read_records(chunk.batches, held.position)
+        records.raise_if_corrupt(tp.topic, tp.partition)
         ended = await self.step.fold(held.state, tp, records)
         held.sound = True
         count = len(records)

@@ -61,7 +61,6 @@ class CandleStep:
 
     async def fold(self, state: CandleBuilder, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
-        records.raise_if_corrupt(tp.topic, tp.partition)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)

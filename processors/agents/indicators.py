@@ -68,7 +68,6 @@ class IndicatorStep:
 
     async def fold(self, state: SeriesBook, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish what follows from each candle, and each mark after it."""
-        records.raise_if_corrupt(tp.topic, tp.partition)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         await refuse_undecoded(self._letters, tp, records, columns)
         candles = dict(zip(columns.rows(Candle).tolist(), _candles(columns), strict=True))
