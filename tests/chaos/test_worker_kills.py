@@ -22,6 +22,9 @@ from tests.processor_harness import (
 from tests.sink_harness import Log, fresh_topics
 
 KILLS = 5
+KILLS_IN_FULL = 50
+SECONDS_A_KILL = 3.6
+"""A start, some work and a kill: for so long each the feed must last."""
 
 
 def app_id() -> str:
@@ -45,15 +48,18 @@ def play(servers: str, feed: Feed, duration_s: float) -> threading.Thread:
     return thread
 
 
-def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(kafka: str, tmp_path: Path) -> None:
+def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(
+    kafka: str, tmp_path: Path, in_full: bool
+) -> None:
     fresh_topics(kafka_settings(kafka))
-    feed, name = market(seconds=200, rate=400), app_id()
-    playing = play(kafka, feed, 18)
+    kills = KILLS_IN_FULL if in_full else KILLS
+    feed, name = market(seconds=40 * kills, rate=400), app_id()
+    playing = play(kafka, feed, SECONDS_A_KILL * kills)
     restored = 0
-    for kill in range(KILLS):
+    for kill in range(kills):
         with worker(kafka, name, tmp_path, "one") as victim:
             victim.until_logged("ready")
-            time.sleep(0.7 + 0.13 * kill)
+            time.sleep(0.7 + 0.13 * (kill % 5))
             victim.kill()
             restored += victim.log().count("a checkpoint was restored")
     with worker(kafka, name, tmp_path, "one") as survivor:
