@@ -25,9 +25,12 @@ PASSING = frozenset(
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError._NOENT,
     }
 )
 """Errors of a broker that is still settling; they pass within `PASSING_S`, or are real."""
+STALE = frozenset({KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError._NOENT})
+"""Of these, what a client that knew the broker before its restart says for ever: it does not look again."""
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest record that a topic takes."""
 
@@ -41,7 +44,7 @@ class Admin:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._client = AdminClient(librdkafka_config(settings) | {"socket.timeout.ms": int(TIMEOUT_S * 1000)})
+        self._client = self._new_client()
 
     def ensure_topics(self, topics: Iterable[Topic] = TOPICS) -> None:
         """Create what is missing and check what exists.
@@ -145,6 +148,10 @@ class Admin:
                     problems.append(f"{resource.name} has {key}={actual}, expected {expected}")
         return problems
 
+    def _new_client(self) -> AdminClient:
+        config = {"socket.timeout.ms": int(TIMEOUT_S * 1000)}
+        return AdminClient(librdkafka_config(self._settings) | config)
+
     def _existing(self) -> dict[str, Any]:
         try:
             found: dict[str, Any] = self._client.list_topics(timeout=TIMEOUT_S).topics
@@ -164,8 +171,11 @@ class Admin:
             try:
                 return {key: _answer(future, tolerated) for key, future in request().items()}
             except KafkaException as error:
-                if error.args[0].code() not in PASSING or time.monotonic() > deadline:
+                code = error.args[0].code()
+                if code not in PASSING or time.monotonic() > deadline:
                     raise self._unavailable(error) from error
+                if code in STALE:
+                    self._client = self._new_client()
             time.sleep(0.1)
 
     def _unavailable(self, error: KafkaException) -> UnavailableError:

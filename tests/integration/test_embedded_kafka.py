@@ -13,6 +13,8 @@ from infra.embedded import cluster
 from infra.embedded.child import Child
 from infra.embedded.kafka import KafkaServer
 from infra.embedded.stage_log import StageLog
+from infra.kafka.admin import Admin
+from infra.settings import KafkaSettings
 
 TOPIC = "kept"
 
@@ -54,6 +56,13 @@ def test_records_survive_a_stop_a_kill_and_other_ports(tmp_path: Path) -> None:
         listening = [each.laddr for each in process.net_connections() if each.status == "LISTEN"]
         assert len(listening) == 2
         assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+        asked = Admin(KafkaSettings(bootstrap_servers=server.bootstrap_servers))
+        assert asked.end_offsets(TOPIC, 1) == [3]
+        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
+        child = Child.start(server.spec, StageLog.of(tmp_path, "kafka"))
+        child.wait_until_ready()
+        assert asked.end_offsets(TOPIC, 1) == [3], "who knew the broker before goes on asking it"
         os.kill(child.pid, signal.SIGKILL)
     finally:
         child.kill()
