@@ -132,11 +132,12 @@ def ids_of(summary: Summary, symbols: list[str]) -> dict[str, tuple[int, ...]]:
     }
 
 
-def check_age(feed: Feed, seen: Seen, data_dir: Path) -> str | None:
+def check_age(feed: Feed, seen: Seen, settings: Settings) -> str | None:
     """Whether a capture may be fed into data that exist; what to tell the user, or None.
 
     A feed that begins before the watermark of its venue is fine if it is the same one again, whole or in
-    part: what is stored is not stored twice. Otherwise its trades would all be too late.
+    part: what is stored is not stored twice. A symbol of it that comes later may be new. Otherwise the trades
+    would all be too late.
 
     Raises:
         ConflictError: The feed is older than what the data have passed.
@@ -144,18 +145,24 @@ def check_age(feed: Feed, seen: Seen, data_dir: Path) -> str | None:
     summary = feed.capture
     if summary is None or seen.watermark is None:
         return None
-    times = [
-        part.first_time for symbol in feed.symbols if (part := summary.symbols[symbol]).first_time is not None
-    ]
-    first = min((time for time in times if time is not None), default=None)
+    firsts = {
+        symbol: part.first_time
+        for symbol in feed.symbols
+        if (part := summary.symbols[symbol]).first_time is not None
+    }
+    first = min(firsts.values(), default=None)
     if first is None or first > seen.watermark:
         return None
-    if all(stored[0] for stored in seen.symbols.values()):
-        if all(all(stored) for stored in seen.symbols.values()):
-            return "this feed is stored here already: nothing new will be stored"
-        return "the beginning of this feed is stored here already: only the rest will be new"
-    raise ConflictError(
-        f"the feed begins at {iso_time(first)}, but {data_dir} has already passed "
-        f"{iso_time(seen.watermark)} of {feed.venue}: its trades would come too late. "
-        "Use another directory (--data DIR) or remove this one."
-    )
+    begun = {symbol for symbol, stored in seen.symbols.items() if stored[0]}
+    # Candles can be revised for a while: what a feed that is known brings late is not yet too late.
+    passed = seen.watermark - settings.processors.hold_s * 1_000_000 if begun else seen.watermark
+    late = [time for symbol, time in firsts.items() if symbol not in begun and time <= passed]
+    if late:
+        raise ConflictError(
+            f"the feed begins at {iso_time(min(late))}, but {settings.data_dir} has already passed "
+            f"{iso_time(seen.watermark)} of {feed.venue}: its trades would come too late. "
+            "Use another directory (--data DIR) or remove this one."
+        )
+    if all(all(stored) for stored in seen.symbols.values()):
+        return "this feed is stored here already: nothing new will be stored"
+    return "the beginning of this feed is stored here already: only the rest will be new"

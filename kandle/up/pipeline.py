@@ -130,7 +130,7 @@ async def run_pipeline(
         notice = None
         if feed.capture is not None:
             seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
-            notice = feeds.check_age(feed, seen, settings.data_dir)
+            notice = feeds.check_age(feed, seen, settings)
             if notice:
                 say(notice)
         intervals = settings.processors.intervals
