@@ -4,7 +4,7 @@ Counters end in `_total`; times are in seconds. Labels are bounded: venue, topic
 and reason have few values; symbols are never labels.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server, write_to_textfile
 
 from infra.settings import MetricsSettings
 
@@ -60,3 +60,13 @@ def serve(settings: MetricsSettings) -> None:
     """
     if settings.port:
         start_http_server(settings.port, settings.host)
+
+
+def write_last(settings: MetricsSettings) -> None:
+    """Leave the last values in the configured file, for whoever adds up: nobody can scrape us any more.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if settings.last_file is not None:
+        write_to_textfile(str(settings.last_file), REGISTRY)

@@ -167,6 +167,7 @@ class MetricsSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(0, ge=0, le=65535, description="0 serves none")
+    last_file: Path | None = Field(None, description="takes the last values when the process ends")
 
 
 class LoggingSettings(Section):

@@ -30,7 +30,10 @@ def _run(stage: AsyncStage, settings: Settings) -> None:
             loop.add_signal_handler(number, stop.set)
         await stage(settings, stop)
 
-    asyncio.run(until_stopped())
+    try:
+        asyncio.run(until_stopped())
+    finally:
+        metrics.write_last(settings.metrics)
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from kandle.up.database import Database
 from kandle.up.feed import Feed
 from kandle.up.market_watch import MarketWatch
 from kandle.up.scrape import Scrape, ports_of
-from kandle.up.stage_specs import StageSpecs
+from kandle.up.stage_specs import StageSpecs, produced_file
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
 from kandle.up.tally import Stored, Tally, expected_marks
 from kandle.up.view import Picture, StageRow
@@ -139,7 +139,7 @@ async def run_pipeline(
             supervisor=supervisor,
             feed=feed,
             tally=tally,
-            watch=MarketWatch(database, "1m" if "1m" in intervals else intervals[0]),
+            watch=MarketWatch(database, intervals[0]),
             scrape=Scrape(),
             before=await tally.stored(),
             letters_before=await asyncio.to_thread(count_dead_letters, admin),
@@ -189,6 +189,7 @@ async def _start_stages(run: Run, *, embedded_kafka: bool, say: Callable[[str], 
     # Who computes and stores is there before the first trade comes: no start-up time in the latencies.
     early = [specs.process(), specs.sink(), *([specs.simulate()] if run.feed.simulated else [])]
     await _together(*(run.supervisor.start(spec) for spec in early))
+    produced_file(run.settings.data_dir).unlink(missing_ok=True)
     await run.supervisor.start(specs.produce())
     say(f"running: {run.feed.description}")
 
@@ -306,6 +307,7 @@ async def _wind_down(run: Run) -> Summary:
     await run.read_metrics()
     produced = "produce" in run.supervisor.endpoints.stages
     await run.supervisor.stop("produce")
+    run.scrape.read_last("produce", produced_file(run.settings.data_dir))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_DRAIN_S):
             while produced and not await run.drained():

@@ -1,11 +1,13 @@
 """Metrics of the stages, read over HTTP and added up across their restarts."""
 
 import asyncio
+import contextlib
 import urllib.error
 import urllib.request
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -51,6 +53,12 @@ class Scrape:
                 self._take(stage, text)
             else:
                 self._gauges.pop(stage, None)
+
+    def read_last(self, stage: str, file: Path) -> None:
+        """Take what a stage left when it ended; nothing if it was killed."""
+        with contextlib.suppress(OSError):
+            self._take(stage, file.read_text())
+            file.unlink()
 
     def _take(self, stage: str, text: str) -> None:
         gauges: dict[Sample, float] = {}

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from infra.embedded.child import ChildSpec
@@ -29,6 +30,7 @@ class StageSpecs:
 
     def __init__(self, settings: Settings, feed: Feed, *, embedded_kafka: bool) -> None:
         self._feed = feed
+        self._data_dir = settings.data_dir.resolve()
         ports = free_ports(5)
         self._simulator_port = ports[0]
         self._metrics = dict(zip(("simulate", "produce", "process", "sink"), ports[1:], strict=True))
@@ -37,7 +39,7 @@ class StageSpecs:
             "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
             "DATABASE_URL": url.get_secret_value() if url else None,
             "KANDLE_RUN_ID": settings.run_id,
-            "KANDLE_DATA_DIR": settings.data_dir.resolve(),
+            "KANDLE_DATA_DIR": self._data_dir,
             "KANDLE_PROCESSORS__INSTANCE_ID": settings.processors.instance_id or "worker-0",
             "KANDLE_SINK__INSTANCE_ID": settings.sink.instance_id or "sink-0",
         }
@@ -64,6 +66,7 @@ class StageSpecs:
             "KANDLE_PRODUCER__SYMBOLS": ",".join(self._feed.symbols),
             # It stays after the feed has ended, so that its totals can be read.
             "KANDLE_PRODUCER__EXIT_AT_END": "false",
+            "KANDLE_METRICS__LAST_FILE": produced_file(self._data_dir),
         }
         if self._feed.simulated:
             extra["KANDLE_PRODUCER__WEBSOCKET_URL"] = f"ws://127.0.0.1:{self._simulator_port}"
@@ -96,3 +99,8 @@ class StageSpecs:
             ready=ready,
             metrics_port=port,
         )
+
+
+def produced_file(data_dir: Path) -> Path:
+    """Where the producer leaves its last metrics: what it counted while it was being stopped."""
+    return data_dir.resolve() / "log" / "produce.metrics"

@@ -1,9 +1,17 @@
 """Metrics of the stages, added up across their restarts."""
 
 import socket
+from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    start_http_server,
+    write_to_textfile,
+)
 
 from kandle.up.scrape import Scrape, gauge_now
 
@@ -77,3 +85,15 @@ async def test_quantiles_are_interpolated_within_their_bucket() -> None:
     assert scrape.quantile("took_seconds", 0.5) == pytest.approx(0.15)
     assert scrape.quantile("took_seconds", 1.0) == pytest.approx(0.4)
     assert scrape.quantile("other", 0.5) is None
+
+
+async def test_what_a_stage_left_when_it_ended_is_added_once(tmp_path: Path) -> None:
+    stage, scrape = Stage(), Scrape()
+    stage.counter.labels("a").inc(5)
+    await scrape.read({"s": stage.port})
+    stage.counter.labels("a").inc(2)
+    write_to_textfile(str(tmp_path / "last"), stage.registry)
+    stage.stop()
+    scrape.read_last("s", tmp_path / "last")
+    scrape.read_last("s", tmp_path / "last")
+    assert scrape.total("things_total") == 7
