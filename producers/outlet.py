@@ -71,6 +71,7 @@ class Outlet:
         """
         controls: list[Control] = []
         seen = Counter(type(output).__name__ for output in outputs)
+        repeated: Counter[str] = Counter()
         for output in outputs:
             if isinstance(output, Trade):
                 self._trades.append((self._key(output.symbol), encode(output)))
@@ -87,9 +88,9 @@ class Outlet:
             elif isinstance(output, Control):
                 controls.append(output)
             elif isinstance(output, Repeat):
-                metrics.REPEATS_SKIPPED.labels(STAGE, type(output.record).__name__).inc()
+                repeated[type(output.record).__name__] += 1
         await self._flush_records()
-        self._count(seen)
+        self._count(seen, repeated)
         return controls
 
     async def settle(self) -> None:
@@ -158,11 +159,13 @@ class Outlet:
             logger.warning("a message of the venue was refused", reason=error.reason, error=str(error))
             await self.events.report("provider.error", "warning", str(error), reason=error.reason)
 
-    def _count(self, seen: Counter[str]) -> None:
+    def _count(self, seen: Counter[str], repeated: Counter[str]) -> None:
         self.counts.update(seen)
-        for name in (Trade.__name__, Quote.__name__):
-            if seen[name]:
-                metrics.RECORDS_RECEIVED.labels(self._venue, name).inc(seen[name])
+        for name, count in (seen + repeated).items():
+            if name in (Trade.__name__, Quote.__name__):
+                metrics.RECORDS_RECEIVED.labels(self._venue, name).inc(count)
+        for name, count in repeated.items():
+            metrics.REPEATS_SKIPPED.labels(STAGE, name).inc(count)
 
     def _key(self, symbol: str) -> bytes:
         key = self._keys.get(symbol)

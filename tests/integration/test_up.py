@@ -20,6 +20,7 @@ from tests.kandle_command import (
     wait_until,
 )
 from tests.made_capture import write_capture
+from tests.stored_trades import StoredTrades
 
 TABLES = {
     "trades": "SELECT time, venue, symbol, trade_id, price, size, side FROM trades ORDER BY 3, 1, 4",
@@ -145,6 +146,8 @@ def test_the_same_feed_again_stores_nothing_new_and_says_so(
     summary = summary_of(again.stdout)
     for name in TABLES:
         assert summary[f"{name}_stored"] == 0, name
+    assert summary["trades_received"] == len(found["trades"]), "repeats are received as well"
+    assert summary["trades_published"] == 0
     assert tables(cwd / "data", cwd) == found
 
 
@@ -201,23 +204,6 @@ def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
     assert stages["sink"]["restarts"] == 1
     assert tables(data, tmp_path) == expected
     assert summary_of(output)["trades_stored"] == total
-
-
-class StoredTrades:
-    """Counts the stored trades of a running pipeline, by a connection of its own."""
-
-    def __init__(self, data: Path) -> None:
-        self._data = data
-
-    def count(self) -> int:
-        import psycopg
-
-        try:
-            with psycopg.connect(endpoints(self._data)["postgres"]["dsn"]) as connection:
-                row = connection.execute("SELECT count(*) FROM public.trades").fetchone()
-        except (psycopg.Error, OSError, TypeError, json.JSONDecodeError):
-            return 0
-        return int(row[0]) if row else 0
 
 
 def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
