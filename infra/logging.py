@@ -19,12 +19,11 @@ QUIET = (
     "websockets",
     "httpx2",
     "httpcore2",
-    "apprise",
     "psycopg",
     "numba",
 )
 """Libraries whose information is of no use to the user of a pipeline."""
-SILENT = ("aiokafka",)
+SILENT = ("aiokafka", "apprise")
 """Libraries that log as errors what they retry by themselves; what they give up on is raised as well."""
 
 

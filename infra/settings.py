@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -55,6 +56,20 @@ def _split(value: object) -> object:
 NameList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 
 
+def _symbol(text: str) -> str:
+    base, slash, quote = text.upper().partition("/")
+    if not slash or not base or not quote or re.search(r"[\s,;/]", base + quote):
+        raise ValueError(f"a symbol is BASE/QUOTE, as BTC/USDT; got {text!r}")
+    return f"{base}/{quote}"
+
+
+Symbol = Annotated[str, AfterValidator(_symbol)]
+SymbolList = Annotated[list[Symbol], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+
+
+FinitePositive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses keys it does not know."""
 
@@ -91,7 +106,7 @@ class ProducerSettings(Section):
     """What is read from which venue."""
 
     venue: str = "binance"
-    symbols: NameList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT"])
+    symbols: SymbolList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT"])
     quotes: bool = Field(True, description="publish best bid and ask besides the trades")
     aggregated_symbols: NameList = Field(
         default_factory=list, description="symbols whose trades come from the venue's aggregated stream"
@@ -108,8 +123,8 @@ class SimulatorSettings(Section):
 
     port: int = Field(0, ge=0, le=65535, description="0 takes a free one")
     capture: Path | None = None
-    speed: PositiveFloat | Literal["max"] = Field(1.0, description="times real time, or as fast as it goes")
-    symbols: NameList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT", "SOL/USDT"])
+    speed: FinitePositive | Literal["max"] = Field(1.0, description="times real time, or as fast as it goes")
+    symbols: SymbolList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT", "SOL/USDT"])
     seed: int = 1
     trades_per_second: PositiveFloat = Field(20.0, description="of the seeded market, per symbol, on average")
     rewind: bool = Field(True, description="a feed that comes back gets the playback again; else it goes on")
@@ -145,7 +160,7 @@ class NotificationRule(Section):
     """Which signals go to which channels. Patterns are shell globs."""
 
     name: str
-    urls: list[SecretStr] = Field(description="Apprise URLs, one a channel")
+    urls: list[SecretStr] = Field(min_length=1, description="Apprise URLs, one a channel")
     venue: str = "*"
     symbol: str = "*"
     interval: str = "*"
@@ -235,7 +250,7 @@ class _AliasedNames:
             upper = name.upper()
             if upper.startswith(PREFIX) and upper not in known and not upper.startswith("KANDLE_TEST_"):
                 raise ConfigurationError(
-                    f"{upper} is set, but no setting has that name; `kandle config` lists them"
+                    f"{upper} is set, but no setting has that name; `kandle config --names` lists them"
                 )
         for name, (section, key) in ALIASES.items():
             value = self.env_vars.get(name) or self.env_vars.get(name.lower())
@@ -261,9 +276,10 @@ def environment_names() -> Iterator[str]:
     def walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
         for name, info in model.model_fields.items():
             path = f"{prefix}{name.upper()}"
-            yield path
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 yield from walk(info.annotation, f"{path}__")
+            else:
+                yield path
 
     return walk(Settings, PREFIX)
 

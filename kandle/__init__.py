@@ -95,3 +95,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"kandle has no {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

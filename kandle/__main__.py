@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="kandle")
 def cli() -> None:
-    r"""Markets as streams: exchanges to Kafka, candles, indicators, signals, TimescaleDB, notifications.
+    """Markets as streams: exchanges to Kafka, candles, indicators, signals, TimescaleDB, notifications.
 
     \b
     Start here:
@@ -49,7 +49,7 @@ def cli() -> None:
       kandle up --feed FILE --once    play a capture, then stop
       kandle tail market.trades.v1    watch a topic
       kandle sql "SELECT * FROM candles ORDER BY time DESC LIMIT 5"
-    """
+    """  # noqa: D301 - click asks for this control character
 
 
 def main() -> None:

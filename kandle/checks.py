@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
 import socket
@@ -16,6 +17,7 @@ from typing import Literal
 from infra.embedded.directory_lock import holder_pid, is_held
 from infra.embedded.disk import MIB
 from infra.settings import Settings, load
+from kandle.preflight import check
 from schemas.errors import KandleError
 
 State = Literal["ok", "warning", "failed"]
@@ -75,9 +77,9 @@ def names() -> Finding:
 
 
 def settings() -> Finding:
-    """The settings can be read."""
+    """The settings can be read, and what they name exists."""
     try:
-        load()
+        check(load())
     except KandleError as error:
         return Finding("settings", "failed", str(error), "mend the file or variable that is named")
     return Finding("settings", "ok", "readable; `kandle config` prints them")
@@ -136,6 +138,10 @@ def data_directory(in_force: Settings) -> Finding:
     if free < MIN_FREE_MIB:
         remedy = "make room, or name another disk with --data"
         return Finding("data", "failed", f"{free} MiB are free for {directory}", remedy)
+    if not os.access(present, os.W_OK | os.X_OK):
+        return Finding(
+            "data", "failed", f"{present} cannot be written to", "name another directory with --data"
+        )
     user = f"in use by process {holder_pid(directory)}" if is_held(directory) else "not in use"
     return Finding("data", "ok", f"{directory}: {free} MiB free, {user}")
 
@@ -144,7 +150,7 @@ def all_checks(in_force: Settings | None) -> Iterator[Finding]:
     """Every check in turn; those that need settings only when there are any."""
     checks: list[Callable[[], Finding]] = [python_version, packages, names, settings, kernels]
     checks += [kafka_jars, postgres, loopback]
-    for check in checks:
-        yield check()
+    for look in checks:
+        yield look()
     if in_force is not None:
         yield data_directory(in_force)

@@ -23,7 +23,13 @@ from schemas.registry import BY_RECORD
 
 def _time_fields(record: type[Record]) -> frozenset[str]:
     fields = BY_RECORD[record].definition["fields"]
-    return frozenset(field["name"] for field in fields if "timestamp-micros" in str(field["type"]))
+    return frozenset(field["name"] for field in fields if _is_time(field["type"]))
+
+
+def _is_time(avro: Any) -> bool:
+    if isinstance(avro, list):
+        return any(_is_time(part) for part in avro)
+    return isinstance(avro, dict) and avro.get("logicalType") == "timestamp-micros"
 
 
 _TIMES = {record: _time_fields(record) for record in BY_RECORD}

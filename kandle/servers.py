@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 from pydantic import SecretStr
 
 from infra.embedded.cluster import broker, database
@@ -41,7 +42,7 @@ def reach_kafka(settings: Settings) -> Iterator[ReachedKafka]:
         yield ReachedKafka(settings.kafka, started=False)
         return
     _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
-    idle = EndpointsFile(settings.data_dir).read_live() is None
+    idle = _is_idle(settings.data_dir, "Kafka")
     with broker(settings.data_dir) as servers:
         yield ReachedKafka(settings.kafka.model_copy(update={"bootstrap_servers": servers}), started=idle)
 
@@ -58,9 +59,17 @@ def reach_database(settings: Settings) -> Iterator[ReachedDatabase]:
         yield ReachedDatabase(settings.database, started=False)
         return
     _check_present(settings.data_dir, "postgres", "DATABASE_URL")
-    idle = EndpointsFile(settings.data_dir).read_live() is None
+    idle = _is_idle(settings.data_dir, "PostgreSQL")
     with database(settings.data_dir) as url:
         yield ReachedDatabase(settings.database.model_copy(update={"url": SecretStr(url)}), started=idle)
+
+
+def _is_idle(data_dir: Path, server: str) -> bool:
+    """Whether nothing runs on the directory; says so, since a start takes some seconds."""
+    idle = EndpointsFile(data_dir).read_live() is None
+    if idle:
+        click.echo(f"starting the {server} of {data_dir} for this command ...", err=True)
+    return idle
 
 
 def _check_present(data_dir: Path, part: str, variable: str) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from infra.settings import environment_names, load
+from kandle.preflight import check
 
 
 @click.command()
@@ -21,7 +22,11 @@ def config(as_json: bool, names: bool) -> None:
     if names:
         click.echo("\n".join(environment_names()))
         return
-    values = load().model_dump(mode="json")
+    settings = load()
+    check(settings)
+    # The name of a run is made anew each time, unless it is set.
+    hidden = set() if "run_id" in settings.model_fields_set else {"run_id"}
+    values = settings.model_dump(mode="json", exclude=hidden)
     if as_json:
         click.echo(json.dumps(values))
         return

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json
 import sys
 
@@ -9,7 +10,7 @@ import click
 
 from infra.embedded.progress import TerminalProgress
 from infra.settings import Settings, load
-from kandle.checks import all_checks
+from kandle.checks import KERNELS, all_checks
 from schemas.errors import KandleError
 
 MARKS = {"ok": "ok  ", "warning": "note", "failed": "FAIL"}
@@ -47,3 +48,6 @@ def _prepare() -> None:
     from infra.embedded.jars import JarCache
 
     JarCache.of_user().ensure(TerminalProgress())
+    click.echo("loading the kernels; the first time they are compiled, for some seconds ...", err=True)
+    for name in KERNELS:
+        importlib.import_module(name)

@@ -20,21 +20,27 @@ def sql(query: str, data_dir: str | None) -> None:
 
     Example: kandle sql "SELECT * FROM candles WHERE interval = '1m' ORDER BY time"
     """
+    if not query.strip(" ;\n\t"):
+        raise ConfigurationError("there is no query; for example: SELECT * FROM candles LIMIT 5")
     settings = load(**({"data_dir": data_dir} if data_dir else {}))
     with reach_database(settings) as reached:
         url = reached.database.url
         if url is None:
             raise ConfigurationError("no database is configured")
         try:
-            with psycopg.connect(url.get_secret_value(), connect_timeout=5) as connection:
+            connection = psycopg.connect(url.get_secret_value(), connect_timeout=5)
+        except psycopg.ProgrammingError as error:
+            raise ConfigurationError(f"DATABASE_URL is no PostgreSQL URL: {_first_line(error)}") from error
+        except psycopg.Error as error:
+            raise UnavailableError(f"the database does not answer: {_first_line(error)}") from error
+        try:
+            with connection:
                 connection.read_only = True
                 connection.execute("SET TIME ZONE 'UTC'")
                 statement = f"COPY ({query.rstrip().rstrip(';')}) TO STDOUT (FORMAT csv, HEADER)"
                 with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:
                     for block in copy:
                         sys.stdout.buffer.write(block)
-        except psycopg.OperationalError as error:
-            raise UnavailableError(f"the database does not answer: {_first_line(error)}") from error
         except psycopg.Error as error:
             raise ConfigurationError(f"the query failed: {_first_line(error)}") from error
     sys.stdout.flush()

@@ -13,6 +13,7 @@ from rich.live import Live
 
 from infra import logging
 from infra.settings import LoggingSettings, Settings, load
+from kandle.preflight import check
 from kandle.up.feed import Feed, choose
 from kandle.up.pipeline import run_pipeline
 from kandle.up.summary import Summary
@@ -22,13 +23,29 @@ from schemas.errors import ConfigurationError
 LINE_EVERY_S = 10.0
 
 
+class Speed(click.ParamType):
+    """A number above 0, or max."""
+
+    name = "speed"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text as it is, once it is known to be a speed."""
+        try:
+            is_speed = value == "max" or 0 < float(value) <= 1e6
+        except ValueError:
+            is_speed = False
+        if not is_speed:
+            self.fail(f"{value!r} is neither a number above 0 nor max", param, ctx)
+        return str(value)
+
+
 @click.command()
 @click.option(
     "--feed", help="live, simulated, or a capture FILE; default: live if the venue answers within 3 s."
 )
 @click.option("--venue", help="Venue in lower case; default binance.")
 @click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT.")
-@click.option("--speed", help="Of a simulated feed: times real time, or max. Default 1.")
+@click.option("--speed", type=Speed(), help="Of a simulated feed: times real time, or max. Default 1.")
 @click.option("--once", is_flag=True, help="Stop when the feed has ended and everything is stored.")
 @click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on the last line.")
@@ -41,7 +58,7 @@ def up(
     data_dir: str | None,
     as_json: bool,
 ) -> None:
-    r"""Run the whole pipeline: a feed, Kafka, candles, indicators, signals, the database, notifications.
+    """Run the whole pipeline: a feed, Kafka, candles, indicators, signals, the database, notifications.
 
     Kafka and PostgreSQL are brought along, unless KAFKA_BOOTSTRAP_SERVERS or DATABASE_URL name yours. Where
     everything listens stands in endpoints.json in the data directory, logs in log/ beside it.
@@ -50,9 +67,12 @@ def up(
     Examples:
       kandle up
       kandle up --feed capture.gz --speed max --once --json
-    """
+    """  # noqa: D301 - click asks for this control character
     began = time.monotonic()
     settings = _settings(venue, symbols, speed, data_dir)
+    check(settings)
+    if feed == "live" and speed is not None:
+        raise ConfigurationError("--speed is for a capture or the simulated market; a live feed has its own")
     logging.configure(LoggingSettings(level="warning", format="human"), "up")
     summary = asyncio.run(_run(settings, feed, began=began, once=once))
     click.echo(json.dumps(summary.as_dict()) if as_json else summary.as_text())

@@ -90,7 +90,12 @@ def _of_capture(path: Path, settings: Settings) -> Feed:
     if not path.is_file():
         raise ConfigurationError(f"--feed takes live, simulated or a capture file; {path} is not a file")
     summary = summarize(path)
-    given = "symbols" in settings.producer.model_fields_set
+    fields = settings.producer.model_fields_set
+    if "venue" in fields and settings.producer.venue != summary.venue:
+        raise ConfigurationError(
+            f"{path.name} was recorded at {summary.venue}; the settings ask for {settings.producer.venue}"
+        )
+    given = "symbols" in fields
     symbols = list(settings.producer.symbols) if given else list(summary.symbols)
     unknown = [symbol for symbol in symbols if symbol not in summary.symbols]
     if unknown:

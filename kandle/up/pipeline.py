@@ -114,7 +114,6 @@ async def run_pipeline(
         KandleError: The run could not start, or could not go on.
     """
     disk = DiskBudget(settings.data_dir, settings.disk_budget_mb * MIB)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(Supervisor(settings.data_dir, disk=disk))
         reached = await _start_servers(settings, supervisor, say)
@@ -178,7 +177,18 @@ async def _start_servers(settings: Settings, supervisor: Supervisor, say: Callab
         supervisor.publish(postgres=PostgresEndpoint(dsn=server.dsn))
         update["database"] = settings.database.model_copy(update={"url": SecretStr(server.dsn)})
 
-    say("starting Kafka and PostgreSQL")
+    ours = [
+        name
+        for name, given in (
+            ("Kafka", settings.kafka.bootstrap_servers),
+            ("PostgreSQL", settings.database.url),
+        )
+        if not given
+    ]
+    if ours:
+        say(f"starting {' and '.join(ours)}")
+    if settings.kafka.bootstrap_servers:
+        say(f"using Kafka at {settings.kafka.bootstrap_servers}")
     await _together(kafka(), postgres())
     return settings.model_copy(update=update)
 
@@ -298,7 +308,18 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
         markets=await run.watch.markets(),
         signals=await run.watch.signals(),
         interval=run.watch.interval,
-        notice=run.notice,
+        notice=run.notice or _missing_venue(run),
+    )
+
+
+def _missing_venue(run: Run) -> str | None:
+    """What to say while a live venue cannot be reached."""
+    if run.feed.kind != "live" or run.scrape.gauge("kandle_connections"):
+        return None
+    attempts = int(run.scrape.total("kandle_reconnects_total"))
+    return (
+        f"{run.feed.venue} cannot be reached ({attempts} attempts so far, the next within 30 s); "
+        "`kandle up --feed simulated` needs no network"
     )
 
 

@@ -44,7 +44,7 @@ class Summary:
 
     def as_text(self) -> str:
         """For people."""
-        first = "none" if self.first_candle_s is None else f"after {self.first_candle_s:.1f} s"
+        first = "" if self.first_candle_s is None else f", the first after {self.first_candle_s:.1f} s"
         p50, p99 = self.latency_ms["p50"], self.latency_ms["p99"]
         latency = "-" if p50 is None or p99 is None else f"p50 {p50:.0f} ms, p99 {p99:.0f} ms"
         nothing_new = "" if self.trades_stored or not self.trades_received else " (nothing new)"
@@ -53,7 +53,7 @@ class Summary:
                 f"feed           {self.feed}",
                 f"trades         {self.trades_received:,} received, {self.trades_published:,} published, "
                 f"{self.trades_stored:,} stored{nothing_new}",
-                f"candles        {self.candles_stored:,} stored, the first {first}",
+                f"candles        {self.candles_stored:,} stored{first}",
                 f"indicators     {self.indicators_stored:,} values stored",
                 f"signals        {self.signals_stored:,} stored, "
                 f"{self.notifications_sent:,} notifications sent",

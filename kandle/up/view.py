@@ -65,7 +65,8 @@ def render(picture: Picture) -> RenderableType:
 def line(picture: Picture) -> str:
     """The picture in one line, for logs and pipes."""
     counts = "  ".join(f"{name} {count:,}" for name, count in picture.totals.items())
-    return f"{_duration(picture.elapsed_s)}  {counts}  latency {_latency(picture.latency_ms)}"
+    notice = f"  {picture.notice}" if picture.notice else ""
+    return f"{_duration(picture.elapsed_s)}  {counts}  latency {_latency(picture.latency_ms)}{notice}"
 
 
 def _flow(picture: Picture) -> RenderableType:

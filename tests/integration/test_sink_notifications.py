@@ -37,7 +37,6 @@ from tests.sink_harness import (
     until_passed,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 
 Databases = Callable[[], str]
 ONLY = ("notifications",)

@@ -229,7 +229,13 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
         (["up", "--feed", "broken.capture.gz"], "broken.capture.gz"),
         (["up", "--feed", "simulated", "--once"], "--once needs a feed that ends"),
         (["up", "--feed", "simulated", "--venue", "nowhere"], "nowhere"),
-        (["up", "--feed", "simulated", "--speed", "fast"], "simulator.speed"),
+        (["up", "--feed", "simulated", "--speed", "fast"], "neither a number above 0 nor max"),
+        (["up", "--feed", "simulated", "--speed", "0"], "neither a number above 0 nor max"),
+        (["up", "--feed", "live", "--speed", "2"], "--speed"),
+        (["up", "--feed", "simulated", "--symbols", "btcusdt"], "BASE/QUOTE"),
+        (["up", "--feed", "made.capture.gz", "--venue", "kraken"], "recorded at binance"),
+        (["up", "--feed", "simulated", "--data", "/proc/none"], "--data"),
+        (["sql", " ; "], "no query"),
         (["sql", "SELECT 1", "--data", "empty"], "kandle up"),
         (["tail", "market.trades.v1", "--data", "empty"], "kandle up"),
         (["process"], "KAFKA_BOOTSTRAP_SERVERS"),
@@ -241,6 +247,7 @@ def test_a_foreseeable_mistake_is_one_message_and_an_exit_code(
     arguments: list[str], words: str, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.capture.gz").write_bytes(b"this is no gzip")
+    write_capture(tmp_path / "made.capture.gz", seconds=2)
     answer = kandle(*arguments, cwd=tmp_path)
     assert answer.returncode in (1, 2)
     assert words in answer.stderr

@@ -11,6 +11,7 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Notification,
+    Position,
     Quote,
     Record,
     Signal,
@@ -36,6 +37,7 @@ RECORDS: list[tuple[Record, str]] = [
     (Gap("binance", "BTC/USDT", "s", "given_up", 3, 5, TIME, TIME + 9, "missing ids"), "given_up 3-5"),
     (SystemEvent("e", "provider.connected", "s", "info", "connected", {}, TIME), "connected"),
     (Notification("n", "strategy.signal", "hook", "BTC crossed", "text", "s", TIME), "BTC crossed"),
+    (Position("b", "s", "t", TIME, {"0": 1}, {"S": 7}, {"S": TIME}), '"type":"position"'),
     (
         Instrument("b", "S", "s", "B", "Q", "spot", "trading", None, None, None, 1.0, TIME),
         '"type":"instrument"',
@@ -57,7 +59,7 @@ def test_json_has_type_id_and_every_field_with_times_as_iso(record: Record) -> N
     assert found["ce_id"]
     assert set(record.__struct_fields__) <= set(found)
     for name, value in as_dict(record).items():
-        if name.endswith("_time") and value is not None:
+        if (name == "time" or name.endswith("_time")) and value is not None:
             assert value.endswith("Z")
 
 

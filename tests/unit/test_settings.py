@@ -50,6 +50,16 @@ def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.processors.indicators == ["sma(5)", "rsi(7)"]
 
 
+@pytest.mark.parametrize("symbols", ["btcusdt", "BTC/USDT;ETH/USDT", "/USDT", "BTC/", ""])
+def test_a_symbol_that_is_none_is_refused(symbols: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"producer\.symbols"):
+        load(producer={"symbols": symbols})
+
+
+def test_symbols_are_taken_in_any_case() -> None:
+    assert load(producer={"symbols": "btc/usdt"}).producer.symbols == ["BTC/USDT"]
+
+
 def test_a_broken_list_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KANDLE_PROCESSORS__INDICATORS", '["sma(5)"')
     with pytest.raises(ConfigurationError, match=r"processors\.indicators"):

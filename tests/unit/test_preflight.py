@@ -1,0 +1,30 @@
+"""Settings that name what does not exist are refused before anything starts."""
+
+from typing import Any
+
+import pytest
+
+from infra.settings import load
+from kandle.preflight import check
+from schemas.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"processors": {"intervals": ["1x"]}}, "1x"),
+        ({"processors": {"indicators": ["sma(0)"]}}, "sma"),
+        ({"processors": {"indicators": ["nothing(3)"]}}, "nothing"),
+        ({"processors": {"signals": ["moving_average_crossover(30,10)"]}}, "fast < slow"),
+        ({"database": {"url": "notaurl"}}, "DATABASE_URL"),
+        ({"notifications": {"rules": [{"name": "a", "urls": ["nosuch://x"]}]}}, "a"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(value),
+)
+def test_what_is_not_there_is_named(sections: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        check(load(**sections))
+
+
+def test_the_defaults_hold() -> None:
+    check(load())
