@@ -37,7 +37,6 @@ from tests.sink_harness import (
     until_passed,
 )
 
-
 Databases = Callable[[], str]
 ONLY = ("notifications",)
 
