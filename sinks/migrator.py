@@ -162,7 +162,8 @@ def _create_extension(db: Connection) -> None:
     """Install TimescaleDB where the server offers it.
 
     Creating it on a server that has not preloaded it ends the connection, so the loader is asked for first,
-    by one of its settings. A role that may not create it goes on with native partitions.
+    by one of its settings. A role that may not create it goes on with native partitions. The schema is named:
+    a role that is called like the schema of the internals would put the extension's functions there.
     """
     known = db.execute(
         "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb'), "
@@ -172,7 +173,7 @@ def _create_extension(db: Connection) -> None:
     if known is None or known[0] or not known[1]:
         return
     try:
-        db.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        db.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
     except psycopg.OperationalError:
         raise
     except psycopg.Error as error:

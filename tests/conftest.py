@@ -48,15 +48,29 @@ def postgres() -> Iterator[Callable[[], str]]:
 
 
 @pytest.fixture(scope="session", params=["native", "timescale"])
-def sink_database(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """As `postgres`; its tests run once more on a real TimescaleDB, or say that they were skipped."""
+def sink_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """As `postgres`; its tests run once more on a real TimescaleDB, or say that they were skipped.
+
+    There the databases are dropped at the end: each keeps a scheduler of TimescaleDB running.
+    """
     if request.param == "native":
-        makes: Callable[[], str] = request.getfixturevalue("postgres")
-        return makes
-    url = os.environ.get(TIMESCALE_VARIABLE)
-    if not url:
+        yield request.getfixturevalue("postgres")
+        return
+    dsn = os.environ.get(TIMESCALE_VARIABLE)
+    if not dsn:
         pytest.skip(f"no TimescaleDB: set {TIMESCALE_VARIABLE}")
-    return _fresh_databases(url)
+    made: list[str] = []
+    fresh = _fresh_databases(dsn)
+
+    def recorded() -> str:
+        made.append(fresh())
+        return made[-1]
+
+    yield recorded
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for url in made:
+            name = url.rpartition("/")[2]
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 def _fresh_databases(dsn: str) -> Callable[[], str]:

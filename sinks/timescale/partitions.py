@@ -1,4 +1,4 @@
-"""Native partitions, made when rows need them: where TimescaleDB is installed its chunks do this."""
+"""Native partitions, made when rows need them; a hypertable makes its chunks itself, in the same bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from schemas.errors import ConflictError
 from sinks.database import Connection
 
 AT_ONCE_MAX: Final = 1000
-"""New partitions that one portion of records may ask of a table: years of days, but no mistake of units."""
+"""New partitions that one portion of records may ask of a table: years of days, but no mistake of units.
+
+A transaction locks each that it touches, and the server has room for some thousands of locks.
+"""
 LOCK_KEY: Final = 0x6B616E646C6570
 """Key of the advisory lock ("kandlep" in ASCII) under which partitions are made."""
 
@@ -27,11 +30,14 @@ class Partitions:
     def __init__(self) -> None:
         self._widths: dict[str, str] = {}
         self._known: dict[str, set[int]] = {}
+        self._hypertables: set[str] = set()
 
     async def load(self, db: Connection) -> None:
         """Ask how the tables are cut and which partitions exist: other processes make and drop some."""
-        cursor = await db.execute("SELECT name, width FROM kandle.time_tables WHERE NOT hypertable")
-        self._widths = {name: width async for name, width in cursor}
+        cursor = await db.execute("SELECT name, width, hypertable FROM kandle.time_tables")
+        found = await cursor.fetchall()
+        self._widths = {name: width for name, width, _ in found}
+        self._hypertables = {name for name, _, hypertable in found if hypertable}
         self._known = {name: set() for name in self._widths}
         cursor = await db.execute(
             "SELECT p.relname, c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
@@ -44,6 +50,8 @@ class Partitions:
 
     async def ensure(self, db: Connection, table: str, times: npt.NDArray[np.int64]) -> None:
         """Make the partitions that rows of these times (microseconds since 1970) need.
+
+        Of a hypertable nothing is made; its chunks of earlier processes count as new, as they are locked too.
 
         Raises:
             ConflictError: They are scattered over more partitions than any sane portion of records.
@@ -61,7 +69,8 @@ class Partitions:
                 "times in the topic"
             )
         for period in missing:
-            await self._make(db, table, period)
+            if table not in self._hypertables:
+                await self._make(db, table, period)
             known.add(_stem(period))
 
     async def _make(self, db: Connection, table: str, period: np.datetime64) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from schemas.errors import ConflictError, UnavailableError
 from sinks.migrator import Migration, migrate, shipped
@@ -43,8 +44,8 @@ def test_a_second_run_applies_nothing(sink_database: Databases) -> None:
     assert migrate(url) == []
 
 
-def test_two_processes_at_once_apply_each_file_once(postgres: Databases) -> None:
-    url = postgres()
+def test_two_processes_at_once_apply_each_file_once(sink_database: Databases) -> None:
+    url = sink_database()
     applied: list[str] = []
     threads = [threading.Thread(target=lambda: applied.extend(migrate(url))) for _ in range(3)]
     for thread in threads:
@@ -52,6 +53,34 @@ def test_two_processes_at_once_apply_each_file_once(postgres: Databases) -> None
     for thread in threads:
         thread.join()
     assert sorted(applied) == [migration.name for migration in shipped()]
+
+
+def test_tables_are_cut_by_what_the_server_has(
+    sink_database: Databases, request: pytest.FixtureRequest
+) -> None:
+    """The extension stays out of schema kandle, even for a role whose search path begins with it."""
+    url = sink_database()
+    migrate(make_conninfo(url, options="-c search_path=kandle,public"))
+    hypertables = request.node.callspec.params["sink_database"] == "timescale"
+    with psycopg.connect(url) as db:
+        cut = db.execute("SELECT name, hypertable FROM kandle.time_tables").fetchall()
+        kinds = db.execute(
+            "SELECT relname, relkind = 'r' FROM pg_class JOIN kandle.time_tables ON name = relname "
+            "WHERE relnamespace = 'kandle'::regnamespace"
+        ).fetchall()
+        extension = db.execute(
+            "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'timescaledb'"
+        ).fetchall()
+        assert len(cut) == 5
+        assert all(found == hypertables for _, found in cut)
+        assert sorted(kinds) == sorted(cut)
+        assert extension == ([("public",)] if hypertables else [])
+        if hypertables:
+            made = db.execute(
+                "SELECT hypertable_name, true FROM timescaledb_information.hypertables "
+                "WHERE hypertable_schema = 'kandle'"
+            ).fetchall()
+            assert sorted(made) == sorted(cut)
 
 
 def test_a_changed_file_is_refused(postgres: Databases) -> None:

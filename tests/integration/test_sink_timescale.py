@@ -199,13 +199,9 @@ async def test_dead_letters_that_are_refused_stop_the_sink(settings: Settings, l
     assert stored_trades(url_of(settings)) == sorted_rows([trade(1), trade(2)])
 
 
-async def test_records_scattered_over_absurdly_many_days_stop_the_sink(
-    postgres: Databases, kafka: str
-) -> None:
-    settings = settings_for(kafka, postgres())
-    fresh_topics(settings.kafka)
+async def test_records_scattered_over_absurdly_many_days_stop_the_sink(settings: Settings, log: Log) -> None:
     day = 86_400_000_000
-    Log(kafka).put(TRADES, 0, [trade(number, time_us=number * day) for number in range(2000)])
+    log.put(TRADES, 0, [trade(number, time_us=number * day) for number in range(2000)])
     with pytest.raises(ConflictError, match="2000 new partitions at once"):
         await asyncio.wait_for(stage.run(settings, asyncio.Event(), ONLY), 30)
 
