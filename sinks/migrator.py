@@ -18,12 +18,14 @@ from typing import Any, Final
 import psycopg
 
 from infra.logging import get_logger
-from schemas.errors import ConflictError, UnavailableError
+from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 
 NO_TRANSACTION: Final = "-- no-transaction"
 LOCK_KEY: Final = 0x6B616E646C65
 """Key of the advisory lock ("kandle" in ASCII): one process at a time migrates."""
 LOCK_TIMEOUT_S: Final = 60.0
+REFUSALS: Final = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
+"""What a server says that waiting does not mend; a refused connection carries no SQLSTATE."""
 
 _FILE_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
 _LEDGER = """
@@ -89,6 +91,7 @@ def migrate(
 
     Raises:
         UnavailableError: The database does not answer.
+        ConfigurationError: It does, and refuses the user, the password or the database's name.
         ConflictError: An applied file has changed, the database is newer than this version, another process
             holds the lock for too long, or a statement fails (a view's name is taken in schema public, or a
             right is missing).
@@ -104,6 +107,8 @@ def migrate(
             for migration in missing:
                 _apply(db, migration)
     except psycopg.OperationalError as error:
+        if any(words in str(error) for words in REFUSALS):
+            raise ConfigurationError(f"the database refuses us, see DATABASE_URL: {error}") from error
         raise UnavailableError(f"the database does not answer: {error}") from error
     except psycopg.Error as error:
         raise ConflictError(f"the database cannot be prepared: {error}") from error

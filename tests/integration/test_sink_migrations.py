@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from schemas.errors import ConflictError, UnavailableError
+from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from sinks.migrator import Migration, migrate, shipped
 
 VIEWS = {
@@ -144,3 +144,10 @@ def test_a_role_named_like_the_schema_reads_the_views(postgres: Databases) -> No
 def test_a_database_that_is_away_is_called_away() -> None:
     with pytest.raises(UnavailableError, match="does not answer"):
         migrate("postgresql://nobody@127.0.0.1:1/none", connect_timeout_s=1)
+
+
+@pytest.mark.parametrize("part", ["password", "database"])
+def test_a_wrong_password_or_name_is_no_outage(postgres: Callable[[], str], part: str) -> None:
+    url = make_conninfo(postgres(), **{"password": "wrong"} if part == "password" else {"dbname": "absent"})
+    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
+        migrate(url)
