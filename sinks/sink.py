@@ -20,8 +20,8 @@ from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from infra.kafka.record_batches import RawRecords
 
+from infra.kafka.record_batches import RawRecords
 from schemas import rows
 from schemas.columns import Columns, RowStatus
 from schemas.errors import DecodeError
