@@ -316,9 +316,8 @@ def _missing_venue(run: Run) -> str | None:
     """What to say while a live venue cannot be reached."""
     if run.feed.kind != "live" or run.scrape.gauge("kandle_connections"):
         return None
-    attempts = int(run.scrape.total("kandle_reconnects_total"))
     return (
-        f"{run.feed.venue} cannot be reached ({attempts} attempts so far, the next within 30 s); "
+        f"{run.feed.venue} cannot be reached; it is tried again, at the latest after 30 s. "
         "`kandle up --feed simulated` needs no network"
     )
 

@@ -84,7 +84,7 @@ def _flow(picture: Picture) -> RenderableType:
 def _markets(picture: Picture) -> RenderableType:
     names = sorted({name for row in picture.markets for name in row.indicators})
     table = Table(expand=True, box=None, header_style="dim")
-    table.add_column("symbol")
+    table.add_column("symbol", no_wrap=True)
     for heading in ("last", "open", "high", "low", "close", "volume", *names):
         table.add_column(heading, justify="right")
     for row in picture.markets:
@@ -111,7 +111,7 @@ def _stages(stages: Sequence[StageRow]) -> RenderableType:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.8g}"
+    return "-" if value is None else f"{value:,.7g}"
 
 
 def _rate(value: float | None) -> str:
