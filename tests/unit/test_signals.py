@@ -206,7 +206,7 @@ def test_a_snapshot_of_another_plan_is_refused_and_changes_nothing() -> None:
 
 
 def test_wrong_choices_are_refused_when_the_plan_is_made() -> None:
-    with pytest.raises(ConfigurationError, match="known: .*ema.*rsi.*sma"):
+    with pytest.raises(ConfigurationError, match=r"known: .*ema.*rsi.*sma"):
         SeriesPlan.of(["wma(3)@1m"])
 
 
