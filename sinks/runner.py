@@ -22,6 +22,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
 from infra.settings import Settings
+from infra.tasks import until_one_ends
 from schemas.columns import ColumnReader
 from schemas.errors import UnavailableError
 from schemas.topics import BY_NAME
@@ -80,22 +81,13 @@ class Runner:
         metrics.READY.labels(f"sink-{self._sink.name}").set(0)
         await self._intake.start()
         try:
-            tasks = [
-                asyncio.create_task(work, name=f"{self._sink.name}-{name}")
-                for name, work in (
-                    ("fetch", self._intake.run()),
-                    ("store", self._store_all(stop)),
-                    ("positions", self._show_positions()),
-                )
-            ]
-            try:
-                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+            await until_one_ends(
+                {
+                    f"{self._sink.name}-fetch": self._intake.run(),
+                    f"{self._sink.name}-store": self._store_all(stop),
+                    f"{self._sink.name}-positions": self._show_positions(),
+                }
+            )
         finally:
             await self._intake.stop()
             if self._db is not None:

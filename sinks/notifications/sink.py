@@ -11,6 +11,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
+from infra.tasks import until_one_ends
 from schemas import topics
 from schemas.records import Signal
 from schemas.topics import Topic
@@ -62,17 +63,9 @@ class NotificationSink:
         Raises:
             KandleError: As `Delivery.run`.
         """
-        tasks = [asyncio.create_task(delivery.run()) for delivery in self._deliveries.values()]
-        if not tasks:
+        if not self._deliveries:
             await asyncio.Event().wait()
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_one_ends({name: delivery.run() for name, delivery in self._deliveries.items()})
 
     def inspect(self, slice_: Slice) -> None:
         """Refuse signals that cannot be read."""
