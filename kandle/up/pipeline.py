@@ -340,4 +340,5 @@ async def _wind_down(run: Run) -> Summary:
 
 def count_dead_letters(admin: Admin) -> int:
     """Records in all dead letter topics, as their end offsets say."""
-    return sum(sum(admin.end_offsets(topic.dead_letter_name, 1)) for topic in TOPICS if topic.dead_letters)
+    asked = [(topic.dead_letter_name, 0) for topic in TOPICS if topic.dead_letters]
+    return sum(end for _, end in admin.log_ranges(asked).values())
