@@ -8,14 +8,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Two readings: one of the day, one that never jumps."""
+    """What time it is."""
 
     def now_us(self) -> int:
         """Wall clock, microseconds since the epoch, UTC."""
-        ...
-
-    def monotonic_s(self) -> float:
-        """Seconds that never go back; only differences mean anything."""
         ...
 
 
@@ -25,7 +21,3 @@ class SystemClock:
     def now_us(self) -> int:
         """Wall clock, microseconds since the epoch, UTC."""
         return time.time_ns() // 1_000
-
-    def monotonic_s(self) -> float:
-        """Seconds that never go back; only differences mean anything."""
-        return time.monotonic()

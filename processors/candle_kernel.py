@@ -225,7 +225,3 @@ def _digest() -> int:
 
 
 fold_rows, settle_venue, spoil_candles = _compile(_digest())
-
-
-def warm() -> None:
-    """Compile what is not in the cache. Importing this module has done it: there is nothing left to do."""

@@ -76,11 +76,6 @@ class Plan:
     bytes_written: int
 
 
-def parameters_hash(*parts: object) -> str:
-    """A short name for the settings that a state depends on; another one means that it must be rebuilt."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=_DIGEST_BYTES).hexdigest()
-
-
 def owner(key: bytes) -> tuple[str, int] | None:
     """Topic and partition that a changelog record belongs to; None if it is none of ours."""
     parts = key.split(b"/")
@@ -99,7 +94,7 @@ class Lineage:
     Args:
         topic: The topic whose records the state is made of.
         partition: Its partition.
-        parameters: `parameters_hash` of the settings in force.
+        parameters: A hash of the settings in force.
         topic_id: The broker's id of the topic.
         entries: What the changelog holds for this topic partition.
     """

@@ -18,7 +18,7 @@ import msgspec
 
 import producers.exchanges
 from schemas.errors import ConfigurationError, ValidationError
-from schemas.records import Quote, Record, Trade
+from schemas.records import Quote, Trade
 
 Channel: TypeAlias = Literal["trades", "aggregated_trades", "quotes"]
 MarketRecord: TypeAlias = Trade | Quote
@@ -176,9 +176,3 @@ def exchanges() -> dict[tuple[str, str], type[Exchange]]:
     for module in pkgutil.iter_modules(producers.exchanges.__path__):
         importlib.import_module(f"producers.exchanges.{module.name}")
     return dict(Exchange.registry)
-
-
-def record_event_time(record: Record) -> int | None:
-    """Event time of a market record, µs; None where the venue gives none."""
-    time: int | None = getattr(record, "event_time", None)
-    return time

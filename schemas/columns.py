@@ -309,12 +309,3 @@ class Columns:
             pool[start : start + max(count, 0)]
             for start, count in zip(starts.tolist(), lengths.tolist(), strict=True)
         ]
-
-
-def warm() -> None:
-    """Make Numba compile the kernels into its cache, or load them from there; run once by the setup.
-
-    Numba keeps the cache beside the source, in NUMBA_CACHE_DIR where that is set, or in the user's cache
-    folder where the source's is read-only. Importing this module compiles; the empty batch proves it.
-    """
-    ColumnReader().read(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty(0, np.int64))

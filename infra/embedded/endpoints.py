@@ -99,7 +99,3 @@ class EndpointsFile:
         changed = change(self.read())
         self.write(changed)
         return changed
-
-    def set_stage(self, name: str, stage: Stage) -> None:
-        """Replace one stage."""
-        self.update(lambda now: msgspec.structs.replace(now, stages={**now.stages, name: stage}))
