@@ -1,8 +1,12 @@
 """The contract of a venue: what differs between exchanges, and nothing that touches a socket.
 
-One venue is one file in `producers/exchanges/`, one subclass of `Exchange`: declarative attributes and one
-handler a channel. The session does all I/O and calls, in this order: `subscriptions` once a connection,
-`parse` for every frame. The simulator and the captures ask `stream_of` and `unified_symbol`.
+One venue is one file in `producers/exchanges/`, one subclass of `Exchange` for each of its markets:
+declarative attributes and one handler a channel. Who calls what:
+
+- before a feed begins: `instruments_call`, `instruments` (what the venue lists);
+- once a connection: `streams`, `requests`; then `parse` for every frame, `heartbeat` on time;
+- for what only REST knows: `book_call`, `trades_call`, `polls`, and `read` for each answer;
+- captures and the simulator: `stream_of`, `channel_of`, `guess`, `call_of`.
 
 A subclass registers itself by being defined; `exchange_class("binance", "spot")` finds it.
 """
@@ -10,30 +14,48 @@ A subclass registers itself by being defined; `exchange_class("binance", "spot")
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
 import producers.exchanges
 from schemas.errors import ConfigurationError, ValidationError
-from schemas.records import Quote, Trade
+from schemas.records import (
+    BookUpdate,
+    DerivativeTicker,
+    ExchangeCandle,
+    Instrument,
+    Liquidation,
+    Micros,
+    Quote,
+    Ticker,
+    Trade,
+)
 
-Channel: TypeAlias = Literal["trades", "aggregated_trades", "quotes"]
-MarketRecord: TypeAlias = Trade | Quote
+Channel: TypeAlias = Literal[
+    "trades", "aggregated_trades", "quotes", "books", "tickers", "candles", "derivatives", "liquidations"
+]
+CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
+
+MarketRecord: TypeAlias = (
+    Trade | Quote | BookUpdate | Ticker | ExchangeCandle | DerivativeTicker | Liquidation
+)
+CallKind: TypeAlias = Literal["instruments", "book", "trades", "candles", "ticker", "derivatives", "time"]
 
 
 class Control(msgspec.Struct, frozen=True):
     """A frame that is about the connection, not about the market.
 
     Attributes:
-        kind: `accepted` or `refused` answers a subscription; `shutdown` announces the server's end.
+        kind: `accepted` or `refused` answers a subscription; `alive` answers a heartbeat; `shutdown`
+            announces the server's end.
         request: Number of the request that is answered, None where there is none.
         message: The venue's words, for people.
     """
 
-    kind: Literal["accepted", "refused", "shutdown"]
+    kind: Literal["accepted", "refused", "alive", "shutdown"]
     request: int | None
     message: str = ""
 
@@ -52,60 +74,160 @@ class BadRecord(ValidationError):  # noqa: N818 - it is the record that is bad
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a venue allows on one connection.
+class Stream(NamedTuple):
+    """One subscription: a channel of a symbol.
 
     Attributes:
-        messages_per_s: Frames that a client may send in a second, pings included.
+        name: The venue's name of it, unique within the venue's market (`btcusdt@trade`).
+        channel: What it carries.
+        symbol: Unified symbol.
+        path: WebSocket path that serves it, below `websocket_url`.
+    """
+
+    name: str
+    channel: Channel
+    symbol: str
+    path: str
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A message that subscribes or unsubscribes streams.
+
+    Attributes:
+        number: By which its answer is known; see `Control.request`.
+        text: What is sent.
+        streams: Names of the streams that it is about.
+    """
+
+    number: int
+    text: str
+    streams: tuple[str, ...]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A GET of a venue's REST interface, as a value.
+
+    Attributes:
+        kind: What is asked for.
+        path: Path and query, below `rest_url`.
+        weight: What it costs of `Limits.rest_weight_per_minute`.
+        symbol: Unified symbol, empty where it is about all.
+        first: First sequence that is wanted, for trades by id.
+        last: Last sequence that is wanted, None for all there are.
+    """
+
+    kind: CallKind
+    path: str
+    weight: int = 1
+    symbol: str = ""
+    first: int | None = None
+    last: int | None = None
+
+
+class Poll(NamedTuple):
+    """A call that is repeated, for what a venue does not stream."""
+
+    call: Call
+    every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a venue allows.
+
+    Attributes:
+        messages_per_s: Frames that a client may send in a second on a connection, pings included.
         streams_per_message: Streams named in one subscribe message.
         streams_per_connection: Streams of one connection.
+        connections_per_minute: Attempts to connect from one address.
+        connection_lifetime_s: A connection is replaced before it is so old; None if the venue sets no end.
+        rest_weight_per_minute: Sum of the weights of calls from one address.
         frame_bytes: Largest frame that is accepted; a larger one closes the connection.
     """
 
     messages_per_s: float
     streams_per_message: int
     streams_per_connection: int
+    connections_per_minute: float = 60.0
+    connection_lifetime_s: float | None = 86_400.0
+    rest_weight_per_minute: float = 1_200.0
     frame_bytes: int = 16 * 1024 * 1024
 
 
 class Exchange(ABC):
-    """One venue's market: pure, so every rule of it can be tested with a recorded frame.
+    """One venue's market: no I/O, so every rule of it can be tested with a recorded frame.
 
     Args:
-        symbols: The venue's symbol of each unified symbol that is fed (`{"BTC/USDT": "BTCUSDT"}`).
+        instruments: What is fed; more may be admitted and dropped later.
+        channels: What is fed of each; those that the market does not have are left out.
         aggregated: Unified symbols whose trades come from the aggregated stream instead of the single one.
+        candle_interval: Interval of the venue's own candles.
     """
 
     venue: ClassVar[str]
     """Name in keys and settings, lower case."""
     market: ClassVar[str]
-    """Kind of market: `spot`, `usdm` ..."""
+    """Kind of market: `spot`, `usdm`, `futures` ..."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names under which this market is asked for: `binance-futures`."""
     websocket_url: ClassVar[str]
     """Base of the WebSocket endpoint, without a path."""
     rest_url: ClassVar[str]
     """Base of the REST endpoint, without a path."""
-    websocket_path: ClassVar[str]
-    """Path that a connection asks for."""
+    testnet_websocket_url: ClassVar[str | None] = None
+    testnet_rest_url: ClassVar[str | None] = None
     ping_path: ClassVar[str]
     """REST path that answers cheaply: whether the venue can be reached."""
-    instruments_path: ClassVar[str]
-    """REST path that lists the symbols; see `instruments`."""
+    channels_available: ClassVar[frozenset[Channel]]
+    """The channels that the market has."""
+    dense_trades: ClassVar[bool] = True
+    """Whether sequences of trades are contiguous for each symbol, so that a gap shows in them."""
+    ping_after_s: ClassVar[float] = 30.0
+    """Silence after which a WebSocket ping asks for a sign of life, s."""
+    heartbeat_s: ClassVar[float | None] = None
+    """How often `heartbeat` is sent, s; None where the venue wants none."""
     limits: ClassVar[Limits]
 
     registry: ClassVar[dict[tuple[str, str], type["Exchange"]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        Exchange.registry[cls.venue, cls.market] = cls
+        if "venue" in vars(cls) or "market" in vars(cls):
+            Exchange.registry[cls.venue, cls.market] = cls
 
-    def __init__(self, symbols: Mapping[str, str], aggregated: Iterable[str] = ()) -> None:
-        self.symbols = dict(symbols)
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        channels: Collection[Channel] = ("trades", "quotes"),
+        aggregated: Iterable[str] = (),
+        candle_interval: str = "1m",
+    ) -> None:
+        self.instruments: dict[str, Instrument] = {}
+        self.by_name: dict[str, Instrument] = {}
+        """The same by the venue's own symbol."""
+        self.channels = frozenset(channels) & self.channels_available
         self.aggregated = frozenset(aggregated)
-        unknown = self.aggregated - set(self.symbols)
-        if unknown:
-            names = ", ".join(sorted(unknown))
-            raise ConfigurationError(f"aggregated trades are asked for {names}, not among the symbols")
+        self.candle_interval = candle_interval
+        for instrument in instruments:
+            self.admit(instrument)
+
+    def admit(self, instrument: Instrument) -> None:
+        """Feed one more instrument, or take its new figures."""
+        self.instruments[instrument.symbol] = instrument
+        self.by_name[instrument.venue_symbol] = instrument
+
+    def drop(self, symbol: str) -> None:
+        """Feed a symbol no longer; its frames that still come are nobody's."""
+        instrument = self.instruments.pop(symbol, None)
+        if instrument is not None:
+            self.by_name.pop(instrument.venue_symbol, None)
+
+    # symbols
+
+    @classmethod
+    @abstractmethod
+    def guess(cls, venue_symbol: str) -> Instrument | None:
+        """The instrument of a venue's symbol by the rule of its name alone; None where that does not tell."""
 
     @classmethod
     @abstractmethod
@@ -114,17 +236,19 @@ class Exchange(ABC):
 
     @classmethod
     @abstractmethod
-    def unified_symbol(cls, venue_symbol: str) -> str | None:
-        """The unified symbol of a venue's own, by rule alone; None where the rule does not tell."""
+    def instruments_call(cls) -> Call:
+        """The call that lists what the market trades."""
 
     @classmethod
     @abstractmethod
-    def instruments(cls, body: bytes) -> dict[str, str]:
-        """The tradeable symbols in an answer of `instruments_path`: unified symbol -> venue symbol.
+    def read_instruments(cls, body: bytes, receive_time: Micros) -> list[Instrument]:
+        """What an answer of `instruments_call` lists.
 
         Raises:
             BadRecord: The body is not such an answer.
         """
+
+    # streams
 
     @classmethod
     @abstractmethod
@@ -137,38 +261,95 @@ class Exchange(ABC):
         """Channel and venue symbol of a stream's name; None for channels that are not read here."""
 
     @abstractmethod
-    def streams(self, quotes: bool) -> list[str]:
-        """Names of the streams to subscribe, trades last: a playback begins once those are subscribed."""
+    def streams(self, symbols: Collection[str] | None = None) -> list[Stream]:
+        """The streams of the channels of these unified symbols (all that are fed by default), trades last.
+
+        A playback begins once trades are subscribed.
+        """
 
     @abstractmethod
-    def subscription(self, streams: Sequence[str], request: int) -> str:
-        """The message that subscribes these streams, numbered `request`."""
-
-    @abstractmethod
-    def parse(self, frame: bytes | str, receive_time: int) -> Sequence[MarketRecord | Control]:
-        """The records of one frame, in its order; empty for frames that say nothing of interest.
+    def requests(
+        self, streams: Sequence[Stream], number: int, now_s: float, subscribe: bool = True
+    ) -> list[Request]:
+        """The messages that subscribe (or unsubscribe) these streams, within `limits.streams_per_message`.
 
         Args:
-            frame: A WebSocket frame as received.
+            streams: All of one path.
+            number: Of the first message; the others count on.
+            now_s: The time, s since the epoch, for venues that want it in a request.
+            subscribe: False to unsubscribe.
+        """
+
+    def heartbeat(self, now_s: float) -> str:
+        """The message that is sent every `heartbeat_s`."""
+        raise NotImplementedError(f"{self.venue} {self.market} has no heartbeat")
+
+    @abstractmethod
+    def parse(self, frame: bytes, receive_time: Micros) -> Sequence[MarketRecord | Control]:
+        """The records of one frame, in its order; empty for frames that say nothing of interest.
+
+        Books come as the venue sends them, unchecked: `producers.books` chains them.
+
+        Args:
+            frame: A WebSocket frame as received, text or binary.
             receive_time: When it left the socket, µs since the epoch.
 
         Raises:
             BadRecord: The frame cannot be read or a value breaks a rule; nothing of it is used.
         """
 
+    # REST
+
+    def book_call(self, symbol: str) -> Call | None:
+        """The call for a snapshot of a book; None where the stream itself brings one."""
+        return None
+
+    def trades_call(self, symbol: str, first: int | None, last: int | None) -> Call | None:
+        """The call for one page of past trades.
+
+        Args:
+            symbol: Unified symbol.
+            first: Sequence that the page begins with; None: the newest there are, where none are numbered.
+            last: Last sequence that is wanted; None for all up to now.
+
+        Returns:
+            None where the venue has no such call. A page may hold less than was asked for: ask again.
+        """
+        return None
+
+    def polls(self) -> list[Poll]:
+        """What must be asked for again and again, since the venue does not stream it."""
+        return []
+
+    @abstractmethod
+    def call_of(self, url: str) -> Call | None:
+        """The call that a recorded URL was, with its unified symbol; None for what is not read here."""
+
+    @abstractmethod
+    def read(self, call: Call, body: bytes, receive_time: Micros) -> list[MarketRecord]:
+        """The records in an answer to any call but `instruments_call`; trades by ascending sequence.
+
+        Raises:
+            BadRecord: The body is not an answer to this call.
+        """
+
 
 def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
-    """The class of a venue's market.
+    """The class of a venue's market, by its names in any case, or by an alias of both in `venue`.
 
     Raises:
         ConfigurationError: There is none; the message lists those that exist.
     """
     known = exchanges()
-    found = known.get((venue.lower(), market.lower()))
-    if found is None:
-        names = ", ".join(f"{name} {kind}" for name, kind in sorted(known))
-        raise ConfigurationError(f"{venue} {market} is not supported; supported: {names}")
-    return found
+    found = known.get((_plain(venue), _plain(market)))
+    if found is not None:
+        return found
+    wanted = {_plain(venue) + _plain(market)} | ({_plain(venue)} if market == "spot" else set())
+    for (name, kind), cls in known.items():
+        if wanted & {_plain(alias) for alias in (name + kind, *cls.aliases)}:
+            return cls
+    names = ", ".join(f"{name} {kind}" for name, kind in sorted(known))
+    raise ConfigurationError(f"{venue} {market} is not supported; supported: {names}")
 
 
 def exchanges() -> dict[tuple[str, str], type[Exchange]]:
@@ -176,3 +357,7 @@ def exchanges() -> dict[tuple[str, str], type[Exchange]]:
     for module in pkgutil.iter_modules(producers.exchanges.__path__):
         importlib.import_module(f"producers.exchanges.{module.name}")
     return dict(Exchange.registry)
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -9,14 +9,18 @@ from schemas.errors import ValidationError
 from schemas.records import (
     BookUpdate,
     Candle,
+    DerivativeTicker,
+    ExchangeCandle,
     Gap,
     IndicatorValue,
     Instrument,
+    Liquidation,
     Notification,
     Position,
     Quote,
     Record,
     Signal,
+    SymbolRequest,
     SystemEvent,
     Ticker,
     TimeMark,
@@ -74,6 +78,19 @@ def ce_id(record: Record) -> str:
             return f"book/{record.venue}/{record.symbol}/{record.kind}/{span}"
         case Ticker():
             return f"ticker/{record.venue}/{record.symbol}/{record.event_time}"
+        case ExchangeCandle():
+            stamp = record.receive_time if record.event_time is None else record.event_time
+            return (
+                f"exchange-candle/{record.venue}/{record.symbol}/{record.interval}/{record.open_time}/{stamp}"
+            )
+        case DerivativeTicker():
+            stamp = record.receive_time if record.event_time is None else record.event_time
+            return f"derivative/{record.venue}/{record.symbol}/{stamp}"
+        case Liquidation():
+            what = f"{record.event_time}/{record.side}/{record.price!r}/{record.size!r}"
+            return f"liquidation/{record.venue}/{record.symbol}/{what}"
+        case SymbolRequest():
+            return f"symbol/{record.venue}/{record.market}/{record.symbol}/{record.event_time}"
         case Candle():
             return candle_id(record.venue, record.symbol, record.interval, record.open_time, record.revision)
         case IndicatorValue():

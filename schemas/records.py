@@ -118,6 +118,56 @@ class Ticker(Record, frozen=True):
     receive_time: Micros
 
 
+class ExchangeCandle(Record, frozen=True):
+    """A candle as the venue itself computes it, open or closed; null where the venue does not say."""
+
+    venue: str
+    symbol: str
+    interval: str
+    open_time: Micros
+    close_time: Micros
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float | None
+    quote_volume: float | None
+    taker_buy_volume: float | None
+    trade_count: int | None
+    first_sequence: int | None
+    last_sequence: int | None
+    closed: bool | None
+    event_time: Micros | None
+    receive_time: Micros
+
+
+class DerivativeTicker(Record, frozen=True):
+    """What a venue says of a perpetual or a future besides trading; null where this message is silent."""
+
+    venue: str
+    symbol: str
+    mark_price: float | None
+    index_price: float | None
+    funding_rate: float | None
+    next_funding_time: Micros | None
+    open_interest: float | None
+    event_time: Micros | None
+    receive_time: Micros
+
+
+class Liquidation(Record, frozen=True):
+    """A position that the venue closed by force."""
+
+    venue: str
+    symbol: str
+    side: Side
+    price: float
+    size: float
+    raw_size: float | None
+    event_time: Micros
+    receive_time: Micros
+
+
 class Candle(Record, frozen=True):
     """A closed candle, or a revision of one; [open_time, close_time)."""
 
@@ -208,6 +258,16 @@ class SystemEvent(Record, frozen=True):
     severity: Severity
     message: str
     data: dict[str, str]
+    event_time: Micros
+
+
+class SymbolRequest(Record, frozen=True):
+    """Somebody wants a symbol fed, or no longer; the newest one of a symbol holds."""
+
+    venue: str
+    market: str
+    symbol: str
+    wanted: bool
     event_time: Micros
 
 

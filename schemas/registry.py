@@ -15,14 +15,18 @@ import fastavro
 from schemas.records import (
     BookUpdate,
     Candle,
+    DerivativeTicker,
+    ExchangeCandle,
     Gap,
     IndicatorValue,
     Instrument,
+    Liquidation,
     Notification,
     Position,
     Quote,
     Record,
     Signal,
+    SymbolRequest,
     SystemEvent,
     Ticker,
     TimeMark,
@@ -90,6 +94,10 @@ ENTRIES: tuple[SchemaEntry, ...] = (
     SchemaEntry(11, Notification, "notification.avsc"),
     SchemaEntry(12, SystemEvent, "system_event.avsc"),
     SchemaEntry(13, Position, "position.avsc"),
+    SchemaEntry(14, ExchangeCandle, "exchange_candle.avsc"),
+    SchemaEntry(15, DerivativeTicker, "derivative_ticker.avsc"),
+    SchemaEntry(16, Liquidation, "liquidation.avsc"),
+    SchemaEntry(17, SymbolRequest, "symbol_request.avsc"),
 )
 """Every schema that may stand in a topic."""
 

@@ -11,14 +11,18 @@ from typing import Final, Literal
 from schemas.records import (
     BookUpdate,
     Candle,
+    DerivativeTicker,
+    ExchangeCandle,
     Gap,
     IndicatorValue,
     Instrument,
+    Liquidation,
     Notification,
     Position,
     Quote,
     Record,
     Signal,
+    SymbolRequest,
     SystemEvent,
     Ticker,
     TimeMark,
@@ -68,9 +72,21 @@ INDICATORS: Final = Topic(
     "market.indicators.v1", (IndicatorValue, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS
 )
 SIGNALS: Final = Topic("market.signals.v1", (Signal, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
+EXCHANGE_CANDLES: Final = Topic(
+    "market.exchange-candles.v1", (ExchangeCandle, TimeMark), "venue:symbol", retention_ms=7 * DAY_MS
+)
+DERIVATIVES: Final = Topic(
+    "market.derivatives.v1", (DerivativeTicker, TimeMark), "venue:symbol", retention_ms=30 * DAY_MS
+)
+LIQUIDATIONS: Final = Topic(
+    "market.liquidations.v1", (Liquidation, TimeMark), "venue:symbol", retention_ms=30 * DAY_MS
+)
 INSTRUMENTS: Final = Topic("reference.instruments.v1", (Instrument,), "venue:symbol", cleanup="compact")
 POSITIONS: Final = Topic(
     "producers.positions.v1", (Position,), "source/topic", cleanup="compact", keyed=False, dead_letters=False
+)
+CONTROL: Final = Topic(
+    "producers.control.v1", (SymbolRequest,), "venue:market:symbol", cleanup="compact", dead_letters=False
 )
 NOTIFICATIONS: Final = Topic(
     "notifications.v1", (Notification,), "notification id", retention_ms=90 * DAY_MS, keyed=False
@@ -82,17 +98,21 @@ SYSTEM_EVENTS: Final = Topic(
 TOPICS: Final[tuple[Topic, ...]] = (
     TRADES,
     QUOTES,
+    BOOKS,
+    TICKERS,
+    EXCHANGE_CANDLES,
+    DERIVATIVES,
+    LIQUIDATIONS,
     CANDLES,
     INDICATORS,
     SIGNALS,
+    INSTRUMENTS,
+    CONTROL,
     POSITIONS,
     NOTIFICATIONS,
     SYSTEM_EVENTS,
 )
 """The topics that are created today."""
 
-RESERVED: Final[tuple[Topic, ...]] = (BOOKS, TICKERS, INSTRUMENTS)
-"""Topics whose records are defined but that nothing writes yet; they are not created."""
-
-BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in (*TOPICS, *RESERVED)}
+BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in TOPICS}
 DLQ_RETENTION_MS: Final = 30 * DAY_MS

@@ -170,7 +170,7 @@ def test_ids_depend_on_market_data_alone() -> None:
 
 
 def test_the_topic_table_has_no_name_twice_and_every_record_a_schema() -> None:
-    names = [topic.name for topic in (*topics.TOPICS, *topics.RESERVED)]
+    names = [topic.name for topic in topics.TOPICS]
     names += [topic.dead_letter_name for topic in topics.TOPICS]
     assert len(names) == len(set(names))
     described = {entry.record for entry in ENTRIES}
