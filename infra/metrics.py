@@ -20,7 +20,37 @@ REPEATS_SKIPPED = Counter(
 CONNECTIONS = Gauge("kandle_connections", "Connections to venues that are up.", ["venue"])
 RECONNECTS = Counter("kandle_reconnects", "Connections to venues that were lost and tried again.", ["venue"])
 GAPS = Counter("kandle_gaps", "Ranges of missing trades that were announced.", ["venue"])
+RESYNCS = Counter("kandle_book_resyncs", "Order books built anew after a break.", ["venue"])
+EVENT_SKEW = Gauge(
+    "kandle_event_skew_seconds",
+    "From a trade's time at the venue to its arrival at our socket; negative where our clock is behind.",
+    ["venue"],
+)
 FEED_ENDED = Gauge("kandle_feed_ended", "1 once every feed of this process has ended.")
+# outgoing calls; a provider is a venue's market (`binance-spot`), an operation what is asked of it (`book`)
+CALL_OUTCOMES = Counter(
+    "kandle_call_outcomes",
+    "Outgoing calls by how they ended: ok, memory, store, shared, or an error's code in lower case.",
+    ["provider", "operation", "outcome"],
+)
+CALL_SECONDS = Histogram(
+    "kandle_call_seconds", "Time of one attempt of a call, its waits not counted.", ["provider", "operation"]
+)
+CALL_RETRIES = Counter(
+    "kandle_call_retries", "Attempts after the first of a call.", ["provider", "operation"]
+)
+BREAKER_STATE = Gauge("kandle_breaker_state", "0 closed, 1 half-open, 2 open.", ["provider"])
+RATE_REMAINING = Gauge(
+    "kandle_rate_remaining", "Weight that may be spent at once, as far as is known.", ["provider"]
+)
+RATE_WAIT_SECONDS = Counter(
+    "kandle_rate_wait_seconds", "Time that calls have waited for weight.", ["provider"]
+)
+RATE_LIMIT_HITS = Counter("kandle_rate_limit_hits", "Times that a provider told us to wait.", ["provider"])
+REST_QUEUE = Gauge("kandle_rest_queue", "Calls that wait for their turn.", ["provider"])
+REST_REACHABLE = Gauge(
+    "kandle_rest_reachable", "1 if the last call was answered, be it by a refusal.", ["provider"]
+)
 # Kafka
 RECORDS_PUBLISHED = Counter("kandle_records_published", "Records acknowledged by Kafka.", ["topic", "record"])
 PUBLISH_ERRORS = Counter("kandle_publish_errors", "Records that Kafka refused for good.", ["topic"])
