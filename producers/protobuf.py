@@ -22,7 +22,7 @@ ITEMS_MAX: Final = 65_536
 """Items of one list: an empty item is two bytes on the wire and a hundred in memory."""
 
 NESTING_MAX: Final = 32
-"""Messages and unknown groups inside one another."""
+"""Groups inside one another, of fields that are not declared; declared messages nest as declared."""
 
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 """Wire types: the lower three bits of a key."""
@@ -48,19 +48,21 @@ class Message(msgspec.Struct, rename="camel", gc=False):
 class _Field(NamedTuple):
     place: int
     kind: int
-    message: type[Message] | None
+    nested: "_Plan | None"
 
 
 class _Plan(NamedTuple):
     """How a message is read and written.
 
     Attributes:
+        message: The class.
         fields: By key: the number and the wire type as they stand on the wire.
         defaults: Of all fields, in the order of the constructor's arguments.
         lists: Places of those that are lists.
         writing: Key as it is written, name and kind of each field, by ascending number.
     """
 
+    message: type[Message]
     fields: dict[int, _Field]
     defaults: tuple[Any, ...]
     lists: tuple[int, ...]
@@ -81,7 +83,9 @@ def decode(message: type[_M], data: bytes) -> _M:
     """
     if len(data) > SIZE_MAX:
         raise BadRecord("protobuf", f"expected at most {SIZE_MAX} bytes, got {len(data)}")
-    return _read(message, data, 0, len(data), 0)
+    read = _read(_plan(message), data, 0, len(data))
+    assert isinstance(read, message)
+    return read
 
 
 def encode(message: Message) -> bytes:
@@ -108,13 +112,10 @@ def encode(message: Message) -> bytes:
     return bytes(out)
 
 
-def _read(message: type[_M], data: bytes, at: int, end: int, nesting: int) -> _M:
-    if nesting > NESTING_MAX:
-        raise BadRecord("protobuf", f"messages are nested deeper than {NESTING_MAX}")
-    plan = _plan(message)
-    fields = plan.fields
-    values = list(plan.defaults)
-    for place in plan.lists:
+def _read(plan: _Plan, data: bytes, at: int, end: int) -> Message:
+    message, fields, defaults, lists, _ = plan
+    values = list(defaults)
+    for place in lists:
         values[place] = []
     while at < end:
         key = data[at]
@@ -123,7 +124,7 @@ def _read(message: type[_M], data: bytes, at: int, end: int, nesting: int) -> _M
             key, at = _varint(data, at - 1, end)
         field = fields.get(key)
         if field is None:
-            at = _skip(data, at, end, key, nesting)
+            at = _skip(data, at, end, key, 0)
             continue
         place, kind, nested = field
         if at >= end:
@@ -145,12 +146,12 @@ def _read(message: type[_M], data: bytes, at: int, end: int, nesting: int) -> _M
                 raise BadRecord("protobuf", f"the text at byte {at} is not UTF-8: {error.reason}") from None
         elif kind == MESSAGE:
             assert nested is not None
-            values[place] = _read(nested, data, at, stop, nesting + 1)
+            values[place] = _read(nested, data, at, stop)
         else:
             assert nested is not None
             if len(values[place]) >= ITEMS_MAX:
                 raise BadRecord("protobuf", f"expected at most {ITEMS_MAX} items in a list")
-            values[place].append(_read(nested, data, at, stop, nesting + 1))
+            values[place].append(_read(nested, data, at, stop))
         at = stop
     return message(*values)
 
@@ -246,13 +247,13 @@ def _plan(message: type[Message]) -> _Plan:
             raise TypeError(f"{message.__name__}.{name} has no number, or the type {hints[name]}")
         number = message.numbers[name]
         key = number << 3 | _WIRE_TYPES[kind]
-        fields[key] = _Field(place, kind, nested)
+        fields[key] = _Field(place, kind, None if nested is None else _plan(nested))
         writing.append((number, _varint_of(key), name, kind))
         if kind == LIST:
             lists.append(place)
     empty = message()
     defaults = tuple(getattr(empty, name) for name in names)
-    return _Plan(fields, defaults, tuple(lists), tuple(entry[1:] for entry in sorted(writing)))
+    return _Plan(message, fields, defaults, tuple(lists), tuple(entry[1:] for entry in sorted(writing)))
 
 
 def _kind_of(hint: Any) -> tuple[int | None, type[Message] | None]:
