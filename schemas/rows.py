@@ -1,7 +1,8 @@
 """Records to bytes and back, one at a time: Avro in the Confluent wire format.
 
-A value is a zero byte, the schema id as four big-endian bytes, then the Avro body. This is the reference
-codec, on fastavro; `columns` reads whole batches without an object a record and must agree with it.
+A value is a zero byte, the schema id as four big-endian bytes, then the Avro body. fastavro is the judge of
+both ways: `encoders` writes its bytes faster in the usual case, `columns` reads whole batches without an
+object a record, and both must agree with it.
 """
 
 import io
@@ -11,6 +12,7 @@ from typing import Any
 import fastavro
 import msgspec
 
+from schemas.encoders import UNUSUAL, encoder_of
 from schemas.errors import DecodeError, ValidationError
 from schemas.records import Record
 from schemas.registry import BY_ID, BY_RECORD
@@ -23,8 +25,27 @@ _HEADERS = {record: HEADER.pack(MAGIC, entry.schema_id) for record, entry in BY_
 _SCHEMAS: dict[type[Record], Any] = {record: entry.parsed for record, entry in BY_RECORD.items()}
 
 
+_ENCODERS = {
+    record: encoder
+    for record, entry in BY_RECORD.items()
+    if (encoder := encoder_of(entry.definition, _HEADERS[record])) is not None
+}
+
+
 def encode(record: Record) -> bytes:
     """The value of a Kafka record.
+
+    Raises:
+        ValidationError: A field does not fit its schema, or the type is not of the contract.
+    """
+    try:
+        return _ENCODERS[type(record)](record)
+    except UNUSUAL:
+        return encode_by_reference(record)
+
+
+def encode_by_reference(record: Record) -> bytes:
+    """What `encode` gives, by fastavro alone: six times slower.
 
     Raises:
         ValidationError: A field does not fit its schema, or the type is not of the contract.
