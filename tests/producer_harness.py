@@ -16,7 +16,8 @@ from infra.kafka.admin import Admin
 from infra.settings import KafkaSettings, ProducerSettings, Settings
 from producers import stage
 from producers.simulator.playback import Playback
-from producers.simulator.server import SimulatorServer, instrument_list
+from producers.simulator.server import SimulatorServer
+from producers.simulator.venue import venue_class
 from schemas import rows
 from schemas.records import Record
 from schemas.topics import TOPICS
@@ -147,7 +148,8 @@ class ScriptedVenue:
 
     @asynccontextmanager
     async def serving(self, symbols: Iterable[str] = ("BTC/USDT",)) -> AsyncIterator["ScriptedVenue"]:
-        listed = instrument_list({symbol: symbol.replace("/", "") for symbol in symbols}, 0).decode()
+        venue = venue_class("binance")({symbol: symbol.replace("/", "") for symbol in symbols})
+        listed = venue.rest("/api/v3/exchangeInfo", {}, 0).body.decode()
 
         async def answer(connection: ServerConnection) -> None:
             script = self._scripts[min(len(self.connections), len(self._scripts) - 1)]

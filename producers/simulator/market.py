@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from producers.exchange import exchange_class
-from producers.simulator.prices import MarketEvent, QuoteEvent, TradeEvent, seeded_market
-from producers.simulator.server import SimulatorServer, instrument_list, rest_routes
+from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.simulator.server import SimulatorServer
+from producers.simulator.venue import venue_class
 from schemas.errors import ConfigurationError
 
 VENUE: Final = "binance"
+TICKER_EVERY_US: Final = 1_000_000
 
 
 class SeededMarket:
@@ -41,20 +44,15 @@ class SeededMarket:
         if not symbols:
             raise ConfigurationError("a simulated market needs symbols (KANDLE_SIMULATOR__SYMBOLS=BTC/USDT)")
         exchange = exchange_class(VENUE)
-        self._symbols = {unified: exchange.venue_symbol(unified) for unified in symbols}
-        self._start_us = _now_us() if start_us is None else start_us
-        self._events = seeded_market(list(self._symbols.items()), seed, self._start_us, trades_per_second)
-        self._quotes: dict[str, QuoteEvent] = {}
+        named = {unified: exchange.venue_symbol(unified) for unified in symbols}
+        start_us = _now_us() if start_us is None else start_us
+        self.venue = venue_class(VENUE)(named)
+        self._events = seeded_market(list(named.items()), seed, start_us, trades_per_second)
+        self._figures = {venue_symbol: DayFigures(venue_symbol, start_us) for venue_symbol in named.values()}
 
-    def rest(self, path: str, query: Mapping[str, str]) -> bytes:
-        """Ping, time, the symbols, and a book of the best bid and ask."""
-        return rest_routes(
-            path,
-            query,
-            now_ms=lambda: _now_us() // 1_000,
-            symbols=lambda: instrument_list(self._symbols, _now_us() // 1_000),
-            depth=self._book,
-        )
+    def now_ms(self) -> int:
+        """The clock's time, ms since the epoch."""
+        return _now_us() // 1_000
 
     def changed(self) -> None:
         """Nothing depends on who listens."""
@@ -65,27 +63,91 @@ class SeededMarket:
             pause_s = (event.time - _now_us()) / 1_000_000
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
-            if isinstance(event, QuoteEvent):
-                self._quotes[event.venue_symbol] = event
-            stream, message = message_of(event)
-            server.offer(stream, message)
+            for stream, message in self._messages(event):
+                self.venue.observe(stream, message)
+                await server.offer(stream, message)
 
-    def _book(self, symbol: str) -> bytes | None:
-        if symbol not in self._symbols.values():
+    def _messages(self, event: MarketEvent) -> Iterator[tuple[str, bytes]]:
+        yield message_of(event)
+        ticker = self._figures[event.venue_symbol].take(event)
+        if ticker is not None:
+            yield f"{event.venue_symbol.lower()}@ticker", ticker
+
+
+@dataclass(slots=True)
+class DayFigures:
+    """The figures of a symbol since the market began, as the stream `@ticker` tells them once a second.
+
+    Attributes:
+        venue_symbol: Whose they are.
+        start: When the market began, µs.
+    """
+
+    venue_symbol: str
+    start: int
+    quote: QuoteEvent | None = None
+    open: str = ""
+    high: str = ""
+    low: str = ""
+    volume: float = 0.0
+    worth: float = 0.0
+    trades: int = 0
+    first_id: int = 0
+    told: int = 0
+
+    def take(self, event: MarketEvent) -> bytes | None:
+        """Count an event; returns the message that is due with it."""
+        if isinstance(event, QuoteEvent):
+            self.quote = event
+        if not isinstance(event, TradeEvent) or self.quote is None:
             return None
-        quote = self._quotes.get(symbol)
-        if quote is None:
-            return msgspec.json.encode({"lastUpdateId": 0, "bids": [], "asks": []})
-        bids, asks = [[quote.bid, quote.bid_size]], [[quote.ask, quote.ask_size]]
-        return msgspec.json.encode({"lastUpdateId": quote.update_id, "bids": bids, "asks": asks})
+        if not self.trades:
+            self.open = self.high = self.low = event.price
+            self.first_id = event.trade_id
+        self.high = max(self.high, event.price, key=float)
+        self.low = min(self.low, event.price, key=float)
+        self.volume += float(event.size)
+        self.worth += float(event.size) * float(event.price)
+        self.trades += 1
+        if event.time < self.told + TICKER_EVERY_US:
+            return None
+        self.told = event.time
+        return msgspec.json.encode(self._message(event, self.quote))
+
+    def _message(self, event: TradeEvent, quote: QuoteEvent) -> dict[str, Any]:
+        change = float(event.price) - float(self.open)
+        return {
+            "e": "24hrTicker",
+            "E": event.time // 1_000,
+            "s": self.venue_symbol,
+            "p": f"{change:.8f}",
+            "P": f"{100 * change / float(self.open):.3f}",
+            "w": f"{self.worth / self.volume:.8f}",
+            "x": self.open,
+            "c": event.price,
+            "Q": event.size,
+            "b": quote.bid,
+            "B": quote.bid_size,
+            "a": quote.ask,
+            "A": quote.ask_size,
+            "o": self.open,
+            "h": self.high,
+            "l": self.low,
+            "v": f"{self.volume:.8f}",
+            "q": f"{self.worth:.8f}",
+            "O": self.start // 1_000,
+            "C": event.time // 1_000,
+            "F": self.first_id,
+            "L": event.trade_id,
+            "n": self.trades,
+        }
 
 
 def message_of(event: MarketEvent) -> tuple[str, bytes]:
     """Stream and raw frame of an event, as Binance spot writes them."""
-    name = event.venue_symbol.lower()
+    name, milliseconds = event.venue_symbol.lower(), event.time // 1_000
     message: dict[str, Any]
     if isinstance(event, TradeEvent):
-        milliseconds = event.time // 1_000
         message = {
             "e": "trade",
             "E": milliseconds,
@@ -98,6 +160,17 @@ def message_of(event: MarketEvent) -> tuple[str, bytes]:
             "M": True,
         }
         return f"{name}@trade", msgspec.json.encode(message)
+    if isinstance(event, BookEvent):
+        message = {
+            "e": "depthUpdate",
+            "E": milliseconds,
+            "s": event.venue_symbol,
+            "U": event.first_id,
+            "u": event.last_id,
+            "b": event.bids,
+            "a": event.asks,
+        }
+        return f"{name}@depth", msgspec.json.encode(message)
     message = {
         "u": event.update_id,
         "s": event.venue_symbol,

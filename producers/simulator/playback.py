@@ -6,16 +6,20 @@ Rules of a playback:
   not changed for `SETTLE_S` seconds (a client that wants only some of them).
 - Only subscribed streams are sent. Nothing is shed: a client that reads slowly slows the playback.
 - A text that is not JSON belongs to no stream: every client gets it, as it got it when it was recorded.
-- When a subscriber leaves it stands still, and waits for subscriptions as at the beginning. Then it begins
-  again and runs, as fast as it is read, to where it stood: what was lost on the way is delivered again, and
-  a producer skips what the log already holds. With `rewind=False` it goes on where it stood, as an exchange
-  would, and what was in the socket is lost.
+- When a subscriber leaves streams that nobody else has, it stands still, and waits for subscriptions as at
+  the beginning, those streams among them. Then it begins anew and runs, as fast as it is read, to where it
+  stood: what was lost on the way is delivered again, and a producer skips what the log already holds. With
+  `rewind=False` it goes on where it stood, as an exchange would, and what was in the socket is lost to the
+  stream; REST has it.
+- REST knows what has been played so far and nothing later. One exception: until the first recorded snapshot
+  of a book is reached, it is what a request for that book is answered with, since before it the book is not
+  known; a client waits for the updates that follow it.
 - Its end closes every connection with code 4000, and every one that subscribes later.
 """
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,20 +27,15 @@ import msgspec
 
 from infra.logging import get_logger
 from producers.capture import CaptureError, CaptureReader, Entry, summarize
-from producers.simulator.server import SimulatorServer, instrument_list, rest_routes
+from producers.simulator.server import SimulatorServer
+from producers.simulator.venue import SimulatedVenue, venue_class
+from schemas.errors import ConfigurationError
 
 SETTLE_S: Final = 3.0
 NS: Final = 1_000_000_000
+TRADES: Final = frozenset({"trades", "aggregated_trades"})
 
 logger = get_logger(__name__)
-
-
-class _Wrapped(msgspec.Struct):
-    stream: str | None = None
-    data: msgspec.Raw = msgspec.Raw()
-
-
-_WRAPPED = msgspec.json.Decoder(_Wrapped)
 
 
 class Playback:
@@ -60,7 +59,6 @@ class Playback:
         rewind: bool = True,
     ) -> None:
         self._reader = CaptureReader(path)
-        self._exchange = self._reader.exchange()
         self._speed = speed
         self._rewind = rewind
         self._summary = summarize(path)
@@ -73,9 +71,8 @@ class Playback:
             for name, summary in self._summary.symbols.items()
             if symbols is None or name in symbols
         }
-        self._instruments: bytes | None = None
-        self._books: dict[str, bytes] = {}
-        self._collect_rest()
+        self.venue = self._foresee(self._simulated(path))
+        """The venue, with what has happened in it so far."""
         self._changed = asyncio.Event()
         self._now_ns = self._summary.first_receive_ns
         self._server: SimulatorServer | None = None
@@ -84,15 +81,9 @@ class Playback:
         self.has_ended = False
         """Whether every subscriber has read everything and the close after it."""
 
-    def rest(self, path: str, query: Mapping[str, str]) -> bytes:
-        """Recorded answers where there are some; the market's time is that of the recording."""
-        return rest_routes(
-            path,
-            query,
-            now_ms=lambda: self._now_ns // 1_000_000,
-            symbols=lambda: self._instruments or instrument_list(self._symbols, self._now_ns // 1_000_000),
-            depth=lambda symbol: self._books.get(symbol),
-        )
+    def now_ms(self) -> int:
+        """The time of the recording where it stands, ms since the epoch."""
+        return self._now_ns // 1_000_000
 
     def changed(self) -> None:
         """Wake the playback: a subscription has come or gone."""
@@ -107,10 +98,10 @@ class Playback:
         self._server = server
         furthest, is_over = 0, False
         while not is_over:
-            await self._subscribed()
+            await self._subscribed(server)
             logger.info("the playback begins" if not furthest else "the playback goes on", frames=furthest)
             departures = server.departures
-            furthest = await self._run(0 if self._rewind else furthest, furthest)
+            furthest = await self._run(server, 0 if self._rewind else furthest, furthest)
             if server.departures == departures:
                 # A client that broke before it had read everything comes back for the rest.
                 is_over = await server.end()
@@ -122,40 +113,40 @@ class Playback:
             self._changed.clear()
             await self._changed.wait()
 
-    async def _run(self, start: int, furthest: int) -> int:
+    async def _run(self, server: SimulatorServer, start: int, furthest: int) -> int:
         """Play from one position on; returns the position reached when nobody is left, or at the end."""
-        server = self._server
-        assert server is not None
         departures = server.departures
         base: tuple[float, int] | None = None
         position = 0
         for position, entry in enumerate(self._reader, 1):
             if position <= start:
                 continue
-            if self._speed != "max" and position > furthest:
+            is_new = position > furthest
+            if self._speed != "max" and is_new:
                 base = base or (time.monotonic(), entry.receive_ns)
                 await self._wait_for(base, entry.receive_ns, self._speed)
-            if server.departures != departures:
+            if server.departures != departures and not server.injection.runs_on:
                 return max(furthest, position - 1)
             self._now_ns = max(self._now_ns, entry.receive_ns)
-            await self._send(server, entry)
+            await self._send(server, entry, is_new)
             self.played = max(self.played, position)
         return position
 
-    async def _send(self, server: SimulatorServer, entry: Entry) -> None:
-        if entry.binary:
-            return
+    async def _send(self, server: SimulatorServer, entry: Entry, is_new: bool) -> None:
         rest = entry.rest
         if rest is not None:
-            self._learn(rest.url, bytes(rest.body))
+            if is_new:
+                self.venue.learn(rest.url, bytes(rest.body))
             return
-        stream = self._exchange.stream_of(entry.frame)
-        if stream is None:
-            if _is_damaged_text(entry.frame):
+        found = self.venue.split(entry.frame, entry.binary)
+        if found is None:
+            if not entry.binary and _is_damaged_text(entry.frame):
                 await server.send_all(entry.frame)
             return
-        wrapped = _WRAPPED.decode(entry.frame)
-        await server.send(stream, bytes(wrapped.data) if wrapped.stream is not None else entry.frame)
+        stream, data = found
+        if is_new:
+            self.venue.observe(stream, data)
+        await server.send(stream, data)
 
     @staticmethod
     async def _wait_for(base: tuple[float, int], receive_ns: int, speed: float) -> None:
@@ -164,41 +155,44 @@ class Playback:
         if pause_s > 0:
             await asyncio.sleep(pause_s)
 
-    async def _subscribed(self) -> None:
+    async def _subscribed(self, server: SimulatorServer) -> None:
         """Wait until the playback may begin; see the rules in the module's docstring."""
-        server = self._server
-        assert server is not None
         while True:
             streams = server.streams()
-            if streams and self._has_every_symbol(streams):
-                return
+            is_whole = self._has_every_symbol(streams) and streams >= server.abandoned
+            if is_whole and not self.venue.settle_s:
+                break
             self._changed.clear()
             try:
-                async with asyncio.timeout(SETTLE_S if streams else None):
+                async with asyncio.timeout(
+                    self.venue.settle_s if is_whole else SETTLE_S if streams else None
+                ):
                     await self._changed.wait()
             except TimeoutError:
                 if server.streams() == streams:
-                    return
+                    break
+        server.abandoned.clear()
 
     def _has_every_symbol(self, streams: set[str]) -> bool:
-        found = {self._exchange.channel_of(stream) for stream in streams}
-        traded = {channel[1] for channel in found if channel is not None and channel[0] != "quotes"}
-        return traded.issuperset(self._symbols.values())
+        found = {self.venue.channel_of(stream) for stream in streams}
+        traded = {channel[1] for channel in found if channel is not None and channel[0] in TRADES}
+        return bool(streams) and traded.issuperset(self._symbols.values())
 
-    def _collect_rest(self) -> None:
+    def _simulated(self, path: Path) -> SimulatedVenue:
+        try:
+            return venue_class(self._reader.venue, self._reader.market)(self._symbols)
+        except ConfigurationError as error:
+            raise CaptureError(f"{path}: {error}") from None
+
+    def _foresee(self, venue: SimulatedVenue) -> SimulatedVenue:
+        """Let a venue know the instrument list and the first book of each symbol from the beginning."""
+        known: set[str] = set()
         for entry in self._reader:
             rest = entry.rest
-            if rest is not None:
-                self._learn(rest.url, bytes(rest.body), first=True)
-
-    def _learn(self, url: str, body: bytes, first: bool = False) -> None:
-        """Keep a recorded answer: the instrument list, or the newest book of a symbol (before: the first)."""
-        if self._exchange.instruments_path in url:
-            self._instruments = body
-        elif "/depth?" in url:
-            symbol = url.partition("symbol=")[2].partition("&")[0]
-            if not first or symbol not in self._books:
-                self._books[symbol] = body
+            if rest is not None and rest.url not in known:
+                known.add(rest.url)
+                venue.learn(rest.url, bytes(rest.body))
+        return venue
 
 
 def _is_damaged_text(frame: bytes) -> bool:

@@ -4,7 +4,7 @@ import math
 import random
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import msgspec
@@ -23,6 +23,9 @@ VOLATILITY_OF_VOLATILITY: Final = 0.25
 
 SIDE_PERSISTENCE: Final = 0.7
 """Chance that a trade has the side of the one before: orders are worked in pieces."""
+
+DEPTH: Final = 10
+"""Levels of each side of a book."""
 
 MEAN_NOTIONAL: Final = 1_500.0
 """Typical worth of a trade in quote currency."""
@@ -51,7 +54,18 @@ class QuoteEvent(msgspec.Struct, frozen=True):
     ask_size: str
 
 
-MarketEvent: TypeAlias = TradeEvent | QuoteEvent
+class BookEvent(msgspec.Struct, frozen=True):
+    """Changes of levels of the book, up to the update of the quote that follows; a size of 0 removes one."""
+
+    time: Micros
+    venue_symbol: str
+    first_id: int
+    last_id: int
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+MarketEvent: TypeAlias = TradeEvent | QuoteEvent | BookEvent
 
 
 @dataclass(slots=True)
@@ -64,6 +78,8 @@ class _Instrument:
     log_volatility: float = 0.0
     buys: bool = True
     best: tuple[int, int] = (0, 0)
+    bids: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, str] = field(default_factory=dict)
 
 
 def seeded_market(
@@ -112,8 +128,9 @@ def _step(draw: random.Random, it: _Instrument, time: Micros) -> Iterator[Market
     ask = bid + spread
     if (bid, ask) != it.best:
         it.best = (bid, ask)
+        first_id = it.next_update + 1
         it.next_update += draw.randint(1, 9)
-        yield QuoteEvent(
+        quote = QuoteEvent(
             time,
             it.venue_symbol,
             it.next_update,
@@ -122,6 +139,8 @@ def _step(draw: random.Random, it: _Instrument, time: Micros) -> Iterator[Market
             _text(ask * tick, it.places),
             _size(draw, price),
         )
+        yield _book(it, quote, first_id)
+        yield quote
     if draw.random() > SIDE_PERSISTENCE:
         it.buys = not it.buys
     level = ask if it.buys else bid
@@ -129,6 +148,32 @@ def _step(draw: random.Random, it: _Instrument, time: Micros) -> Iterator[Market
         time, it.venue_symbol, it.next_trade, _text(level * tick, it.places), _size(draw, price), not it.buys
     )
     it.next_trade += 1
+
+
+def _book(it: _Instrument, quote: QuoteEvent, first_id: int) -> BookEvent:
+    """The change from the book as it was to one whose best levels are those of the quote."""
+    (bid, ask), tick = it.best, 10.0**-it.places
+
+    def levels(best: int, step: int, best_size: str) -> dict[str, str]:
+        found = {}
+        for place in range(DEPTH):
+            level = best + step * place
+            if level > 0:
+                # A level keeps its size for as long as it is not the best one.
+                size = (zlib.crc32(f"{it.venue_symbol}{level}".encode()) % 9_000 + 1_000) / 1_000
+                text = _text(size * MEAN_NOTIONAL / (level * tick), 5)
+                found[_text(level * tick, it.places)] = best_size if place == 0 else text
+        return found
+
+    bids, asks = levels(bid, -1, quote.bid_size), levels(ask, 1, quote.ask_size)
+    changes = _changes(it.bids, bids), _changes(it.asks, asks)
+    it.bids, it.asks = bids, asks
+    return BookEvent(quote.time, it.venue_symbol, first_id, quote.update_id, *changes)
+
+
+def _changes(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str]]:
+    removed = [(price, "0.00000000") for price in old if price not in new]
+    return removed + [(price, size) for price, size in new.items() if old.get(price) != size]
 
 
 def _size(draw: random.Random, price: float) -> str:

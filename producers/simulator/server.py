@@ -1,27 +1,35 @@
-"""A WebSocket and REST server that speaks Binance spot's protocol on loopback."""
+"""A WebSocket and REST server on loopback that speaks for a simulated venue."""
 
 import asyncio
 import contextlib
 import http
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Iterable
 from typing import Final, Protocol
-from urllib.parse import parse_qsl, urlsplit
 
-import msgspec
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from infra.logging import get_logger
-from producers.simulator.client import ClientProtocol, combined
+from producers.simulator.faults import Fault
+from producers.simulator.injection import Break, Injection, Oversize, Pause, Send, Shutdown, Step
+from producers.simulator.rest import RestFront
+from producers.simulator.venue import Client, SimulatedVenue
 from schemas.errors import ResourceError
 
 END_OF_FEED: Final = 4000
 """Close code that only the simulator sends: the feed has ended, do not come back for more."""
 
 BUFFER_LIMIT_BYTES: Final = 8 * 1024 * 1024
-"""A client that leaves so much unread is disconnected, as the venue does; a playback waits for it instead."""
+"""A client that leaves so much unread is disconnected, as venues do; a playback waits for it instead."""
+
+OVERSIZE_BYTES: Final = 16 * 1024 * 1024 + 1_024
+"""Data of a frame that no client takes."""
+
+PACE_WINDOW_S: Final = 2.0
+"""Messages of a client are counted over so long, s, that the jitter of a network does not matter."""
 
 STOP_TIMEOUT_S: Final = 2.0
 HOST: Final = "127.0.0.1"
@@ -29,24 +37,16 @@ HOST: Final = "127.0.0.1"
 logger = get_logger(__name__)
 
 
-class RestError(Exception):
-    """A request that Binance answers with an error body."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = msgspec.json.encode({"code": code, "msg": message})
-
-
 class Market(Protocol):
     """What the server asks of the market behind it."""
 
-    def rest(self, path: str, query: Mapping[str, str]) -> bytes:
-        """The JSON body that answers a GET; must not block.
+    @property
+    def venue(self) -> SimulatedVenue:
+        """The venue whose market it is."""
+        ...
 
-        Raises:
-            RestError: The path or a parameter is unknown.
-        """
+    def now_ms(self) -> int:
+        """The market's time, ms since the epoch."""
         ...
 
     def changed(self) -> None:
@@ -58,17 +58,25 @@ class SimulatorServer:
     """Serves one market to any number of clients.
 
     Args:
-        market: Answers REST requests and is told of subscriptions.
+        market: Knows the venue and is told of subscriptions.
         port: Port on loopback; 0 takes a free one.
+        faults: What is to go wrong.
     """
 
-    def __init__(self, market: Market, port: int = 0) -> None:
+    def __init__(self, market: Market, port: int = 0, faults: Iterable[Fault] = ()) -> None:
         self._market = market
         self._port = port
         self._server: Server | None = None
-        self.clients: dict[ServerConnection, ClientProtocol] = {}
+        self.injection = Injection(faults)
+        self.rest = RestFront(market.venue, self.injection)
+        self._closing: set[asyncio.Task[None]] = set()
+        self.clients: dict[ServerConnection, Client] = {}
         self.departures = 0
-        """Subscribed clients that have gone since the start."""
+        """How often a client has gone and left streams that nobody else is subscribed to."""
+        self.abandoned: set[str] = set()
+        """Those streams; the market forgets them when it goes on."""
+        self.accepted = 0
+        """WebSocket connections since the start."""
 
     @property
     def port(self) -> int:
@@ -127,38 +135,30 @@ class SimulatorServer:
         await self._server.wait_closed()
 
     def streams(self) -> set[str]:
-        """All streams that any client is subscribed to."""
+        """Keys of all streams that any client is subscribed to."""
         return {stream for client in self.clients.values() for stream in client.streams}
 
-    async def send(self, stream: str, data: bytes) -> int:
-        """Send to every subscriber and wait until each takes it; returns how many did.
-
-        A client that is gone is forgotten; what was in its socket is lost to it.
-        """
-        sent = 0
-        for connection, client in list(self.clients.items()):
-            if stream not in client.streams:
-                continue
-            try:
-                await connection.send(combined(stream, data) if client.combined else data, text=True)
-            except ConnectionClosed:
-                self._forget(connection)
-            else:
-                sent += 1
-        return sent
+    async def send(self, stream: str, data: bytes) -> None:
+        """Send to every subscriber and wait until each takes it, unless the faults have it otherwise."""
+        if self.injection.is_idle:
+            await self._send(stream, data)
+            return
+        found = self._market.venue.channel_of(stream)
+        for step in self.injection.frame(stream, data, found[0] if found else None):
+            await self._perform(step)
 
     async def send_all(self, frame: bytes) -> None:
-        """Send a frame as it is to every client that has subscribed to anything; waits as `send` does."""
+        """Send a text as it is to every client that has subscribed to anything; waits as `send` does."""
         for connection, client in list(self.clients.items()):
-            if not client.streams:
-                continue
-            try:
-                await connection.send(frame, text=True)
-            except ConnectionClosed:
-                self._forget(connection)
+            if client.streams:
+                await self._write(connection, frame, text=True)
 
-    def offer(self, stream: str, data: bytes) -> None:
+    async def offer(self, stream: str, data: bytes) -> None:
         """Send to every subscriber without waiting; one that is too slow is disconnected."""
+        if not self.injection.is_idle:
+            await self.send(stream, data)
+            return
+        text = not self._market.venue.binary
         for connection, client in list(self.clients.items()):
             if stream not in client.streams:
                 continue
@@ -166,13 +166,16 @@ class SimulatorServer:
                 self._forget(connection)
                 connection.transport.abort()
                 continue
-            broadcast([connection], (combined(stream, data) if client.combined else data).decode())
+            frame = client.frame(stream, data)
+            broadcast([connection], frame.decode() if text else frame)
 
     async def end(self) -> bool:
         """Close every connection with the code that says: the feed has ended.
 
         Returns when each has taken all that was sent and has answered; False if one broke before that.
         """
+        for step in self.injection.drain():
+            await self._perform(step)
         arrived = True
         for connection in list(self.clients):
             await connection.close(END_OF_FEED, "end of feed")
@@ -181,86 +184,101 @@ class SimulatorServer:
             self._forget(connection)
         return arrived
 
+    async def _send(self, stream: str, data: bytes, cut: bool = False) -> None:
+        text = not self._market.venue.binary
+        for connection, client in list(self.clients.items()):
+            if stream in client.streams:
+                frame = client.frame(stream, data)
+                await self._write(connection, frame[: len(frame) // 2] if cut else frame, text)
+
+    async def _write(self, connection: ServerConnection, frame: bytes, text: bool) -> None:
+        """Send to one client; one that is gone is forgotten, and what was in its socket is lost to it."""
+        try:
+            await connection.send(frame, text=text)
+        except ConnectionClosed:
+            self._forget(connection)
+
+    async def _perform(self, step: Step) -> None:
+        match step:
+            case Send():
+                await self._send(step.stream, step.data, step.cut)
+            case Pause():
+                await asyncio.sleep(step.pause_s)
+            case Oversize():
+                await self._send(step.stream, b'"%b"' % (b"x" * OVERSIZE_BYTES))
+            case Break():
+                for connection in list(self.clients):
+                    self._forget(connection)
+                    if step.how == "disconnect":
+                        connection.transport.abort()
+                    elif step.how == "no_pong":
+                        connection.transport.pause_reading()
+            case Shutdown():
+                await self._announce(step.after_s)
+
+    async def _announce(self, after_s: float) -> None:
+        notice = self._market.venue.shutdown_notice(self._market.now_ms())
+        leaving = list(self.clients)
+        if notice is not None:
+            for connection in leaving:
+                await self._write(connection, notice, text=True)
+
+        def close() -> None:
+            for connection in leaving:
+                self._forget(connection)
+                closing = asyncio.create_task(connection.close(1001, "going away"))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+        asyncio.get_running_loop().call_later(after_s, close)
+
     async def _serve_client(self, connection: ServerConnection) -> None:
         assert connection.request is not None
-        client = ClientProtocol(connection.request.path)
+        client = self._market.venue.client(connection.request.path)
         self.clients[connection] = client
+        self.accepted += 1
         self._market.changed()
+        limit = int(self._market.venue.messages_per_s * PACE_WINDOW_S)
+        asked_s: deque[float] = deque(maxlen=limit + 1)
         try:
             async for message in connection:
-                answer = client.answer(message)
-                # The answer goes out before any data of the streams: data flows once `changed` is called.
-                await connection.send(answer)
+                asked_s.append(time.monotonic())
+                if len(asked_s) > limit and asked_s[-1] - asked_s[0] < PACE_WINDOW_S:
+                    await connection.close(1008, "too many requests")
+                    break
+                for answer in self._answers(client, message):
+                    # The answer goes out before any data of the streams: data flows once `changed` is called.
+                    await connection.send(answer)
                 self._market.changed()
         except ConnectionClosed:
             pass
         finally:
             self._forget(connection)
 
+    def _answers(self, client: Client, message: str | bytes) -> list[str]:
+        now_ms = self._market.now_ms()
+        fault = self.injection.subscription() if client.is_subscription(message) else None
+        if fault == "wrong_ack":
+            return client.refuse(message, now_ms)
+        return [] if fault == "no_ack" else client.answer(message, now_ms)
+
     def _forget(self, connection: ServerConnection) -> None:
+        """Send nothing to a connection any more."""
         client = self.clients.pop(connection, None)
         if client is not None:
-            self.departures += bool(client.streams)
+            left = client.streams.keys() - self.streams()
+            self.abandoned |= left
+            self.departures += bool(left)
             self._market.changed()
 
     def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
-        parts = urlsplit(request.path)
         if "upgrade" in request.headers:
             try:
-                ClientProtocol(request.path)
+                self._market.venue.client(request.path)
             except ValueError:
                 return connection.respond(http.HTTPStatus.NOT_FOUND, "no such stream path\n")
             return None
-        try:
-            body = self._market.rest(parts.path, dict(parse_qsl(parts.query)))
-        except RestError as error:
-            return _json(error.status, error.body)
-        return _json(200, body)
-
-
-def _json(status: int, body: bytes) -> Response:
-    headers = Headers(
-        {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-    )
-    return Response(status, http.HTTPStatus(status).phrase, headers, body)
-
-
-def rest_routes(
-    path: str,
-    query: Mapping[str, str],
-    *,
-    now_ms: Callable[[], int],
-    symbols: Callable[[], bytes],
-    depth: Callable[[str], bytes | None],
-) -> bytes:
-    """Answer the REST paths that every market here has: ping, time, exchangeInfo, depth.
-
-    Raises:
-        RestError: The path is unknown, or the symbol of a depth request.
-    """
-    match path:
-        case "/api/v3/ping":
-            return b"{}"
-        case "/api/v3/time":
-            return msgspec.json.encode({"serverTime": now_ms()})
-        case "/api/v3/exchangeInfo":
-            return symbols()
-        case "/api/v3/depth":
-            book = depth(query.get("symbol", ""))
-            if book is None:
-                raise RestError(400, -1121, "Invalid symbol.")
-            return book
-        case _:
-            raise RestError(404, -1000, f"no such path: {path}")
-
-
-def instrument_list(symbols: Mapping[str, str], now_ms: int) -> bytes:
-    """An `exchangeInfo` body that lists unified symbols and their venue symbols."""
-    listed = []
-    for unified, venue_symbol in symbols.items():
-        base, _, quote = unified.partition("/")
-        listed.append({"symbol": venue_symbol, "status": "TRADING", "baseAsset": base, "quoteAsset": quote})
-    return msgspec.json.encode({"timezone": "UTC", "serverTime": now_ms, "symbols": listed})
+        return self.rest.answer(request.path, self._market.now_ms())
 
 
 async def serve_until(server: SimulatorServer, stop: asyncio.Event, work: asyncio.Task[None]) -> None:

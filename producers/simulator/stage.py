@@ -4,6 +4,7 @@ import asyncio
 
 from infra.logging import get_logger
 from infra.settings import Settings
+from producers.simulator.faults import parse_fault
 from producers.simulator.market import SeededMarket
 from producers.simulator.playback import Playback
 from producers.simulator.server import SimulatorServer, serve_until
@@ -16,9 +17,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
     Raises:
         CaptureError: The capture cannot be used.
+        ConfigurationError: A fault is not written as one.
         ResourceError: The port is taken.
     """
     chosen = settings.simulator
+    faults = [parse_fault(text) for text in chosen.faults]
     market: Playback | SeededMarket
     if chosen.capture is not None:
         given = "symbols" in chosen.model_fields_set
@@ -27,12 +30,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
     else:
         market = SeededMarket(chosen.symbols, chosen.seed, chosen.trades_per_second)
-    server = SimulatorServer(market, chosen.port)
+    server = SimulatorServer(market, chosen.port, faults)
     await server.start()
     logger.info(
         "the simulated exchange listens",
         websocket_url=server.websocket_url,
         rest_url=server.rest_url,
         what=str(chosen.capture) if chosen.capture else "a seeded market",
+        faults=chosen.faults,
     )
     await serve_until(server, stop, asyncio.create_task(market.play(server)))

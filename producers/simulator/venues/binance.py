@@ -1,0 +1,487 @@
+"""Binance spot and USD-M futures, the server's side.
+
+Wire: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and
+https://developers.binance.com/docs/derivatives/usds-margined-futures.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qs, parse_qsl, urlsplit
+
+import msgspec
+
+from producers.exchange import Channel
+from producers.simulator.ledger import SimulatedBook, Tape
+from producers.simulator.venue import Client, Reply, RestError, SimulatedVenue, limit_of, whole
+
+CHANNELS: Final[dict[str, Channel]] = {
+    "trade": "trades",
+    "aggTrade": "aggregated_trades",
+    "bookTicker": "quotes",
+    "depth": "books",
+    "ticker": "tickers",
+    "miniTicker": "tickers",
+    "kline": "candles",
+    "markPrice": "derivatives",
+    "forceOrder": "liquidations",
+}
+"""What a stream carries, by its name after `@`, without pace and interval."""
+
+PUBLIC: Final = frozenset({"trade", "bookTicker", "depth"})
+"""Streams of USD-M futures that come by `/public`; the others come by `/market`, and all by plain paths."""
+
+EVENTS: Final = {"depthUpdate": "depth", "24hrTicker": "ticker", "24hrMiniTicker": "miniTicker"} | {
+    "markPriceUpdate": "markPrice"
+}
+"""Names of streams that differ from those of their events."""
+
+_STREAM: Final = re.compile(r"(?P<symbol>[^@]+)@(?P<kind>[A-Za-z]+)(?:@.*)?")
+_COMBINED: Final = b'{"stream":"'
+_DATA: Final = b',"data":'
+
+
+class _Request(msgspec.Struct):
+    method: str
+    id: int | str | None = None
+    params: list[Any] = []
+
+
+class _Trade(msgspec.Struct):
+    t: int
+    p: str
+    q: str
+    T: int
+    m: bool
+
+
+class _AggregatedTrade(msgspec.Struct):
+    a: int
+    p: str
+    q: str
+    f: int
+    l: int  # noqa: E741 - the venue's name
+    T: int
+    m: bool
+
+
+class _Depth(msgspec.Struct):
+    u: int
+    b: list[tuple[str, str]]
+    a: list[tuple[str, str]]
+
+
+class _Snapshot(msgspec.Struct):
+    lastUpdateId: int  # noqa: N815 - the venue's name
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+class _Named(msgspec.Struct):
+    e: str | None = None
+    s: str | None = None
+    k: dict[str, Any] | None = None
+    A: Any = None
+    B: Any = None
+
+
+_REQUEST = msgspec.json.Decoder(_Request)
+_TRADE = msgspec.json.Decoder(_Trade)
+_AGGREGATED = msgspec.json.Decoder(_AggregatedTrade)
+_DEPTH = msgspec.json.Decoder(_Depth)
+_SNAPSHOT = msgspec.json.Decoder(_Snapshot)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class BinanceClient(Client):
+    """A connection to `/ws`, `/ws/<stream>` or `/stream?streams=<a>/<b>`.
+
+    Args:
+        path: Path and query.
+        kinds: Prefixes of the path that split streams by kind (`public`), with the kinds that each serves.
+
+    Raises:
+        ValueError: The path is none that the venue serves.
+    """
+
+    def __init__(self, path: str, kinds: Mapping[str, Callable[[str], bool]]) -> None:
+        super().__init__()
+        parts = urlsplit(path)
+        prefix, _, rest = parts.path.removeprefix("/").partition("/")
+        self._serves = kinds.get(prefix)
+        route = f"/{rest}" if self._serves is not None else parts.path
+        if route == "/stream":
+            self.combined = True
+            names = "/".join(parse_qs(parts.query).get("streams", [])).split("/")
+        elif route == "/ws" or route.startswith("/ws/"):
+            self.combined = False
+            names = route.removeprefix("/ws").split("/")
+        else:
+            raise ValueError(f"expected a path below /ws or /stream, got {parts.path}")
+        # Clients number their connections by parts of the path that are no streams (`/ws/0`).
+        self._subscribe(name for name in names if "@" in name or name.startswith("!"))
+
+    def answer(self, message: str | bytes, now_ms: int) -> list[str]:
+        """See `Client.answer`."""
+        try:
+            request = _REQUEST.decode(message)
+        except msgspec.ValidationError as error:
+            return [_error(2, f"Invalid request: {error}", None)]
+        except msgspec.DecodeError as error:
+            return [_error(3, f"Invalid JSON: {error}", None)]
+        if request.method in {"SET_PROPERTY", "GET_PROPERTY"}:
+            return [self._property(request)]
+        names = [name for name in request.params if isinstance(name, str)]
+        if len(names) != len(request.params):
+            return [_error(2, "Invalid request: params must be strings", request.id)]
+        match request.method:
+            case "SUBSCRIBE":
+                self._subscribe(names)
+                return [_result(None, request.id)]
+            case "UNSUBSCRIBE":
+                for name in names:
+                    self.streams.pop(key_of(name), None)
+                return [_result(None, request.id)]
+            case "LIST_SUBSCRIPTIONS":
+                return [_result(list(self.streams.values()), request.id)]
+            case _:
+                return [_error(2, f"Invalid request: unknown method {request.method}", request.id)]
+
+    def refuse(self, message: str | bytes, now_ms: int) -> list[str]:
+        """See `Client.refuse`."""
+        return [_error(2, "Invalid request: unknown stream", _REQUEST.decode(message).id)]
+
+    def is_subscription(self, message: str | bytes) -> bool:
+        """See `Client.is_subscription`."""
+        try:
+            return _REQUEST.decode(message).method == "SUBSCRIBE"
+        except msgspec.MsgspecError:
+            return False
+
+    def frame(self, stream: str, data: bytes) -> bytes:
+        """A raw or a combined frame, as the path of the connection has it."""
+        return b'{"stream":"%b","data":%b}' % (self.streams[stream].encode(), data) if self.combined else data
+
+    def _subscribe(self, names: Iterable[str]) -> None:
+        # As the venue does: a stream that does not exist is accepted and stays mute.
+        for name in names:
+            key = key_of(name)
+            kind = key.partition("@")[2].partition("_")[0]
+            if self._serves is None or self._serves(kind):
+                self.streams[key] = name
+
+    def _property(self, request: _Request) -> str:
+        if request.method == "GET_PROPERTY":
+            return _result(self.combined, request.id)
+        if len(request.params) == 2 and request.params[0] == "combined":
+            self.combined = bool(request.params[1])
+        return _result(None, request.id)
+
+
+class BinanceSpotSimulated(SimulatedVenue):
+    """Trades by id, books, the list of instruments; `/api/v3`."""
+
+    venue: ClassVar[str] = "binance"
+    market: ClassVar[str] = "spot"
+    messages_per_s: ClassVar[float] = 5.0
+    weight_per_minute: ClassVar[int] = 6_000
+    base: ClassVar[str] = "/api/v3"
+    kinds: ClassVar[Mapping[str, Callable[[str], bool]]] = {}
+    weights: ClassVar[Mapping[str, int]] = {"exchangeInfo": 20, "trades": 25, "historicalTrades": 25} | {
+        "aggTrades": 4
+    }
+    depth_weights: ClassVar[Sequence[tuple[int, int]]] = ((100, 5), (500, 25), (1_000, 50), (5_000, 250))
+    depth_default: ClassVar[int] = 100
+
+    def __init__(self, symbols: Mapping[str, str]) -> None:
+        super().__init__(symbols)
+        self._unified = {name: unified for unified, name in self.symbols.items()}
+        self._listed: bytes | None = None
+        self._trades: dict[str, Tape[_Trade]] = {}
+        self._aggregated: dict[str, Tape[_AggregatedTrade]] = {}
+        self._books: dict[str, SimulatedBook] = {}
+        self._keys: dict[bytes, str] = {}
+        self._routes: dict[str, Callable[[bytes], None] | None] = {}
+
+    # the wire
+
+    def client(self, path: str) -> BinanceClient:
+        """See `SimulatedVenue.client`."""
+        return BinanceClient(path, self.kinds)
+
+    def split(self, frame: bytes, binary: bool) -> tuple[str, bytes] | None:
+        """See `SimulatedVenue.split`; captures hold combined frames and raw ones."""
+        if frame.startswith(_COMBINED):
+            end = frame.find(b'"', len(_COMBINED))
+            name = frame[len(_COMBINED) : end]
+            key = self._keys.get(name)
+            if key is None:
+                key = self._keys[name] = key_of(name.decode("utf-8", "replace"))
+            start = end + 1
+            if frame.startswith(_DATA, start) and frame.endswith(b"}"):
+                return key, frame[start + len(_DATA) : -1]
+            return None
+        try:
+            named = _NAMED.decode(frame)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+        if named.s is None:
+            return None
+        kind = EVENTS.get(named.e, named.e) if named.e is not None else None
+        if named.e is None and named.A is not None and named.B is not None:
+            # Spot's bookTicker is the one event without a name of its own.
+            kind = "bookTicker"
+        if kind == "kline" and named.k is not None:
+            kind = f"kline_{named.k.get('i')}"
+        return (f"{named.s.lower()}@{kind}", frame) if kind is not None else None
+
+    def channel_of(self, stream: str) -> tuple[Channel, str] | None:
+        """See `SimulatedVenue.channel_of`."""
+        name, _, kind = stream.partition("@")
+        channel = CHANNELS.get(kind.partition("_")[0])
+        return (channel, name.upper()) if channel is not None else None
+
+    def shutdown_notice(self, now_ms: int) -> bytes | None:
+        """`{"e": "serverShutdown", "E": 1770123456789}`."""
+        return msgspec.json.encode({"e": "serverShutdown", "E": now_ms})
+
+    # what happens
+
+    def observe(self, stream: str, data: bytes) -> None:
+        """See `SimulatedVenue.observe`."""
+        if stream not in self._routes:
+            self._routes[stream] = self._route(stream)
+        route = self._routes[stream]
+        if route is not None:
+            try:
+                route(data)
+            except (msgspec.MsgspecError, ValueError):
+                return
+
+    def learn(self, url: str, body: bytes) -> None:
+        """See `SimulatedVenue.learn`."""
+        parts = urlsplit(url)
+        if parts.path.endswith("/exchangeInfo"):
+            self._listed = body
+        elif parts.path.endswith("/depth"):
+            symbol = dict(parse_qsl(parts.query)).get("symbol", "")
+            try:
+                snapshot = _SNAPSHOT.decode(body)
+            except msgspec.MsgspecError:
+                return
+            book = self._books.setdefault(symbol, SimulatedBook())
+            book.restart(snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
+
+    def _route(self, stream: str) -> Callable[[bytes], None] | None:
+        found = self.channel_of(stream)
+        channel, symbol = found if found is not None else (None, "")
+        if channel == "trades":
+            trades = self._trades.setdefault(symbol, Tape())
+
+            def on_trade(data: bytes) -> None:
+                trade = _TRADE.decode(data)
+                trades.add(trade.t, trade)
+
+            return on_trade
+        if channel == "aggregated_trades":
+            aggregated = self._aggregated.setdefault(symbol, Tape())
+
+            def on_aggregated(data: bytes) -> None:
+                trade = _AGGREGATED.decode(data)
+                aggregated.add(trade.a, trade)
+
+            return on_aggregated
+        if channel == "books":
+            book = self._books.setdefault(symbol, SimulatedBook())
+
+            def on_depth(data: bytes) -> None:
+                change = _DEPTH.decode(data)
+                book.change(change.u, change.b, change.a)
+
+            return on_depth
+        return None
+
+    # REST
+
+    def weight(self, path: str, query: Mapping[str, str]) -> int:
+        """See `SimulatedVenue.weight`."""
+        name = path.removeprefix(f"{self.base}/")
+        if name == "depth":
+            limit = limit_of(query, self.depth_default, 5_000)
+            return next(weight for most, weight in self.depth_weights if limit <= most)
+        return self.weights.get(name, 1)
+
+    def usage(self, used: int, now_s: float) -> Mapping[str, str]:
+        """See `SimulatedVenue.usage`."""
+        return {"X-MBX-USED-WEIGHT": str(used), "X-MBX-USED-WEIGHT-1M": str(used)}
+
+    def failure(self, status: int, retry_after_s: float) -> Reply:
+        """See `SimulatedVenue.failure`."""
+        if status in {418, 429}:
+            words = "Way too many requests; IP banned." if status == 418 else "Too many requests."
+            body = msgspec.json.encode({"code": -1003, "msg": words})
+            return Reply(status, body, {"Retry-After": f"{retry_after_s:.0f}"})
+        return Reply(
+            status, msgspec.json.encode({"code": -1001, "msg": "Internal error; unable to process."})
+        )
+
+    def rest(self, path: str, query: Mapping[str, str], now_ms: int) -> Reply:
+        """See `SimulatedVenue.rest`."""
+        if not path.startswith(f"{self.base}/"):
+            raise RestError(404, _rest_error(-1000, f"no such path: {path}"))
+        match path.removeprefix(f"{self.base}/"):
+            case "ping":
+                body: Any = {}
+            case "time":
+                body = {"serverTime": now_ms}
+            case "exchangeInfo":
+                return Reply(200, self._listed or self._instruments(now_ms))
+            case "depth":
+                body = self._depth(self._symbol(query), limit_of(query, self.depth_default, 5_000), now_ms)
+            case "trades":
+                found = self._tape(query).newest(limit_of(query, 500, 1_000))
+                body = [self._trade(trade) for trade in found]
+            case "historicalTrades":
+                body = self._historical(query)
+            case "aggTrades":
+                body = self._aggregated_trades(query)
+            case _:
+                raise RestError(404, _rest_error(-1000, f"no such path: {path}"))
+        return Reply(200, msgspec.json.encode(body))
+
+    def _symbol(self, query: Mapping[str, str]) -> str:
+        symbol = query.get("symbol", "")
+        if symbol not in self._unified:
+            raise RestError(400, _rest_error(-1121, "Invalid symbol."))
+        return symbol
+
+    def _tape(self, query: Mapping[str, str]) -> Tape[_Trade]:
+        return self._trades.get(self._symbol(query)) or Tape()
+
+    def _depth(self, symbol: str, limit: int, now_ms: int) -> dict[str, Any]:
+        book = self._books.get(symbol) or SimulatedBook()
+        return {"lastUpdateId": book.last, "bids": book.bids(limit), "asks": book.asks(limit)}
+
+    def _historical(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        tape, limit, first = self._tape(query), limit_of(query, 500, 1_000), whole(query, "fromId")
+        found = tape.newest(limit) if first is None else tape.since(first, limit)
+        return [self._trade(trade) for trade in found]
+
+    @staticmethod
+    def _trade(trade: _Trade) -> dict[str, Any]:
+        return {
+            "id": trade.t,
+            "price": trade.p,
+            "qty": trade.q,
+            "quoteQty": f"{float(trade.p) * float(trade.q):.8f}",
+            "time": trade.T,
+            "isBuyerMaker": trade.m,
+            "isBestMatch": True,
+        }
+
+    def _aggregated_trades(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
+        tape = self._aggregated.get(self._symbol(query)) or Tape()
+        limit, first = limit_of(query, 500, 1_000), whole(query, "fromId")
+        start, end = whole(query, "startTime"), whole(query, "endTime")
+        if first is not None:
+            found = tape.since(first, limit)
+        elif start is not None:
+            found = [t for t in tape.all() if start <= t.T <= (end or t.T)][:limit]
+        else:
+            found = tape.newest(limit)
+        named = ("a", "p", "q", "f", "l", "T", "m")
+        return [{name: getattr(trade, name) for name in named} | {"M": True} for trade in found]
+
+    def _instruments(self, now_ms: int) -> bytes:
+        listed = [self._instrument(unified, name) for unified, name in self.symbols.items()]
+        return msgspec.json.encode({"timezone": "UTC", "serverTime": now_ms, "symbols": listed})
+
+    def _instrument(self, unified: str, venue_symbol: str) -> dict[str, Any]:
+        base, _, quote = unified.partition(":")[0].partition("/")
+        return {
+            "symbol": venue_symbol,
+            "status": "TRADING",
+            "baseAsset": base,
+            "baseAssetPrecision": 8,
+            "quoteAsset": quote,
+            "quotePrecision": 8,
+            "quoteAssetPrecision": 8,
+            "orderTypes": ["LIMIT", "MARKET"],
+            "isSpotTradingAllowed": True,
+            "isMarginTradingAllowed": False,
+            "permissions": ["SPOT"],
+            "permissionSets": [["SPOT"]],
+            "filters": _filters("minNotional", "NOTIONAL"),
+        }
+
+
+class BinanceUsdmSimulated(BinanceSpotSimulated):
+    """USD-M futures: `/fapi/v1`, and paths that split the streams by kind."""
+
+    market: ClassVar[str] = "usdm"
+    messages_per_s: ClassVar[float] = 10.0
+    weight_per_minute: ClassVar[int] = 2_400
+    settle_s: ClassVar[float] = 0.3
+    base: ClassVar[str] = "/fapi/v1"
+    kinds: ClassVar[Mapping[str, Callable[[str], bool]]] = {
+        "public": lambda kind: kind in PUBLIC,
+        "market": lambda kind: kind not in PUBLIC,
+    }
+    weights: ClassVar[Mapping[str, int]] = {"trades": 5, "historicalTrades": 20, "aggTrades": 20}
+    depth_weights: ClassVar[Sequence[tuple[int, int]]] = ((50, 2), (100, 5), (500, 10), (5_000, 20))
+    depth_default: ClassVar[int] = 500
+
+    def _depth(self, symbol: str, limit: int, now_ms: int) -> dict[str, Any]:
+        return super()._depth(symbol, min(limit, 1_000), now_ms) | {"E": now_ms, "T": now_ms}
+
+    def _instrument(self, unified: str, venue_symbol: str) -> dict[str, Any]:
+        contract, _, settle = unified.partition(":")
+        base, _, quote = contract.partition("/")
+        return {
+            "symbol": venue_symbol,
+            "pair": base + quote,
+            "contractType": "CURRENT_QUARTER" if "-" in settle else "PERPETUAL",
+            "deliveryDate": 4_133_404_800_000,
+            "onboardDate": 1_569_398_400_000,
+            "status": "TRADING",
+            "baseAsset": base,
+            "quoteAsset": quote,
+            "marginAsset": settle.partition("-")[0] or quote,
+            "pricePrecision": 2,
+            "quantityPrecision": 3,
+            "underlyingType": "COIN",
+            "filters": _filters("notional", "MIN_NOTIONAL"),
+        }
+
+
+def key_of(name: str) -> str:
+    """The key of a stream's name: paces of books and mark prices are one stream here."""
+    found = _STREAM.fullmatch(name)
+    if found is None or found["kind"] not in {"depth", "markPrice"}:
+        return name
+    return f"{found['symbol']}@{found['kind']}"
+
+
+def _filters(notional: str, kind: str) -> list[dict[str, str]]:
+    return [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": "0.00000001",
+            "maxPrice": "1000000.00",
+            "tickSize": "0.00000001",
+        },
+        {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00", "stepSize": "0.00001000"},
+        {"filterType": kind, notional: "5.00000000"},
+    ]
+
+
+def _result(result: Any, request: int | str | None) -> str:
+    return msgspec.json.encode({"result": result, "id": request}).decode()
+
+
+def _error(code: int, text: str, request: int | str | None) -> str:
+    return msgspec.json.encode({"error": {"code": code, "msg": text}, "id": request}).decode()
+
+
+def _rest_error(code: int, text: str) -> bytes:
+    return msgspec.json.encode({"code": code, "msg": text})
