@@ -59,7 +59,7 @@ NameList = Annotated[list[str], NoDecode, BeforeValidator(_split)]
 def _symbol(text: str) -> str:
     base, slash, quote = text.upper().partition("/")
     if not slash or not base or not quote or re.search(r"[\s,;/]", base + quote):
-        raise ValueError(f"a symbol is BASE/QUOTE, as BTC/USDT; got {text!r}")
+        raise ValueError(f"a symbol is BASE/QUOTE, as BTC/USDT or BTC/USDT:USDT; got {text!r}")
     return f"{base}/{quote}"
 
 
@@ -102,19 +102,44 @@ class DatabaseSettings(Section):
     connect_timeout_s: PositiveFloat = 5.0
 
 
+Channel = Literal[
+    "trades", "aggregated_trades", "quotes", "books", "tickers", "candles", "derivatives", "liquidations"
+]
+ChannelList = Annotated[list[Channel], NoDecode, BeforeValidator(_split), Field(min_length=1)]
+
+
 class ProducerSettings(Section):
     """What is read from which venue."""
 
     venue: str = "binance"
-    symbols: SymbolList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT"])
-    quotes: bool = Field(True, description="publish best bid and ask besides the trades")
+    market: str = Field("spot", description="kind of market: spot, usdm, futures")
+    symbols: SymbolList = Field(
+        default_factory=lambda: ["BTC/USDT", "ETH/USDT"], description="as BTC/USDT; */USDT: all of that quote"
+    )
+    channels: ChannelList = Field(default_factory=lambda: ["trades", "quotes"])
     aggregated_symbols: NameList = Field(
         default_factory=list, description="symbols whose trades come from the venue's aggregated stream"
     )
+    candle_interval: str = Field("1m", description="interval of the venue's own candles")
+    testnet: bool = Field(False, description="the venue's test network instead of its market")
     websocket_url: str | None = Field(None, description="instead of the venue's own: a simulator, a proxy")
     rest_url: str | None = None
-    source: str | None = Field(None, description="stable name of this shard in time marks")
+    source: str | None = Field(
+        None, description="name of the source in time marks; the number of the shard follows"
+    )
+    shards: PositiveInt = Field(
+        1, description="parts of a venue that processes share; at most kafka.partitions"
+    )
+    instance_id: str | None = Field(
+        None, description="stable name of this process: it has its shards back at once after a crash"
+    )
+    takeover_s: PositiveFloat = Field(10.0, ge=6.0, description="a producer silent so long is replaced")
+    hot_feeds: int = Field(1, ge=1, le=2, description="connections that deliver everything; first copy wins")
+    lossless: bool = Field(False, description="wait for a slow Kafka; else shed, announce and backfill")
     idle_marks: bool = Field(True, description="let time marks advance while a live feed is idle")
+    backfill_s: PositiveFloat = Field(30.0, description="marks wait so long for missing trades")
+    restart_backfill_s: PositiveFloat = Field(300.0, description="the same for what was missed between runs")
+    instruments_every_s: PositiveFloat = Field(3_600.0, description="how often the instrument list is read")
     exit_at_end: bool = Field(True, description="stop when every feed has ended")
 
 
@@ -128,6 +153,7 @@ class SimulatorSettings(Section):
     seed: int = 1
     trades_per_second: PositiveFloat = Field(20.0, description="of the seeded market, per symbol, on average")
     rewind: bool = Field(True, description="a feed that comes back gets the playback again; else it goes on")
+    faults: NameList = Field(default_factory=list, description="what goes wrong, as gap@5000:20 or 429@0:3")
 
 
 class ProcessorSettings(Section):

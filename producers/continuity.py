@@ -1,6 +1,7 @@
-"""Whether a symbol's trades follow one another: repeats, gaps, and ids that begin anew."""
+"""Whether a symbol's trades follow one another: repeats, holes, and ids that begin anew."""
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -17,16 +18,22 @@ BETWEEN_RUNS: Final = "not running"
 RANGES_MAX: Final = 256
 """Runs of ids remembered of a symbol; an id that came before them counts as a repeat."""
 
+RECENT_US: Final = 600_000_000
+"""Trades without numbers are known by their ids for so long in event time; what is older is a repeat."""
+
+RECENT_MAX: Final = 100_000
+"""Ids remembered of one symbol without numbers, at most."""
+
 
 class Position(msgspec.Struct):
     """Where a symbol stands.
 
     Attributes:
-        sequence: Highest sequence delivered.
-        event_time: Event time of the record that has it, µs.
+        sequence: Highest sequence delivered; None where trades are not numbered.
+        event_time: Event time of the record that has it, or the newest where none is numbered, µs.
     """
 
-    sequence: int
+    sequence: int | None
     event_time: Micros
 
 
@@ -49,43 +56,57 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 class Continuity:
-    """Follows the sequences of all symbols of a feed. Pure.
+    """Follows the trades of all symbols of a feed. Pure.
 
     An id that was skipped and comes after all is no repeat: trades may arrive in another order than they were
-    counted in. What the log holds from before a restart is known by its highest id alone, so all below it
-    counts as delivered.
+    counted in, and a hole is filled from elsewhere. What the log holds from before a restart is known by its
+    highest id alone, so all below it counts as delivered, except the holes that stood open there.
 
     Args:
         positions: Where each symbol stood when the log was last written; symbols not named begin freely.
+        holes: Ids below a position that the log announces as missing: symbol, first, last and, of these, the
+            ids that the log holds after all.
     """
 
-    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
+    def __init__(
+        self,
+        positions: Mapping[str, Position] | None = None,
+        holes: Iterable[tuple[str, int, int, Iterable[int]]] = (),
+    ) -> None:
         self.positions = {
             symbol: Position(where.sequence, where.event_time) for symbol, where in (positions or {}).items()
         }
-        self._unconfirmed = set(self.positions)
+        self._unconfirmed = {name for name, where in self.positions.items() if where.sequence is not None}
         self._run_starts: dict[str, int] = {}
         """First sequence of the run of contiguous ones that ends at the symbol's position."""
         self._earlier: dict[str, RangeSet] = {}
         """Sequences delivered before that run, of symbols that skipped any or began late."""
+        self._recent: dict[str, _RecentIds] = {
+            name: _RecentIds(where.event_time)
+            for name, where in self.positions.items()
+            if where.sequence is None
+        }
+        for symbol, first, last, found in sorted(holes, key=lambda hole: hole[1]):
+            earlier = self._earlier.setdefault(symbol, RangeSet(floor=first))
+            earlier.add_range(self._run_starts.get(symbol, first - 1), first)
+            for sequence in found:
+                earlier.add(sequence)
+            self._run_starts[symbol] = last + 1
 
     def admit(self, trade: Trade) -> bool | Missing:
-        """Judge a trade and move on: True: the next one, False: a repeat, else what is missing before it.
-
-        A trade without a sequence is always the next one.
-        """
+        """Judge a trade and move on: True: the next one, False: a repeat, else what is missing before it."""
         sequence = trade.sequence
-        if sequence is None:
-            return True
         symbol, time = trade.symbol, trade.event_time
         position = self.positions.get(symbol)
-        if position is None:
+        if sequence is None:
+            return self._is_unseen(trade, position)
+        if position is None or position.sequence is None:
             self.positions[symbol] = Position(sequence, time)
             self._run_starts[symbol] = sequence
             return True
         last, last_time = position.sequence, position.event_time
         is_first = is_renumbered = False
-        if self._unconfirmed and symbol in self._unconfirmed:
+        if self._unconfirmed and symbol in self._unconfirmed and not trade.backfilled:
             self._unconfirmed.discard(symbol)
             is_first = True
             is_renumbered = sequence <= last and time > last_time + RENUMBERED_AFTER_US
@@ -106,6 +127,23 @@ class Continuity:
             reason = f"{BETWEEN_RUNS}: {reason}"
         return Missing(last + 1, sequence - 1, last_time, max(time, last_time), reason)
 
+    def knows(self, trade: Trade) -> bool:
+        """Whether an unnumbered trade is remembered as delivered, or as old as what is."""
+        recent = self._recent.get(trade.symbol)
+        return recent is not None and recent.has(trade.trade_id, trade.event_time)
+
+    def _is_unseen(self, trade: Trade, position: Position | None) -> bool:
+        recent = self._recent.get(trade.symbol)
+        if recent is None:
+            recent = self._recent[trade.symbol] = _RecentIds()
+        if not recent.add(trade.trade_id, trade.event_time):
+            return False
+        if position is None:
+            self.positions[trade.symbol] = Position(None, trade.event_time)
+        elif trade.event_time > position.event_time:
+            position.event_time = trade.event_time
+        return True
+
     def _remember(self, symbol: str, last: int) -> None:
         """Keep the run that ended at `last`; if it began before a restart, all below it was delivered."""
         start = self._run_starts.get(symbol)
@@ -125,4 +163,28 @@ class Continuity:
         if sequence < earlier.floor or not earlier.add(sequence):
             return False
         earlier.trim(RANGES_MAX)
+        return True
+
+
+class _RecentIds:
+    """Ids of trades that carry no number, for as long as a copy of one may still come.
+
+    Args:
+        floor: Event time up to which everything counts as delivered, µs.
+    """
+
+    def __init__(self, floor: Micros = -1) -> None:
+        self._floor = floor
+        self._times: OrderedDict[str, Micros] = OrderedDict()
+
+    def has(self, trade_id: str, time: Micros) -> bool:
+        return time <= self._floor or trade_id in self._times
+
+    def add(self, trade_id: str, time: Micros) -> bool:
+        if self.has(trade_id, time):
+            return False
+        self._times[trade_id] = time
+        while len(self._times) > RECENT_MAX or next(iter(self._times.values())) < time - RECENT_US:
+            _, forgotten = self._times.popitem(last=False)
+            self._floor = max(self._floor, forgotten)
         return True

@@ -1,45 +1,41 @@
 """From frames to what is published, in order: everything a producer decides, and nothing that it does.
 
-A feed takes frames and the times at which they came, and returns outputs: market records, gaps before the
-trade that revealed them, time marks after the records that they cover, refusals. The session carries
-them to Kafka.
+A feed takes frames and the times at which they came, and returns outputs: market records, gaps, time marks
+after the records that they cover, refusals, and what to ask the venue's REST interface. The session carries
+them out.
 """
 
-from collections.abc import Mapping
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
-from producers.continuity import Continuity, Missing, Position
-from producers.exchange import BadRecord, Control, Exchange, MarketRecord
+from producers.backfill import Backfill
+from producers.continuity import BETWEEN_RUNS, Continuity, Position
+from producers.exchange import BadRecord, Call, Channel, Control, Exchange, MarketRecord, Stream
+from producers.feed_books import FeedBooks
+from producers.freshness import Freshness
 from producers.marks import MarkClock
-from schemas.records import Gap, Micros, Quote, TimeMark, Trade
+from producers.outputs import Output, Refusal, Repeat
+from schemas.records import BookUpdate, Gap, Micros, TimeMark, Trade
 
 AHEAD_LIMIT_US: Final = 300_000_000
 """An event time further ahead of its own feed is not believed unless what follows agrees with it."""
 
+TRADE_CHANNELS: Final[frozenset[Channel]] = frozenset({"trades", "aggregated_trades"})
+DISCONNECTED: Final = "disconnected"
 
-class Refusal(msgspec.Struct, frozen=True):
-    """A frame of which nothing is used.
+
+class OpenHole(msgspec.Struct, frozen=True):
+    """A gap that the log announces as open.
 
     Attributes:
-        error: The rule that it breaks.
-        frame: The frame as received.
-        is_quote: Whether it is known to hold a quote; else it counts as a trade's.
+        gap: As announced.
+        found: Event times of its trades that the log holds after all, by sequence.
     """
 
-    error: BadRecord
-    frame: bytes
-    is_quote: bool = False
-
-
-class Repeat(msgspec.Struct, frozen=True):
-    """A record that the log already holds."""
-
-    record: MarketRecord
-
-
-Output: TypeAlias = Trade | Quote | Gap | TimeMark | Refusal | Repeat | Control
+    gap: Gap
+    found: dict[int, Micros]
 
 
 class Resumed(msgspec.Struct, frozen=True):
@@ -49,11 +45,25 @@ class Resumed(msgspec.Struct, frozen=True):
         trades: Position of each symbol in the topic of trades.
         quotes: The same for quotes.
         newest_mark: Time of the source's newest mark, µs.
+        holes: Gaps in trades that are still open.
     """
 
     trades: Mapping[str, Position] = {}
     quotes: Mapping[str, Position] = {}
     newest_mark: Micros | None = None
+    holes: tuple[OpenHole, ...] = ()
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long marks wait for trades that are missing.
+
+    Attributes:
+        gap_s: For a gap that arises while the feed runs, s.
+        restart_s: For what was missed while no producer ran, s.
+    """
+
+    gap_s: float = 30.0
+    restart_s: float = 300.0
 
 
 class Feed:
@@ -65,6 +75,7 @@ class Feed:
         instance: Id of this run, in marks.
         idle_marks: Whether marks go on while a live feed is silent.
         resumed: Where the log stood.
+        patience: How long marks wait for what is missing.
     """
 
     def __init__(
@@ -74,15 +85,33 @@ class Feed:
         instance: str,
         idle_marks: bool,
         resumed: Resumed | None = None,
+        patience: Patience | None = None,
     ) -> None:
-        resumed = resumed or Resumed()
-        self._exchange = exchange
+        self._resumed = resumed = resumed or Resumed()
+        self._patience = patience or Patience()
+        self.exchange = exchange
         self._source = source
         self._instance = instance
-        self._trades = Continuity(resumed.trades)
-        self._quotes = {symbol: position.sequence for symbol, position in resumed.quotes.items()}
+        self._trades = Continuity(
+            resumed.trades,
+            [
+                (hole.gap.symbol, hole.gap.first_sequence, hole.gap.last_sequence, hole.found)
+                for hole in resumed.holes
+                if hole.gap.first_sequence is not None and hole.gap.last_sequence is not None
+            ],
+        )
+        self._backfill = Backfill(exchange, source, self._patience.gap_s)
+        self._books = FeedBooks(exchange, source)
+        self._freshness = Freshness(
+            {name: where.sequence for name, where in resumed.quotes.items() if where.sequence is not None}
+        )
         self._marks = MarkClock(idle_marks, resumed.newest_mark)
         self._held: tuple[MarketRecord, bytes] | None = None
+        self._reached_us: Micros | None = None
+        self._marked_by_trades = not TRADE_CHANNELS.isdisjoint(exchange.channels)
+        self._dark = dict.fromkeys(resumed.trades, BETWEEN_RUNS)
+        """Symbols whose trades nobody delivers, and why."""
+        self._has_reopened = False
 
     @property
     def positions(self) -> tuple[dict[str, Position], dict[str, Position]]:
@@ -91,7 +120,17 @@ class Feed:
             symbol: Position(position.sequence, position.event_time)
             for symbol, position in self._trades.positions.items()
         }
-        return trades, {symbol: Position(sequence, 0) for symbol, sequence in self._quotes.items()}
+        return trades, {symbol: Position(last, 0) for symbol, last in self._freshness.quotes.items()}
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether trades are missing that may still come: the marks wait, and so should the end of a feed."""
+        return self._backfill.is_open
+
+    @property
+    def newest_us(self) -> Micros | None:
+        """Newest event time of any record, µs."""
+        return self._reached_us
 
     def take(self, frame: bytes, receive_time: Micros, at_s: float, out: list[Output]) -> None:
         """Append the outputs of one frame to `out`.
@@ -103,9 +142,9 @@ class Feed:
             out: Takes the outputs, in the order in which they must be published.
         """
         try:
-            records = self._exchange.parse(frame, receive_time)
+            records = self.exchange.parse(frame, receive_time)
         except BadRecord as error:
-            out.append(Refusal(error, frame, self._is_quote(frame)))
+            out.append(Refusal(error, frame, self._channel_of(frame)))
             return
         for record in records:
             if isinstance(record, Control):
@@ -117,45 +156,160 @@ class Feed:
             else:
                 self._pass(record, at_s, out)
 
-    def silent(self, answered_s: float) -> TimeMark | None:
-        """The mark that is due while nothing comes; see `MarkClock.silent`."""
-        time = self._marks.silent(answered_s)
-        return None if time is None else self._mark(time)
+    def answer(
+        self, call: Call, body: bytes | None, receive_time: Micros, at_s: float, out: list[Output]
+    ) -> None:
+        """Append the outputs of a REST answer to `out`.
+
+        Args:
+            call: What was asked.
+            body: The answer; None if there will be none.
+            receive_time: When it came, µs.
+            at_s: The same by the monotonic clock, s.
+            out: Takes the outputs.
+        """
+        records: list[MarketRecord] | None = None
+        if body is not None:
+            try:
+                records = self.exchange.read(call, body, receive_time)
+            except BadRecord as error:
+                out.append(Refusal(error, body, "books" if call.kind == "book" else "trades"))
+        if call.kind == "trades":
+            self._take_page(call, records, at_s, out)
+        elif records is None:
+            self._books.failed(call.symbol, at_s)
+        else:
+            for record in records:
+                self._pass(record, at_s, out)
+        self._release(out)
+
+    def interrupted(self, streams: Iterable[Stream], at_s: float, out: list[Output]) -> None:
+        """Nobody delivers these streams any more: marks wait, books are stale."""
+        for stream in streams:
+            if stream.channel in TRADE_CHANNELS:
+                self._dark[stream.symbol] = DISCONNECTED
+                position = self._trades.positions.get(stream.symbol)
+                if position is not None:
+                    self._backfill.suspect(stream.symbol, position, self._patience.gap_s, DISCONNECTED, at_s)
+            elif stream.channel == "books":
+                self._books.interrupted(stream.symbol, DISCONNECTED, out)
+
+    def connected(self, streams: Iterable[Stream], at_s: float, out: list[Output]) -> None:
+        """These streams are delivered from now on; what came before is asked for."""
+        for stream in streams:
+            if stream.channel not in TRADE_CHANNELS:
+                continue
+            reason = self._dark.pop(stream.symbol, None)
+            position = self._trades.positions.get(stream.symbol)
+            if reason is not None and position is not None:
+                hold_s = self._patience.restart_s if reason == BETWEEN_RUNS else self._patience.gap_s
+                self._backfill.catch_up(stream.symbol, position, hold_s, reason, at_s)
+        if not self._has_reopened:
+            self._has_reopened = True
+            for hole in self._resumed.holes:
+                self._backfill.reopen(hole.gap, hole.found, self._patience.restart_s, at_s)
+        self.tick(at_s, None, out)
+
+    def drop(self, symbol: str) -> None:
+        """A symbol is fed no longer: nothing of it is waited for."""
+        self._backfill.forget(symbol)
+        self._books.drop(symbol)
+        self._dark.pop(symbol, None)
+        self._trades.positions.pop(symbol, None)
+
+    def tick(self, at_s: float, answered_s: float | None, out: list[Output]) -> None:
+        """Append what is due by the time; call about ten times a second.
+
+        Args:
+            at_s: Monotonic time, s.
+            answered_s: When all connections had last been heard of, pongs included, by the monotonic clock;
+                None while any is down, or its subscriptions are not accepted.
+            out: Takes the outputs.
+        """
+        if self._backfill.is_open:
+            self._backfill.tick(at_s, out)
+            self._release(out)
+        self._books.tick(at_s, out)
+        if answered_s is not None and not self._backfill.is_open:
+            time = self._marks.silent(answered_s)
+            if time is not None:
+                out.append(self._mark(time))
 
     def end(self, out: list[Output]) -> None:
         """Append the last outputs to `out`: the feed has ended, or is stopped cleanly."""
+        self._backfill.give_up(out)
         if self._held is not None:
             out.append(self._refused_ahead(*self._held))
             self._held = None
         out.append(self._mark(self._marks.final(), final=True))
 
     def _pass(self, record: MarketRecord, at_s: float, out: list[Output]) -> None:
-        verdict = self._trades.admit(record) if isinstance(record, Trade) else self._is_new(record)
         time = record.event_time
-        if time is not None:
-            self._marks.observe(time, record.receive_time, at_s)
-        if verdict is False:
-            out.append(Repeat(record))
+        if time is not None and (self._reached_us is None or time > self._reached_us):
+            self._reached_us = time
+        if isinstance(record, Trade):
+            self._pass_trade(record, at_s, out)
             return
-        if verdict is not True:
-            out.append(self._gap(record.symbol, verdict))
-        out.append(record)
-        if time is not None:
+        if time is not None and not self._marked_by_trades:
+            self._marks.observe(time, record.receive_time, at_s)
+        if isinstance(record, BookUpdate):
+            self._books.take(record, at_s, out)
+        elif self._freshness.is_new(record):
+            out.append(record)
+        else:
+            out.append(Repeat(record))
+        if time is not None and not self._marked_by_trades:
             due = self._marks.delivered(time)
             if due is not None:
                 out.append(self._mark(due))
 
-    def _is_new(self, quote: Quote) -> bool:
-        if quote.sequence is None:
-            return True
-        if quote.sequence <= self._quotes.get(quote.symbol, -1):
-            return False
-        self._quotes[quote.symbol] = quote.sequence
-        return True
+    def _pass_trade(self, trade: Trade, at_s: float, out: list[Output]) -> None:
+        verdict = self._trades.admit(trade)
+        time = trade.event_time
+        if not trade.backfilled:
+            self._marks.observe(time, trade.receive_time, at_s)
+        if verdict is False:
+            out.append(Repeat(trade))
+            return
+        if verdict is not True:
+            self._backfill.miss(trade.symbol, verdict, at_s, out)
+        out.append(trade)
+        if self._backfill.is_open:
+            newest = self._trades.positions[trade.symbol].sequence
+            self._backfill.delivered(trade, verdict is True and trade.sequence == newest, out)
+            if self._backfill.is_open:
+                return
+        due = self._marks.delivered(time)
+        if due is not None:
+            out.append(self._mark(due))
+
+    def _take_page(
+        self, call: Call, records: list[MarketRecord] | None, at_s: float, out: list[Output]
+    ) -> None:
+        """Deliver trades that were asked for; those after them are left to the stream."""
+        if not self._backfill.expects(call):
+            return
+        if records is None:
+            self._backfill.failed(call, out)
+            return
+        trades = [record for record in records if isinstance(record, Trade)]
+        overlaps = any(self._trades.knows(trade) for trade in trades)
+        for trade in trades:
+            if call.last is None or trade.sequence is None or trade.sequence <= call.last:
+                self._pass(trade, at_s, out)
+        self._backfill.answered(call, trades, overlaps, at_s, out)
+
+    def _release(self, out: list[Output]) -> None:
+        """Write the mark that had to wait, once nothing is missing any more."""
+        newest = self._marks.newest_us
+        if not self._backfill.is_open and newest is not None:
+            due = self._marks.delivered(newest)
+            if due is not None:
+                out.append(self._mark(due))
 
     def _is_ahead(self, time: Micros, at_s: float) -> bool:
-        reached = self._marks.now_us(at_s)
-        return reached is not None and time > reached + AHEAD_LIMIT_US
+        times = [time for time in (self._reached_us, self._marks.now_us(at_s)) if time is not None]
+        return bool(times) and time > max(times) + AHEAD_LIMIT_US
 
     def _weigh(self, record: MarketRecord, frame: bytes, at_s: float, out: list[Output]) -> None:
         """Decide on a record that claims a time far ahead by the one that comes after it.
@@ -178,30 +332,17 @@ class Feed:
             self._pass(record, at_s, out)
 
     def _refused_ahead(self, record: MarketRecord, frame: bytes) -> Refusal:
-        newest = self._marks.newest_us
         error = BadRecord(
             "ahead",
-            f"event time {record.event_time} is more than 5 minutes ahead of its feed, which is at {newest}",
+            f"event time {record.event_time} is more than 5 minutes ahead of its feed, "
+            f"which is at {self._reached_us}",
         )
-        return Refusal(error, frame, isinstance(record, Quote))
-
-    def _gap(self, symbol: str, missing: Missing) -> Gap:
-        return Gap(
-            venue=self._exchange.venue,
-            symbol=symbol,
-            source=self._source,
-            status="given_up",
-            first_sequence=missing.first,
-            last_sequence=missing.last,
-            from_time=missing.from_time,
-            to_time=missing.to_time,
-            reason=missing.reason,
-        )
+        return Refusal(error, frame, self._channel_of(frame))
 
     def _mark(self, time: Micros, final: bool = False) -> TimeMark:
-        return TimeMark(self._exchange.venue, self._source, time, final, self._instance)
+        return TimeMark(self.exchange.venue, self._source, time, final, self._instance)
 
-    def _is_quote(self, frame: bytes) -> bool:
-        stream = self._exchange.stream_of(frame)
-        found = self._exchange.channel_of(stream) if stream else None
-        return found is not None and found[0] == "quotes"
+    def _channel_of(self, frame: bytes) -> Channel:
+        stream = self.exchange.stream_of(frame)
+        found = self.exchange.channel_of(stream) if stream else None
+        return "trades" if found is None else found[0]

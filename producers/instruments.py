@@ -1,8 +1,9 @@
-"""Which symbols a venue lists: asked once at start, so that a wrong name is told at once."""
+"""What a venue lists: asked at start, so that a wrong name is told at once, and again every hour."""
 
 import asyncio
 import difflib
-from collections.abc import Iterable, Mapping
+import fnmatch
+from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from producers.connection import LOOPBACK
 from producers.exchange import BadRecord, Exchange
 from producers.interruption import pause, unless_stopped
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.records import Instrument, Micros
 
 CONNECT_TIMEOUT_S: Final = 10.0
 READ_TIMEOUT_S: Final = 60.0
@@ -22,13 +24,18 @@ NEAR_MATCHES: Final = 5
 logger = get_logger(__name__)
 
 
-async def fetch_instruments(exchange: type[Exchange], base_url: str) -> dict[str, str]:
-    """Ask a venue for its symbols: unified symbol -> venue symbol.
+async def fetch_instruments(exchange: type[Exchange], base_url: str, now: Micros) -> list[Instrument]:
+    """Ask a venue for what it lists.
+
+    Args:
+        exchange: The venue's market.
+        base_url: Base of its REST interface.
+        now: The time, µs since the epoch.
 
     Raises:
         UnavailableError: No answer, an error, or an answer that cannot be read.
     """
-    url = base_url.rstrip("/") + exchange.instruments_path
+    url = base_url.rstrip("/") + exchange.instruments_call().path
     timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
     try:
         # A simulator on this machine is never asked for through a proxy of the environment.
@@ -42,19 +49,23 @@ async def fetch_instruments(exchange: type[Exchange], base_url: str) -> dict[str
             f"{url} answers {answer.status_code} {answer.reason_phrase}: {answer.text[:200]}"
         )
     try:
-        return exchange.instruments(answer.content)
+        return exchange.read_instruments(answer.content, now)
     except BadRecord as error:
         raise UnavailableError(f"{url} answers with something else than its symbols: {error}") from None
 
 
 async def await_instruments(
-    exchange: type[Exchange], base_url: str, stop: asyncio.Event, backoff: FullJitter | None = None
-) -> dict[str, str] | None:
+    exchange: type[Exchange],
+    base_url: str,
+    now: Micros,
+    stop: asyncio.Event,
+    backoff: FullJitter | None = None,
+) -> list[Instrument] | None:
     """Ask until there is an answer, without end; None if `stop` is set before."""
     backoff = backoff or FullJitter()
     while not stop.is_set():
         try:
-            return await unless_stopped(stop, fetch_instruments(exchange, base_url))
+            return await unless_stopped(stop, fetch_instruments(exchange, base_url, now))
         except UnavailableError as error:
             delay_s = backoff.next_delay_s()
             logger.info(
@@ -67,23 +78,47 @@ async def await_instruments(
     return None
 
 
-def choose_symbols(wanted: Iterable[str], listed: Mapping[str, str], venue: str) -> dict[str, str]:
-    """The venue symbols of unified symbols, which may be written in any case or as the venue does.
+class Listing:
+    """What a venue lists at one time, by every name that a user may write.
 
-    Raises:
-        ConfigurationError: One is not listed, or none is wanted; the message names near matches.
+    Args:
+        instruments: As listed.
+        venue: Name of the venue, for messages.
     """
-    by_name = {unified.upper(): unified for unified in listed}
-    by_name.update({venue_symbol.upper(): unified for unified, venue_symbol in listed.items()})
-    chosen: dict[str, str] = {}
-    for name in wanted:
-        unified = by_name.get(name.upper())
-        if unified is None:
-            near = difflib.get_close_matches(name.upper(), by_name, NEAR_MATCHES, cutoff=0.5)
-            matches = list(dict.fromkeys(by_name[match] for match in near))
-            hint = f"did you mean {', '.join(matches)}?" if matches else "symbols are written like BTC/USDT"
-            raise ConfigurationError(f"{venue} lists no {name}; {hint}")
-        chosen[unified] = listed[unified]
-    if not chosen:
-        raise ConfigurationError("no symbols are configured (KANDLE_PRODUCER__SYMBOLS=BTC/USDT,ETH/USDT)")
-    return chosen
+
+    def __init__(self, instruments: Sequence[Instrument], venue: str) -> None:
+        self._venue = venue
+        self.by_symbol = {instrument.symbol: instrument for instrument in instruments}
+        self._by_name = {instrument.venue_symbol.upper(): instrument for instrument in instruments}
+        self._by_name |= {instrument.symbol.upper(): instrument for instrument in instruments}
+
+    def find(self, name: str) -> list[Instrument]:
+        """The instruments of a name in any case, unified or the venue's own, or of a pattern as `*/USDT`.
+
+        A pattern finds what trades now; none, if nothing does.
+
+        Raises:
+            ConfigurationError: It is no pattern and is not listed; the message names near matches.
+        """
+        wanted = name.upper()
+        if "*" in wanted:
+            return [
+                instrument
+                for symbol, instrument in self.by_symbol.items()
+                if instrument.status == "trading" and fnmatch.fnmatchcase(symbol.upper(), wanted)
+            ]
+        found = self._by_name.get(wanted)
+        if found is not None:
+            return [found]
+        near = difflib.get_close_matches(wanted, self._by_name, NEAR_MATCHES, cutoff=0.5)
+        matches = list(dict.fromkeys(self._by_name[match].symbol for match in near))
+        hint = f"did you mean {', '.join(matches)}?" if matches else "symbols are written like BTC/USDT"
+        raise ConfigurationError(f"{self._venue} lists no {name}; {hint}")
+
+    def choose(self, wanted: Iterable[str]) -> dict[str, Instrument]:
+        """The instruments of all names and patterns, by unified symbol.
+
+        Raises:
+            ConfigurationError: One is not listed.
+        """
+        return {found.symbol: found for name in wanted for found in self.find(name)}

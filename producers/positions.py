@@ -55,7 +55,9 @@ class Positions:
             topic=topic,
             time=mark.time,
             offsets={},
-            sequences={symbol: where.sequence for symbol, where in standing.items()},
+            sequences={
+                symbol: where.sequence for symbol, where in standing.items() if where.sequence is not None
+            },
             event_times={symbol: where.event_time for symbol, where in standing.items()},
         )
         pending = _Pending(position, self._partitions)

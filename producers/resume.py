@@ -19,10 +19,10 @@ from infra.kafka.connection import librdkafka_config
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
 from producers import continuity
-from producers.feed import Resumed
+from producers.feed import OpenHole, Resumed
 from schemas import rows
 from schemas.errors import DecodeError, UnavailableError
-from schemas.records import Position, Quote, TimeMark, Trade
+from schemas.records import Gap, Position, Quote, TimeMark, Trade
 from schemas.topics import POSITIONS, QUOTES, TRADES
 
 POLL_RECORDS: Final = 10_000
@@ -146,7 +146,7 @@ def resume(
             position
             for position in known.values()
             if position.source == source
-            or (position.venue == venue and not position.sequences.keys().isdisjoint(symbols))
+            or (position.venue == venue and not position.event_times.keys().isdisjoint(symbols))
         ]
         trades = _Tail(venue, source, TRADES.name, related)
         read = log.read(TRADES.name, trades.starts, trades.take)
@@ -163,9 +163,10 @@ def resume(
         symbols=len(trades.sequences),
         records=read,
         newest_mark=newest,
+        open_gaps=len(trades.holes),
         seconds=round(time.monotonic() - began, 2),
     )
-    return Resumed(trades.sequences, quote_positions, newest)
+    return Resumed(trades.sequences, quote_positions, newest, tuple(trades.holes.values()))
 
 
 class _Tail:
@@ -176,10 +177,12 @@ class _Tail:
         self._source = source
         self.sequences: _Sequences = {}
         self.newest_mark: int | None = None
+        self.holes: dict[tuple[str, int, int], OpenHole] = {}
+        """Gaps announced as open and not closed since, by symbol and ids."""
         positions = [position for position in related if position.topic == topic]
         for position in positions:
-            for symbol, sequence in position.sequences.items():
-                self._note(symbol, sequence, position.event_times.get(symbol, 0))
+            for symbol, event_time in position.event_times.items():
+                self._note(symbol, position.sequences.get(symbol), event_time)
             if position.source == source:
                 self.newest_mark = position.time
         numbers = {number for position in positions for number in position.offsets}
@@ -193,18 +196,51 @@ class _Tail:
         except DecodeError:
             return
         if isinstance(record, Trade | Quote):
-            if record.venue == self._venue and record.sequence is not None:
-                self._note(record.symbol, record.sequence, record.event_time or 0)
+            if record.venue == self._venue:
+                self._take_record(record)
+        elif isinstance(record, Gap):
+            if record.source == self._source:
+                self._take_gap(record)
         elif isinstance(record, TimeMark) and record.source == self._source:
             self.newest_mark = max(record.time, self.newest_mark or record.time)
 
-    def _note(self, symbol: str, sequence: int, event_time: int) -> None:
+    def _take_record(self, record: Trade | Quote) -> None:
+        if isinstance(record, Trade):
+            for (symbol, first, last), hole in self.holes.items():
+                if (
+                    symbol == record.symbol
+                    and record.sequence is not None
+                    and first <= record.sequence <= last
+                ):
+                    hole.found[record.sequence] = record.event_time
+            self._note(record.symbol, record.sequence, record.event_time)
+        elif record.sequence is not None:
+            self._note(record.symbol, record.sequence, record.event_time or 0)
+
+    def _take_gap(self, gap: Gap) -> None:
+        first, last = gap.first_sequence, gap.last_sequence
+        if first is None or last is None:
+            return
+        if gap.status == "opened":
+            self.holes[gap.symbol, first, last] = OpenHole(gap, {})
+            return
+        for symbol, opened, closed in list(self.holes):
+            if symbol == gap.symbol and opened <= first and last <= closed:
+                del self.holes[symbol, opened, closed]
+
+    def _note(self, symbol: str, sequence: int | None, event_time: int) -> None:
         known = self.sequences.get(symbol)
-        if known is None or sequence > known.sequence or event_time > known.event_time + _RENUMBERED:
+        if known is None or _is_further(sequence, event_time, known):
             self.sequences[symbol] = continuity.Position(sequence, event_time)
 
 
 _RENUMBERED: Final = continuity.RENUMBERED_AFTER_US
+
+
+def _is_further(sequence: int | None, event_time: int, known: continuity.Position) -> bool:
+    if sequence is None or known.sequence is None:
+        return event_time > known.event_time
+    return sequence > known.sequence or event_time > known.event_time + _RENUMBERED
 
 
 def _take_position(value: bytes | None, known: dict[tuple[str, str], Position]) -> None:
