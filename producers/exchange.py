@@ -14,7 +14,7 @@ A subclass registers itself by being defined; `exchange_class("binance", "spot")
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_args
 
@@ -180,6 +180,8 @@ class Exchange(ABC):
     """REST path that answers cheaply: whether the venue can be reached."""
     channels_available: ClassVar[frozenset[Channel]]
     """The channels that the market has."""
+    headers: ClassVar[Mapping[str, str]] = {}
+    """What the venue wants in the headers of every connection and call."""
     dense_trades: ClassVar[bool] = True
     """Whether sequences of trades are contiguous for each symbol, so that a gap shows in them."""
     ping_after_s: ClassVar[float] = 30.0
