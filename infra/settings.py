@@ -116,7 +116,7 @@ class ProducerSettings(Section):
     symbols: SymbolList = Field(
         default_factory=lambda: ["BTC/USDT", "ETH/USDT"], description="as BTC/USDT; */USDT: all of that quote"
     )
-    channels: ChannelList = Field(default_factory=lambda: ["trades", "quotes"])
+    channels: ChannelList = ["trades", "quotes"]
     aggregated_symbols: NameList = Field(
         default_factory=list, description="symbols whose trades come from the venue's aggregated stream"
     )

@@ -50,9 +50,9 @@ class FeedBooks:
         symbol = update.symbol
         chain = self._chains.get(symbol)
         if chain is None:
-            chain = self._chains[symbol] = BookChain(symbol)
+            chain = self._chains[symbol] = BookChain(self._exchange.venue, symbol)
         produced: list[BookUpdate | BookBreak] = []
-        was_waiting = chain.is_waiting
+        was_live = chain.is_live
         chain.take(update, produced)
         for item in produced:
             if isinstance(item, BookBreak):
@@ -63,19 +63,21 @@ class FeedBooks:
             if stale is not None:
                 is_resync = item.kind == "snapshot"
                 out.append(BookGap(self._gap(symbol, "filled", stale, item), is_resync))
-        if not produced and not was_waiting and update.kind == "delta":
+        if not produced and was_live and update.kind == "delta":
             out.append(Repeat(update))
         self._want(symbol, chain, update.kind == "snapshot", at_s, out)
         time = update.event_time or update.receive_time
-        if not chain.is_waiting and chain.snapshot_due(time):
-            out.append(chain.snapshot(update.receive_time, update.event_time))
+        if chain.snapshot_due(time):
+            out.append(chain.snapshot())
 
     def interrupted(self, symbol: str, reason: str, out: list[Output]) -> None:
         """Nobody delivers the updates of a symbol any more."""
         chain = self._chains.get(symbol)
-        if chain is None or chain.is_waiting or symbol in self._stale:
+        if chain is None or not chain.is_live or symbol in self._stale:
             return
         time = chain.last_update_time
+        if time is None:
+            return
         self._open(symbol, Gap(*self._names(symbol), "opened", None, None, time, time, reason), False, out)
 
     def failed(self, symbol: str, at_s: float) -> None:

@@ -37,14 +37,13 @@ class Freshness:
         if record.event_time is None:
             return True
         order = (0, record.event_time)
+        key: tuple[str, ...] = ("ticker", record.symbol)
         if isinstance(record, ExchangeCandle):
             order = (record.open_time, record.event_time)
             key = ("candle", record.symbol, record.interval)
         elif isinstance(record, DerivativeTicker):
             # Open interest and mark price come by different ways, each with a time of its own.
             key = ("derivative", record.symbol, str(record.mark_price is None))
-        else:
-            key = ("ticker", record.symbol)
         if order <= self._newest.get(key, (-1, -1)):
             return False
         self._newest[key] = order

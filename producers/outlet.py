@@ -69,7 +69,16 @@ RECORD_TOPICS: Final[dict[type[Record], Topic]] = {
     Liquidation: LIQUIDATIONS,
 }
 
-_NAMES: Final = {record: topic.name for record, topic in RECORD_TOPICS.items()}
+MARKET_RECORDS: Final = (
+    Trade,
+    Quote,
+    BookUpdate,
+    Ticker,
+    ExchangeCandle,
+    DerivativeTicker,
+    Liquidation,
+)
+_NAMES: Final[dict[type[Record], str]] = {record: topic.name for record, topic in RECORD_TOPICS.items()}
 _KINDS: Final = {topic.name: record.__name__ for record, topic in RECORD_TOPICS.items()}
 _Message = tuple[bytes | None, bytes | None]
 
@@ -139,10 +148,10 @@ class Outlet:
         newest: Trade | None = None
         waiting = self._waiting
         for output in outputs:
-            topic = _NAMES.get(type(output))
-            if topic is not None:
+            if isinstance(output, MARKET_RECORDS):
+                topic = _NAMES[type(output)]
                 waiting[topic].append((self._key(output.symbol), encode(output)))
-                if type(output) is Trade:
+                if isinstance(output, Trade):
                     newest = output
             elif isinstance(output, TimeMark):
                 await self._flush_records()
@@ -280,6 +289,7 @@ class Outlet:
             "data.transformed",
             "info",
             f"{sum(published.values())} records published",
+            None,
             repeats=repeats,
             **published,
         )

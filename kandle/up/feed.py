@@ -12,6 +12,7 @@ from kandle.rendering import iso_time
 from kandle.up.tally import Seen
 from producers.capture.summary import Summary, summarize
 from producers.exchange import exchange_class
+from producers.shard import rest_base
 from schemas.errors import ConfigurationError, ConflictError
 
 REACH_TIMEOUT_S = 3.0
@@ -62,7 +63,7 @@ async def choose(feed: str | None, settings: Settings) -> Feed:
     if feed not in {None, "live", "simulated"}:
         return await asyncio.to_thread(_of_capture, Path(str(feed)), settings)
     venue = settings.producer.venue
-    exchange_class(venue)
+    exchange_class(venue, settings.producer.market)
     if feed == "simulated":
         return _simulated(settings, "a market made on this machine")
     reached = await _reachable(settings)
@@ -113,13 +114,18 @@ def _of_capture(path: Path, settings: Settings) -> Feed:
         speed,
         summary,
         # A playback has gaps of wall time that the market did not have: only its own records move the marks.
-        {"idle_marks": False, "aggregated_symbols": aggregated},
+        {
+            "market": summary.market,
+            "idle_marks": False,
+            "lossless": True,
+            "aggregated_symbols": aggregated,
+        },
     )
 
 
 async def _reachable(settings: Settings) -> bool:
-    exchange = exchange_class(settings.producer.venue)
-    base = settings.producer.rest_url or exchange.rest_url
+    exchange = exchange_class(settings.producer.venue, settings.producer.market)
+    base = rest_base(exchange, settings)
     try:
         async with httpx2.AsyncClient(timeout=REACH_TIMEOUT_S) as client, asyncio.timeout(REACH_TIMEOUT_S):
             return (await client.get(base + exchange.ping_path)).is_success

@@ -75,7 +75,7 @@ class Run:
     async def drained(self) -> bool:
         """Whether every sink has passed the final marks of this run."""
         settings = self.settings
-        expected = expected_marks(quotes=settings.producer.quotes and settings.sink.quotes)
+        expected = expected_marks(quotes="quotes" in settings.producer.channels and settings.sink.quotes)
         return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions, self.since)
 
     async def summary(self) -> Summary:

@@ -66,6 +66,8 @@ class StageSpecs:
             "KANDLE_PRODUCER__SYMBOLS": ",".join(self._feed.symbols),
             # It stays after the feed has ended, so that its totals can be read.
             "KANDLE_PRODUCER__EXIT_AT_END": "false",
+            # It is the only one, and has its shard back at once when it is started again.
+            "KANDLE_PRODUCER__INSTANCE_ID": "up",
             "KANDLE_METRICS__LAST_FILE": produced_file(self._data_dir),
         }
         if self._feed.simulated:
