@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.identity import ce_id
 from schemas.records import (
+    BookUpdate,
     Candle,
     Gap,
     IndicatorValue,
@@ -15,6 +16,7 @@ from schemas.records import (
     Record,
     Signal,
     SystemEvent,
+    Ticker,
     TimeMark,
     Trade,
 )
@@ -70,6 +72,14 @@ def as_line(record: Record) -> str:
         case Quote(venue=venue, symbol=symbol):
             sides = f"{record.bid_size:.8g} @ {record.bid} | {record.ask} @ {record.ask_size:.8g}"
             return f"{iso_time(record.event_time or record.receive_time)} quote     {venue} {symbol} {sides}"
+        case BookUpdate(venue=venue, symbol=symbol):
+            best = [f"{p[0]} x {s[0]:.8g}" if p else "-" for p, s in _tops(record)]
+            head = f"{iso_time(record.event_time or record.receive_time)} book      {venue} {symbol}"
+            return f"{head} {record.kind} {best[0]} | {best[1]} to #{record.last_sequence}"
+        case Ticker(venue=venue, symbol=symbol):
+            change = "" if record.change_percent is None else f" {record.change_percent:+.2f} %"
+            volume = "" if record.base_volume is None else f" V {record.base_volume:.8g}"
+            return f"{iso_time(record.event_time)} ticker    {venue} {symbol} {record.last}{change}{volume}"
         case Candle(venue=venue, symbol=symbol):
             prices = f"O {record.open:.10g} H {record.high:.10g} L {record.low:.10g} C {record.close:.10g}"
             rest = f"V {record.volume:.8g} n {record.trade_count}" + _remarks(
@@ -97,6 +107,10 @@ def as_line(record: Record) -> str:
             return f"{iso_time(record.event_time)} notified  {record.channel}: {record.subject}"
         case _:
             return as_json(record)
+
+
+def _tops(book: BookUpdate) -> list[tuple[list[float], list[float]]]:
+    return [(book.bid_prices, book.bid_sizes), (book.ask_prices, book.ask_sizes)]
 
 
 def _remarks(revision: int, complete: bool) -> str:

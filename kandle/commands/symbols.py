@@ -1,0 +1,128 @@
+"""`kandle symbols`: what the producers feed, changed while they run."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from infra.kafka.admin import Admin
+from infra.kafka.publisher import Publisher
+from infra.settings import Settings, load
+from kandle.servers import reach_kafka
+from kandle.topic_reader import TopicReader
+from producers.control import Requests, request_symbols, shard_of
+from producers.exchange import exchange_class
+from schemas.topics import CONTROL
+
+FLUSH_TIMEOUT_S = 10.0
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def symbols() -> None:
+    """Add, remove or list the symbols that producers feed, without a restart.
+
+    What is asked for is kept in the control topic: it holds after a restart too, until it is asked otherwise.
+    """
+
+
+def _options(command: F) -> F:
+    for option in (
+        click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; ./var."),
+        click.option("--market", help="Kind of market; default from the settings: spot."),
+        click.option("--venue", help="Venue; default from the settings: binance."),
+    ):
+        command = option(command)
+    return command
+
+
+@symbols.command()
+@click.argument("names", nargs=-1, required=True)
+@_options
+def add(names: Sequence[str], **where: str | None) -> None:
+    """Feed these symbols as well; patterns as */USDT are allowed.
+
+    Example: kandle symbols add SOL/USDT --venue binance
+    """
+    _request(names, True, **where)
+
+
+@symbols.command()
+@click.argument("names", nargs=-1, required=True)
+@_options
+def remove(names: Sequence[str], **where: str | None) -> None:
+    """Feed these symbols no longer, whether the settings or a request named them.
+
+    Example: kandle symbols remove SOL/USDT
+    """
+    _request(names, False, **where)
+
+
+@symbols.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_options
+def list_(as_json: bool, **where: str | None) -> None:
+    """Show which symbols are fed, and by which shard.
+
+    Example: kandle symbols list --json
+    """
+    settings = _settings(**where)
+    market = exchange_class(settings.producer.venue, settings.producer.market)
+    requests = Requests(market.venue, market.market)
+    with reach_kafka(settings) as reached:
+        Admin(reached.kafka).ensure_topics()
+        with TopicReader(reached.kafka, CONTROL.name, marks=False) as reader:
+            for message in reader.present(reader.low):
+                requests.take(message.value())
+    configured = list(settings.producer.symbols)
+    shards = settings.producer.shards
+    fed = [
+        {
+            "symbol": symbol,
+            "shard": shard_of(symbol, shards),
+            "from": "settings" if symbol in configured else "request",
+        }
+        for symbol in requests.apply(configured)
+    ]
+    removed = [symbol for symbol, request in requests.newest.items() if not request.wanted]
+    if as_json:
+        head = {"venue": market.venue, "market": market.market, "shards": shards}
+        click.echo(json.dumps({**head, "symbols": fed, "removed": removed}))
+        return
+    for row in fed:
+        click.echo(f"{row['symbol']:<20} shard {row['shard']}  by {row['from']}")
+    for symbol in removed:
+        click.echo(f"{symbol:<20} removed")
+
+
+def _request(names: Sequence[str], wanted: bool, **where: str | None) -> None:
+    settings = _settings(symbols=",".join(names), **where)
+    chosen = settings.producer
+    market = exchange_class(chosen.venue, chosen.market)
+
+    async def write() -> None:
+        publisher = Publisher(reached.kafka, client_id="kandle-symbols")
+        try:
+            now = time.time_ns() // 1_000
+            await request_symbols(
+                publisher, market.venue, market.market, chosen.symbols, wanted, chosen.shards, now
+            )
+            await publisher.flush(FLUSH_TIMEOUT_S)
+        finally:
+            await publisher.close(timeout_s=FLUSH_TIMEOUT_S)
+
+    with reach_kafka(settings) as reached:
+        Admin(reached.kafka).ensure_topics()
+        asyncio.run(write())
+    verb = "will be fed" if wanted else "will be fed no longer"
+    click.echo(f"{', '.join(chosen.symbols)} of {market.venue} {market.market} {verb}")
+
+
+def _settings(data_dir: str | None = None, **producer: str | None) -> Settings:
+    """Settings in force, with what the command line says of the producer."""
+    given = {name: value for name, value in producer.items() if value is not None}
+    return load(**({"data_dir": data_dir} if data_dir else {}), **({"producer": given} if given else {}))
