@@ -161,19 +161,6 @@ def size_number(value: float) -> float:
     return value
 
 
-def base_units(contracts: float, multiplier: float) -> float:
-    """Contracts in base units, as exactly as a float holds the product of the decimal numbers.
-
-    A multiplier such as 0.0001 is no exact float, but one over a whole number: 55 / 10000 is 0.0055, where
-    55 * 0.0001 is 0.0055000000000000005.
-    """
-    if multiplier < 1.0:
-        parts = round(1.0 / multiplier)
-        if 1.0 / parts == multiplier:
-            return contracts / parts
-    return contracts * multiplier
-
-
 def sequence_text(text: str) -> int:
     """As `sequence`, for an id that came as text.
 
@@ -250,9 +237,7 @@ def _ratio(multiplier: float) -> tuple[int, int]:
     return Decimal(repr(multiplier)).as_integer_ratio()
 
 
-def _column(
-    texts: tuple[str, ...], check: Callable[[str], float], above: float, below: float
-) -> list[float]:
+def _column(texts: tuple[str, ...], check: Callable[[str], float], above: float, below: float) -> list[float]:
     """The numbers of texts, judged all at once; one by one only to name the one that is bad."""
     digits = "".join(texts).replace(".", "")
     if digits.isascii() and digits.isdigit():

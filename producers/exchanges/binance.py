@@ -1,306 +1,304 @@
-"""Binance spot. Rules of the wire: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams."""
+"""Binance: streams and messages, as its markets share them.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, NamedTuple, TypeVar
+The markets themselves are `binance_spot.py`, with Binance US, and `binance_usdm.py`.
+
+Rules of the wire: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and
+https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams. The shapes of
+the messages stand in `binance_wire.py`, the REST side in `binance_rest.py`.
+
+Passed over on purpose: partial books (`@depth5` to `@depth20`), which say nothing that the changes of
+`@depth` do not, and cannot be told from them where they come without their stream's name; statistics of
+other windows, block trades, averages and contract notices; entries of `!...@arr` about other symbols.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 
 from producers import validation
-from producers.exchange import BadRecord, Channel, Control, Exchange, Limits, MarketRecord
-from schemas.records import Quote, Trade
+from producers.exchange import BadRecord, Channel, Control, MarketRecord, Request, Stream
+from producers.exchanges import binance_wire as wire
+from producers.exchanges.binance_rest import BinanceRest
+from schemas.records import (
+    BookUpdate,
+    ExchangeCandle,
+    Instrument,
+    Micros,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 STREAM_PREFIX: Final = b'{"stream":"'
+PREFIX_LENGTH: Final = len(STREAM_PREFIX)
 
-QUOTE_ASSETS: Final = (
-    "FDUSD USDT USDC TUSD BUSD USDP BIDR IDRT BVND BKRW DOGE USDS BTC ETH BNB XRP TRX DOT SOL TRY EUR BRL "
-    "GBP AUD RUB UAH NGN ZAR PLN RON ARS JPY MXN CZK COP IDR DAI VAI PAX UST USD EURI AEUR XUSD USD1 "
-    "GYEN KZT RLUSD BFUSD USDE U"
+INTERVALS: Final = (
+    *("1s", "1m", "3m", "5m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "8h", "12h"),
+    *("1d", "3d", "1w", "1M"),
 )
-"""Assets that prices are quoted in: what ends a symbol such as BTCUSDT where no instrument list says it."""
-
-RARE_QUOTE_ASSETS: Final = frozenset({"AEUR", "XUSD"})
-"""Quote a few large assets only, and look like the end of another pair: ADAEUR is ADA/EUR."""
 
 SUFFIXES: Final[dict[str, Channel]] = {
-    "trade": "trades",
     "aggTrade": "aggregated_trades",
     "bookTicker": "quotes",
+    "depth@100ms": "books",
+    "depth@0ms": "books",
+    "depth@250ms": "books",
+    "depth@500ms": "books",
+    "depth@1000ms": "books",
+    "depth": "books",
+    "ticker": "tickers",
+    "miniTicker": "tickers",
+    **{f"kline_{interval}": "candles" for interval in INTERVALS},
+    "markPrice@1s": "derivatives",
+    "markPrice": "derivatives",
+    "forceOrder": "liquidations",
+    "trade": "trades",
 }
-"""The channels that are read, by the part of a stream's name after `@`."""
+"""The channels that are read, by the part of a stream's name after the first `@`; trades come last."""
 
-NAMES: Final = {channel: suffix for suffix, channel in SUFFIXES.items()}
+SUBSCRIBED: Final[dict[Channel, str]] = {
+    "quotes": "bookTicker",
+    "books": "depth@100ms",
+    "tickers": "ticker",
+    "candles": "kline_",
+    "derivatives": "markPrice@1s",
+    "liquidations": "forceOrder",
+}
+"""What is subscribed for each channel besides trades; candles are completed by the interval."""
 
-_T = TypeVar("_T")
-
-
-class _Trade(msgspec.Struct, gc=False):
-    s: str
-    t: int
-    p: str
-    q: str
-    T: int
-    m: bool
-
-
-class _AggregatedTrade(msgspec.Struct, gc=False):
-    s: str
-    a: int
-    p: str
-    q: str
-    T: int
-    m: bool
-
-
-class _BookTicker(msgspec.Struct, gc=False):
-    u: int
-    s: str
-    b: str
-    B: str
-    a: str
-    A: str
-
-
-class _Error(msgspec.Struct):
-    code: int | None = None
-    msg: str = ""
-
-
-class _Envelope(msgspec.Struct):
-    """Any frame there is: combined, raw, or about the connection."""
-
-    stream: str | None = None
-    data: msgspec.Raw = msgspec.Raw()
-    e: str | None = None
-    s: str | None = None
-    u: int | None = None
-    A: Any = None
-    B: Any = None
-    id: int | str | None = None
-    result: Any = msgspec.UNSET
-    error: _Error | None = None
-    code: int | None = None
-    msg: str = ""
-    rest: msgspec.Raw = msgspec.Raw()
-
-
-class _TradeFrame(msgspec.Struct, gc=False):
-    data: _Trade
-
-
-class _AggregatedTradeFrame(msgspec.Struct, gc=False):
-    data: _AggregatedTrade
-
-
-class _BookTickerFrame(msgspec.Struct, gc=False):
-    data: _BookTicker
-
-
-class _Instrument(msgspec.Struct):
-    symbol: str
-    baseAsset: str  # noqa: N815 - the venue's name
-    quoteAsset: str  # noqa: N815
-
-
-class _ExchangeInfo(msgspec.Struct):
-    symbols: list[_Instrument]
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_EXCHANGE_INFO = msgspec.json.Decoder(_ExchangeInfo)
-
-Handler = Callable[[Any, str, int], MarketRecord]
+Handler = Callable[[Any, str, Micros], MarketRecord | None]
 
 
 class _Route(NamedTuple):
-    """How frames of one subscribed stream are read."""
+    """How frames of one stream are read."""
 
     decode_frame: Callable[[bytes], Any]
-    decode_data: Callable[[bytes | msgspec.Raw], Any]
+    decode_data: Callable[[bytes], Any]
     handler: Handler
     venue_symbol: str
     symbol: str
 
 
-class BinanceSpot(Exchange):
-    """Trades (`@trade`, or `@aggTrade` where configured so) and best bid and ask (`@bookTicker`)."""
+class Binance(BinanceRest):
+    """What the markets of Binance share; see `Exchange` for the contract of each method."""
 
-    venue: ClassVar[str] = "binance"
-    market: ClassVar[str] = "spot"
-    websocket_url: ClassVar[str] = "wss://data-stream.binance.vision"
-    rest_url: ClassVar[str] = "https://data-api.binance.vision"
-    websocket_path: ClassVar[str] = "/stream"
-    ping_path: ClassVar[str] = "/api/v3/ping"
-    instruments_path: ClassVar[str] = "/api/v3/exchangeInfo"
-    limits: ClassVar[Limits] = Limits(messages_per_s=5, streams_per_message=200, streams_per_connection=1024)
+    ping_after_s: ClassVar[float] = 30.0
 
-    def __init__(self, symbols: Mapping[str, str], aggregated: Iterable[str] = ()) -> None:
-        super().__init__(symbols, aggregated)
-        self._unified = {name: unified for unified, name in self.symbols.items()}
-        self._handlers: dict[Channel, tuple[type[Any], type[Any], Handler]] = {
-            "trades": (_TradeFrame, _Trade, self.on_trade),
-            "aggregated_trades": (_AggregatedTradeFrame, _AggregatedTrade, self.on_aggregated_trade),
-            "quotes": (_BookTickerFrame, _BookTicker, self.on_book_ticker),
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        channels: Collection[Channel] = ("trades", "quotes"),
+        aggregated: Iterable[str] = (),
+        candle_interval: str = "1m",
+    ) -> None:
+        self._routes: dict[bytes, _Route] = {}
+        """By the stream's name; made when a stream's first frame comes."""
+        self._readers = {
+            channel: (*wire.decoders(message), handler)
+            for channel, (message, handler) in self.handlers().items()
         }
-        self._routes: dict[bytes, _Route] = {
-            stream.encode(): self._route(stream) for stream in self.streams(quotes=True)
+        super().__init__(instruments, channels, aggregated, candle_interval)
+
+    def handlers(self) -> dict[Channel, tuple[type[Any], Handler]]:
+        """The shape of each channel's messages, and what reads them."""
+        return {
+            "trades": (wire.TradeMessage, self.on_trade),
+            "aggregated_trades": (wire.AggregatedTradeMessage, self.on_aggregated_trade),
+            "quotes": (wire.BookTickerMessage, self.on_book_ticker),
+            "books": (wire.DepthMessage, self.on_depth),
+            "tickers": (wire.TickerMessage, self.on_ticker),
+            "candles": (wire.KlineMessage, self.on_kline),
         }
+
+    def admit(self, instrument: Instrument) -> None:
+        """See `Exchange.admit`; a route holds what it was made of, so all are made anew."""
+        super().admit(instrument)
+        self._routes.clear()
+
+    def drop(self, symbol: str) -> None:
+        """See `Exchange.drop`."""
+        super().drop(symbol)
+        self._routes.clear()
 
     # symbols and streams
 
     @classmethod
     def venue_symbol(cls, unified: str) -> str:
-        """`BTC/USDT` -> `BTCUSDT`."""
-        return unified.replace("/", "").upper()
-
-    @classmethod
-    def unified_symbol(cls, venue_symbol: str) -> str | None:
-        """`BTCUSDT` -> `BTC/USDT` by the longest asset at its end; None where none is known."""
-        assets = QUOTE_ASSETS.split()
-        endings = [
-            asset
-            for asset in assets
-            if venue_symbol.endswith(asset)
-            and venue_symbol != asset
-            and (asset not in RARE_QUOTE_ASSETS or venue_symbol.removesuffix(asset) in assets)
-        ]
-        if not endings:
-            return None
-        quote = max(endings, key=len)
-        return f"{venue_symbol.removesuffix(quote)}/{quote}"
-
-    @classmethod
-    def instruments(cls, body: bytes) -> dict[str, str]:
-        """The symbols of an `exchangeInfo` answer: unified -> venue symbol."""
-        info = _decoded(_EXCHANGE_INFO.decode, body)
-        return {f"{item.baseAsset}/{item.quoteAsset}": item.symbol for item in info.symbols}
+        """`BTC/USDT` -> `BTCUSDT`, `BTC/USDT:USDT-210625` -> `BTCUSDT_210625`."""
+        pair, _, settled = unified.upper().partition(":")
+        _, _, date = settled.partition("-")
+        return pair.replace("/", "") + (f"_{date}" if date else "")
 
     @classmethod
     def stream_of(cls, frame: bytes) -> str | None:
         """Name of the stream that a recorded frame belongs to, whether combined or raw."""
         try:
-            envelope = _decoded(_ENVELOPE.decode, frame)
+            envelope = wire.decoded(wire.ENVELOPE.decode, frame)
         except BadRecord:
             return None
-        if envelope.stream is not None:
-            return envelope.stream
-        if envelope.s is None:
-            return None
-        suffix = {"depthUpdate": "depth@100ms"}.get(envelope.e or "", envelope.e)
-        if envelope.e is None:
-            # Spot's bookTicker is the one event without a name of its own.
-            suffix = "bookTicker" if envelope.A is not None and envelope.B is not None else None
-        return f"{envelope.s.lower()}@{suffix}" if suffix else None
+        return envelope.stream if envelope.stream is not None else wire.stream_of(envelope)
 
     @classmethod
     def channel_of(cls, stream: str) -> tuple[Channel, str] | None:
         """`btcusdt@trade` -> `("trades", "BTCUSDT")`."""
         name, _, suffix = stream.partition("@")
         channel = SUFFIXES.get(suffix)
-        return (channel, name.upper()) if channel else None
+        if channel is None or channel not in cls.channels_available or name.startswith("!"):
+            return None
+        return channel, name.upper()
 
-    def streams(self, quotes: bool) -> list[str]:
-        """Quotes of all symbols, then trades of all symbols: `trade` or `aggTrade`, never both."""
-        names = {unified: venue_symbol.lower() for unified, venue_symbol in self.symbols.items()}
-        wanted = [f"{name}@{NAMES['quotes']}" for name in names.values()] if quotes else []
-        for unified, name in names.items():
-            channel: Channel = "aggregated_trades" if unified in self.aggregated else "trades"
-            wanted.append(f"{name}@{NAMES[channel]}")
-        return wanted
+    def path_of(self, channel: Channel) -> str:
+        """The WebSocket path that serves a channel."""
+        return "/stream"
 
-    def subscription(self, streams: Sequence[str], request: int) -> str:
-        """`{"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}`."""
-        message = {"method": "SUBSCRIBE", "params": list(streams), "id": request}
-        return msgspec.json.encode(message).decode()
+    def streams(self, symbols: Collection[str] | None = None) -> list[Stream]:
+        """One stream for each channel of each symbol; its trades from `trade` or `aggTrade`, never both."""
+        wanted = self.instruments if symbols is None else symbols
+        names = {s: self.instruments[s].venue_symbol.lower() for s in wanted if s in self.instruments}
+        streams = []
+        for channel, suffix in SUBSCRIBED.items():
+            if channel in self.channels:
+                ending = suffix + (self.candle_interval if channel == "candles" else "")
+                path = self.path_of(channel)
+                streams += [
+                    Stream(f"{name}@{ending}", channel, symbol, path) for symbol, name in names.items()
+                ]
+        if not self.channels.isdisjoint(("trades", "aggregated_trades")):
+            for symbol, name in names.items():
+                if self.is_aggregated(symbol):
+                    path = self.path_of("aggregated_trades")
+                    streams.append(Stream(f"{name}@aggTrade", "aggregated_trades", symbol, path))
+                else:
+                    streams.append(Stream(f"{name}@trade", "trades", symbol, self.path_of("trades")))
+        return streams
+
+    def requests(
+        self, streams: Sequence[Stream], number: int, now_s: float, subscribe: bool = True
+    ) -> list[Request]:
+        """`{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}`."""
+        method = "SUBSCRIBE" if subscribe else "UNSUBSCRIBE"
+        size = self.limits.streams_per_message
+        requests: list[Request] = []
+        for start in range(0, len(streams), size):
+            names = tuple(stream.name for stream in streams[start : start + size])
+            message = {"method": method, "params": names, "id": number + len(requests)}
+            text = msgspec.json.encode(message).decode()
+            requests.append(Request(number + len(requests), text, names))
+        return requests
 
     # frames
 
-    def parse(self, frame: bytes | str, receive_time: int) -> Sequence[MarketRecord | Control]:
-        """See `Exchange.parse`; a combined frame of a subscribed stream is decoded in one step."""
-        raw = frame.encode() if isinstance(frame, str) else frame
-        if raw.startswith(STREAM_PREFIX):
-            start = len(STREAM_PREFIX)
-            route = self._routes.get(raw[start : raw.find(b'"', start)])
+    def parse(self, frame: bytes, receive_time: Micros) -> Sequence[MarketRecord | Control]:
+        """See `Exchange.parse`; a combined frame of a known stream is decoded in one step."""
+        if frame.startswith(STREAM_PREFIX):
+            route = self._routes.get(frame[PREFIX_LENGTH : frame.find(b'"', PREFIX_LENGTH)])
             if route is not None:
-                data = _decoded(route.decode_frame, raw).data
-                if data.s != route.venue_symbol:
-                    raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {data.s}")
-                return (route.handler(data, route.symbol, receive_time),)
-        return self._parse_any(raw, receive_time)
+                try:
+                    message = route.decode_frame(frame).data
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                    raise wire.unreadable(error) from None
+                if message.s != route.venue_symbol:
+                    raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {message.s}")
+                record = route.handler(message, route.symbol, receive_time)
+                return (record,) if record is not None else ()
+        return self._parse_any(frame, receive_time)
 
-    def _parse_any(self, raw: bytes, receive_time: int) -> Sequence[MarketRecord | Control]:
-        envelope = _decoded(_ENVELOPE.decode, raw)
-        if envelope.stream is not None and envelope.data:
-            stream, data = envelope.stream, bytes(envelope.data)
-            inner = _decoded(_ENVELOPE.decode, data)
-            if inner.e == "serverShutdown":
-                return (Control("shutdown", None, "the server announces its end"),)
-        elif envelope.e == "serverShutdown":
+    def _parse_any(self, frame: bytes, receive_time: Micros) -> Sequence[MarketRecord | Control]:
+        if frame.lstrip()[:1] == b"[":
+            return self._parse_array(frame, receive_time)
+        envelope = wire.decoded(wire.ENVELOPE.decode, frame)
+        stream, data = envelope.stream, frame
+        if stream is not None and envelope.data:
+            data = bytes(envelope.data)
+            if data[:1] == b"[":
+                return self._parse_array(data, receive_time)
+            if stream.startswith("!"):
+                envelope = wire.decoded(wire.ENVELOPE.decode, data)
+                stream = None
+        if envelope.e == "serverShutdown":
             return (Control("shutdown", None, "the server announces its end"),)
-        elif (name := self.stream_of(raw)) is not None:
-            stream, data = name, raw
-        else:
-            return self._control(envelope)
-        route = self._routes.get(stream.encode())
-        if route is None:
-            found = self.channel_of(stream)
-            if found is not None and found[1] not in self._unified:
-                raise BadRecord("symbol", f"{found[1]} of stream {stream} was not asked for")
+        if stream is None:
+            stream = wire.stream_of(envelope)
+            if stream is None:
+                return wire.control(envelope) if data is frame else ()
+        elif data is frame:
+            raise BadRecord("shape", f"a frame of stream {stream} holds no data")
+        found = self.channel_of(stream)
+        if found is None:
             return ()
-        message = _decoded(route.decode_data, data)
+        if found[1] not in self.by_name:
+            raise BadRecord("symbol", f"{found[1]} of stream {stream} was not asked for")
+        return self._read_item(stream, data, receive_time)
+
+    def _parse_array(self, data: bytes, receive_time: Micros) -> Sequence[MarketRecord]:
+        """Messages about all symbols of the market: those of the symbols that are fed."""
+        records: list[MarketRecord] = []
+        for item in wire.decoded(wire.ARRAY.decode, data):
+            stream = wire.stream_of(wire.decoded(wire.ENVELOPE.decode, bytes(item)))
+            found = None if stream is None else self.channel_of(stream)
+            if stream is not None and found is not None and found[1] in self.by_name:
+                records += self._read_item(stream, bytes(item), receive_time)
+        return records
+
+    def _read_item(self, stream: str, data: bytes, receive_time: Micros) -> Sequence[MarketRecord]:
+        route = self._route(stream)
+        if route is None:
+            return ()
+        message = wire.decoded(route.decode_data, data)
         if message.s != route.venue_symbol:
             raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {message.s}")
-        return (route.handler(message, route.symbol, receive_time),)
+        record = route.handler(message, route.symbol, receive_time)
+        return (record,) if record is not None else ()
 
-    @staticmethod
-    def _control(envelope: _Envelope) -> Sequence[Control]:
-        request = envelope.id if isinstance(envelope.id, int) else None
-        if envelope.error is not None:
-            return (Control("refused", request, f"{envelope.error.code}: {envelope.error.msg}"),)
-        if envelope.code is not None:
-            return (Control("refused", request, f"{envelope.code}: {envelope.msg}"),)
-        if envelope.result is None and request is not None:
-            return (Control("accepted", request),)
-        if envelope.rest or envelope.result is not msgspec.UNSET:
-            return ()
-        raise BadRecord("shape", "the frame is neither market data nor an answer to a request")
+    def _route(self, stream: str) -> _Route | None:
+        """How a stream is read; None where its channel is not wanted of its symbol."""
+        known = self._routes.get(stream.encode())
+        if known is not None:
+            return known
+        found = self.channel_of(stream)
+        assert found is not None
+        channel, venue_symbol = found
+        instrument = self.by_name[venue_symbol]
+        if channel in ("trades", "aggregated_trades"):
+            wanted = "aggregated_trades" if self.is_aggregated(instrument.symbol) else "trades"
+            if channel != wanted or self.channels.isdisjoint(("trades", "aggregated_trades")):
+                return None
+        elif channel not in self.channels:
+            return None
+        route = _Route(*self._readers[channel], venue_symbol, instrument.symbol)
+        self._routes[stream.encode()] = route
+        return route
 
     # channels
 
-    def on_trade(self, message: _Trade, symbol: str, receive_time: int) -> Trade:
+    def on_trade(self, message: wire.TradeMessage, symbol: str, receive_time: Micros) -> Trade | None:
         """One execution; `m` says that the buyer is the maker, so the seller is the aggressor.
 
         {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,
         "p":"61837.63000000","q":"0.02000000","T":1723161255342,"m":true,"M":true}}
         """
-        return self._trade(message, message.t, symbol, receive_time)
+        m = message
+        return self.trade(symbol, m.t, m.p, m.q, m.T, m.m, receive_time)
 
-    def on_aggregated_trade(self, message: _AggregatedTrade, symbol: str, receive_time: int) -> Trade:
+    def on_aggregated_trade(
+        self, message: wire.AggregatedTradeMessage, symbol: str, receive_time: Micros
+    ) -> Trade:
         """Executions of one order at one price, added up; `a` is an id of its own, dense as `t` is.
+
+        Where it is missing, as in 2019, the first and last trade are what tells it from others.
 
         {"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":1616176861895,"s":"BTCUSDT","a":640283266,
         "p":"58942.01000000","q":"0.00035600","f":716849523,"l":716849523,"T":1616176861893,"m":false,"M":true}}
         """
-        return self._trade(message, message.a, symbol, receive_time)
+        m = message
+        if m.a is not None:
+            return self.trade(symbol, m.a, m.p, m.q, m.T, m.m, receive_time)
+        unnumbered = self.trade(symbol, m.f, m.p, m.q, m.T, m.m, receive_time)
+        return msgspec.structs.replace(unnumbered, trade_id=f"{m.f}-{m.l}", sequence=None)
 
-    def _trade(
-        self, message: _Trade | _AggregatedTrade, trade_id: int, symbol: str, receive_time: int
-    ) -> Trade:
-        price = validation.positive_price(message.p)
-        size = validation.size(message.q)
-        return Trade(
-            venue=self.venue,
-            symbol=symbol,
-            trade_id=str(trade_id),
-            sequence=validation.sequence(trade_id),
-            price=price,
-            size=size,
-            side="sell" if message.m else "buy",
-            event_time=validation.micros(message.T),
-            receive_time=receive_time,
-            inexact=validation.is_inexact(message.p, price) or validation.is_inexact(message.q, size),
-        )
-
-    def on_book_ticker(self, message: _BookTicker, symbol: str, receive_time: int) -> Quote:
+    def on_book_ticker(self, message: wire.BookTickerMessage, symbol: str, receive_time: Micros) -> Quote:
         """Best bid and ask; spot gives no time, an empty side comes as price 0.
 
         {"stream":"btcusdt@bookTicker","data":{"u":50093239212,"s":"BTCUSDT","b":"61837.63000000",
@@ -308,43 +306,82 @@ class BinanceSpot(Exchange):
         """
         bid, bid_size = validation.price_or_empty(message.b), validation.size(message.B)
         ask, ask_size = validation.price_or_empty(message.a), validation.size(message.A)
-        inexact = (
+        return Quote(
+            self.venue,
+            symbol,
+            bid,
+            bid_size if bid else 0.0,
+            ask,
+            ask_size if ask else 0.0,
+            validation.sequence(message.u),
+            None if message.T is None else validation.micros(message.T),
+            receive_time,
             validation.is_inexact(message.b, bid)
             or validation.is_inexact(message.B, bid_size)
             or validation.is_inexact(message.a, ask)
-            or validation.is_inexact(message.A, ask_size)
+            or validation.is_inexact(message.A, ask_size),
         )
-        return Quote(
+
+    def on_depth(self, message: wire.DepthMessage, symbol: str, receive_time: Micros) -> BookUpdate:
+        """Levels of the book that have changed since the message before; size 0 removes one.
+
+        {"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1622363903670,"s":"BTCUSDT",
+        "U":11294093710,"u":11294093726,"b":[["35743.98000000","0.00000000"]],
+        "a":[["35743.88000000","0.24000000"],["35743.97000000","0.00000000"]]}}
+        """
+        if message.u < message.U:
+            raise BadRecord("id", f"expected U <= u, got {message.U} and {message.u}")
+        bid_prices, bid_sizes = validation.levels(message.b)
+        ask_prices, ask_sizes = validation.levels(message.a)
+        previous = message.pu
+        return BookUpdate(
             venue=self.venue,
             symbol=symbol,
-            bid=bid,
-            bid_size=bid_size if bid else 0.0,
-            ask=ask,
-            ask_size=ask_size if ask else 0.0,
-            sequence=validation.sequence(message.u),
-            event_time=None,
+            kind="delta",
+            first_sequence=validation.sequence(message.U),
+            last_sequence=validation.sequence(message.u),
+            # -1 stands where nothing came before.
+            previous_sequence=None if previous is None or previous == -1 else validation.sequence(previous),
+            bid_prices=bid_prices,
+            bid_sizes=bid_sizes,
+            ask_prices=ask_prices,
+            ask_sizes=ask_sizes,
+            checksum=None,
+            event_time=validation.micros(message.E if message.T is None else message.T),
             receive_time=receive_time,
-            inexact=inexact,
         )
 
-    def _route(self, stream: str) -> _Route:
-        found = self.channel_of(stream)
-        assert found is not None
-        channel, venue_symbol = found
-        frame_type, data_type, handler = self._handlers[channel]
-        return _Route(
-            msgspec.json.Decoder(frame_type).decode,
-            msgspec.json.Decoder(data_type).decode,
-            handler,
-            venue_symbol,
-            self._unified[venue_symbol],
+    def on_ticker(self, message: wire.TickerMessage, symbol: str, receive_time: Micros) -> Ticker | None:
+        """Figures of the last 24 hours; `@miniTicker` has no changes, futures no bid and ask.
+
+        {"stream":"ethusdt@ticker","data":{"e":"24hrTicker","E":1653812650349,"s":"ETHUSDT",
+        "p":"28.23000000","P":"1.600","w":"1781.16275609","x":"1764.61000000","c":"1792.84000000",
+        "Q":"0.55720000","b":"1792.83000000","B":"1.62740000","a":"1792.84000000","A":"20.29140000",
+        "o":"1764.61000000","h":"1808.98000000","l":"1748.94000000","v":"471703.53110000",
+        "q":"840180761.51358100","O":1653726250344,"C":1653812650344,"F":841094172,"L":841646650,"n":552479}}
+        """
+        m = message
+        return self.ticker(
+            symbol, m.c, (m.o, m.h, m.l), (m.v, m.q), (m.p, m.P), (m.b, m.a), m.E, receive_time
         )
 
+    def on_kline(self, message: wire.KlineMessage, symbol: str, receive_time: Micros) -> ExchangeCandle:
+        """A candle as far as it has come; `x` says that it is closed, `T` is its last millisecond.
 
-def _decoded(decode: Callable[[bytes], _T], raw: bytes) -> _T:
-    try:
-        return decode(raw)
-    except msgspec.ValidationError as error:
-        raise BadRecord("shape", f"the message has not the expected shape: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRecord("json", f"the frame is not JSON: {error}") from None
+        {"stream":"btcusdt@kline_1m","data":{"e":"kline","E":1653818762502,"s":"BTCUSDT",
+        "k":{"t":1653818760000,"T":1653818819999,"s":"BTCUSDT","i":"1m","f":1384844002,"L":1384844032,
+        "o":"29038.46000000","c":"29038.47000000","h":"29038.47000000","l":"29038.46000000",
+        "v":"0.20926000","n":31,"x":false,"q":"6076.58918320","V":"0.10436000","Q":"3030.45472920","B":"0"}}}
+        """
+        k = message.k
+        if k.i not in INTERVALS:
+            raise BadRecord("shape", f"expected an interval such as 1m, got {k.i[:40]!r}")
+        row = (k.t, k.o, k.h, k.l, k.c, k.v, k.T, k.q, k.n, k.V)
+        found = self.candle(symbol, k.i, row, receive_time)
+        return msgspec.structs.replace(
+            found,
+            first_sequence=None if k.f == -1 else validation.sequence(k.f),
+            last_sequence=None if k.L == -1 else validation.sequence(k.L),
+            closed=k.x,
+            event_time=validation.micros(message.E),
+        )
