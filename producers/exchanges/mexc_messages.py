@@ -158,7 +158,15 @@ class Push(Message):
     public_aggre_book_ticker: BookTicker | None = None
 
 
-class Channel(Message):
+class Text(Push):
+    """A text frame: a push in protobuf's JSON form, or the answer to a request."""
+
+    id: int | None = None
+    code: int | None = None
+    msg: str = ""
+
+
+class ChannelOnly(Message):
     """A frame of which only the channel is wanted."""
 
     numbers: ClassVar[Mapping[str, int]] = {"channel": 1}
