@@ -158,7 +158,6 @@ class SimulatorServer:
         if not self.injection.is_idle:
             await self.send(stream, data)
             return
-        text = not self._market.venue.binary
         for connection, client in list(self.clients.items()):
             if stream not in client.streams:
                 continue
@@ -167,7 +166,7 @@ class SimulatorServer:
                 connection.transport.abort()
                 continue
             frame = client.frame(stream, data)
-            broadcast([connection], frame.decode() if text else frame)
+            broadcast([connection], frame.decode() if self._is_text(frame) else frame)
 
     async def end(self) -> bool:
         """Close every connection with the code that says: the feed has ended.
@@ -185,11 +184,14 @@ class SimulatorServer:
         return arrived
 
     async def _send(self, stream: str, data: bytes, cut: bool = False) -> None:
-        text = not self._market.venue.binary
         for connection, client in list(self.clients.items()):
             if stream in client.streams:
                 frame = client.frame(stream, data)
-                await self._write(connection, frame[: len(frame) // 2] if cut else frame, text)
+                sent = frame[: len(frame) // 2] if cut else frame
+                await self._write(connection, sent, self._is_text(frame))
+
+    def _is_text(self, frame: bytes) -> bool:
+        return not self._market.venue.binary or frame.startswith((b"{", b'"'))
 
     async def _write(self, connection: ServerConnection, frame: bytes, text: bool) -> None:
         """Send to one client; one that is gone is forgotten, and what was in its socket is lost to it."""

@@ -2,8 +2,8 @@
 
 One venue is one file in `producers/simulator/venues/`, one subclass of `SimulatedVenue` for each of its
 markets; a subclass registers itself by being defined. Nothing here touches a socket. It is written from the
-venue's documentation alone and shares no code with `producers/exchanges/`, so that a misreading in one of the
-two shows.
+venue's documentation and shares nothing with `producers/exchanges/` but the layout of binary messages: a
+misreading in one of the two shows.
 
 Who calls what:
 

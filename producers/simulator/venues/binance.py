@@ -4,16 +4,16 @@ Wire: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-strea
 https://developers.binance.com/docs/derivatives/usds-margined-futures.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final
-from urllib.parse import parse_qs, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from producers.exchange import Channel
 from producers.simulator.ledger import SimulatedBook, Tape
-from producers.simulator.venue import Client, Reply, RestError, SimulatedVenue, limit_of, whole
+from producers.simulator.venue import Reply, RestError, SimulatedVenue, limit_of, whole
+from producers.simulator.venues.binance_client import BinanceClient, key_of
 
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": "trades",
@@ -36,15 +36,8 @@ EVENTS: Final = {"depthUpdate": "depth", "24hrTicker": "ticker", "24hrMiniTicker
 }
 """Names of streams that differ from those of their events."""
 
-_STREAM: Final = re.compile(r"(?P<symbol>[^@]+)@(?P<kind>[A-Za-z]+)(?:@.*)?")
 _COMBINED: Final = b'{"stream":"'
 _DATA: Final = b',"data":'
-
-
-class _Request(msgspec.Struct):
-    method: str
-    id: int | str | None = None
-    params: list[Any] = []
 
 
 class _Trade(msgspec.Struct):
@@ -53,6 +46,7 @@ class _Trade(msgspec.Struct):
     q: str
     T: int
     m: bool
+    X: str = "MARKET"
 
 
 class _AggregatedTrade(msgspec.Struct):
@@ -85,97 +79,11 @@ class _Named(msgspec.Struct):
     B: Any = None
 
 
-_REQUEST = msgspec.json.Decoder(_Request)
 _TRADE = msgspec.json.Decoder(_Trade)
 _AGGREGATED = msgspec.json.Decoder(_AggregatedTrade)
 _DEPTH = msgspec.json.Decoder(_Depth)
 _SNAPSHOT = msgspec.json.Decoder(_Snapshot)
 _NAMED = msgspec.json.Decoder(_Named)
-
-
-class BinanceClient(Client):
-    """A connection to `/ws`, `/ws/<stream>` or `/stream?streams=<a>/<b>`.
-
-    Args:
-        path: Path and query.
-        kinds: Prefixes of the path that split streams by kind (`public`), with the kinds that each serves.
-
-    Raises:
-        ValueError: The path is none that the venue serves.
-    """
-
-    def __init__(self, path: str, kinds: Mapping[str, Callable[[str], bool]]) -> None:
-        super().__init__()
-        parts = urlsplit(path)
-        prefix, _, rest = parts.path.removeprefix("/").partition("/")
-        self._serves = kinds.get(prefix)
-        route = f"/{rest}" if self._serves is not None else parts.path
-        if route == "/stream":
-            self.combined = True
-            names = "/".join(parse_qs(parts.query).get("streams", [])).split("/")
-        elif route == "/ws" or route.startswith("/ws/"):
-            self.combined = False
-            names = route.removeprefix("/ws").split("/")
-        else:
-            raise ValueError(f"expected a path below /ws or /stream, got {parts.path}")
-        # Clients number their connections by parts of the path that are no streams (`/ws/0`).
-        self._subscribe(name for name in names if "@" in name or name.startswith("!"))
-
-    def answer(self, message: str | bytes, now_ms: int) -> list[str]:
-        """See `Client.answer`."""
-        try:
-            request = _REQUEST.decode(message)
-        except msgspec.ValidationError as error:
-            return [_error(2, f"Invalid request: {error}", None)]
-        except msgspec.DecodeError as error:
-            return [_error(3, f"Invalid JSON: {error}", None)]
-        if request.method in {"SET_PROPERTY", "GET_PROPERTY"}:
-            return [self._property(request)]
-        names = [name for name in request.params if isinstance(name, str)]
-        if len(names) != len(request.params):
-            return [_error(2, "Invalid request: params must be strings", request.id)]
-        match request.method:
-            case "SUBSCRIBE":
-                self._subscribe(names)
-                return [_result(None, request.id)]
-            case "UNSUBSCRIBE":
-                for name in names:
-                    self.streams.pop(key_of(name), None)
-                return [_result(None, request.id)]
-            case "LIST_SUBSCRIPTIONS":
-                return [_result(list(self.streams.values()), request.id)]
-            case _:
-                return [_error(2, f"Invalid request: unknown method {request.method}", request.id)]
-
-    def refuse(self, message: str | bytes, now_ms: int) -> list[str]:
-        """See `Client.refuse`."""
-        return [_error(2, "Invalid request: unknown stream", _REQUEST.decode(message).id)]
-
-    def is_subscription(self, message: str | bytes) -> bool:
-        """See `Client.is_subscription`."""
-        try:
-            return _REQUEST.decode(message).method == "SUBSCRIBE"
-        except msgspec.MsgspecError:
-            return False
-
-    def frame(self, stream: str, data: bytes) -> bytes:
-        """A raw or a combined frame, as the path of the connection has it."""
-        return b'{"stream":"%b","data":%b}' % (self.streams[stream].encode(), data) if self.combined else data
-
-    def _subscribe(self, names: Iterable[str]) -> None:
-        # As the venue does: a stream that does not exist is accepted and stays mute.
-        for name in names:
-            key = key_of(name)
-            kind = key.partition("@")[2].partition("_")[0]
-            if self._serves is None or self._serves(kind):
-                self.streams[key] = name
-
-    def _property(self, request: _Request) -> str:
-        if request.method == "GET_PROPERTY":
-            return _result(self.combined, request.id)
-        if len(request.params) == 2 and request.params[0] == "combined":
-            self.combined = bool(request.params[1])
-        return _result(None, request.id)
 
 
 class BinanceSpotSimulated(SimulatedVenue):
@@ -280,7 +188,9 @@ class BinanceSpotSimulated(SimulatedVenue):
 
             def on_trade(data: bytes) -> None:
                 trade = _TRADE.decode(data)
-                trades.add(trade.t, trade)
+                # Of futures REST lists those alone that an order of the book took part in.
+                if trade.X == "MARKET":
+                    trades.add(trade.t, trade)
 
             return on_trade
         if channel == "aggregated_trades":
@@ -415,6 +325,13 @@ class BinanceSpotSimulated(SimulatedVenue):
         }
 
 
+class BinanceUsSimulated(BinanceSpotSimulated):
+    """Binance US: the same with other figures."""
+
+    venue: ClassVar[str] = "binanceus"
+    weight_per_minute: ClassVar[int] = 1_200
+
+
 class BinanceUsdmSimulated(BinanceSpotSimulated):
     """USD-M futures: `/fapi/v1`, and paths that split the streams by kind."""
 
@@ -454,14 +371,6 @@ class BinanceUsdmSimulated(BinanceSpotSimulated):
         }
 
 
-def key_of(name: str) -> str:
-    """The key of a stream's name: paces of books and mark prices are one stream here."""
-    found = _STREAM.fullmatch(name)
-    if found is None or found["kind"] not in {"depth", "markPrice"}:
-        return name
-    return f"{found['symbol']}@{found['kind']}"
-
-
 def _filters(notional: str, kind: str) -> list[dict[str, str]]:
     return [
         {
@@ -473,14 +382,6 @@ def _filters(notional: str, kind: str) -> list[dict[str, str]]:
         {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00", "stepSize": "0.00001000"},
         {"filterType": kind, notional: "5.00000000"},
     ]
-
-
-def _result(result: Any, request: int | str | None) -> str:
-    return msgspec.json.encode({"result": result, "id": request}).decode()
-
-
-def _error(code: int, text: str, request: int | str | None) -> str:
-    return msgspec.json.encode({"error": {"code": code, "msg": text}, "id": request}).decode()
 
 
 def _rest_error(code: int, text: str) -> bytes:
