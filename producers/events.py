@@ -1,16 +1,20 @@
 """Events for the people who operate the pipeline: CloudEvents in the system topic."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 from typing import Final
 
 from infra.clock import Clock
 from infra.kafka.publisher import Publisher
+from infra.resilience.events import ResilienceEvent
 from schemas.event_types import checked
 from schemas.records import Severity, SystemEvent
 from schemas.topics import SYSTEM_EVENTS
 
 SPEC_VERSION: Final = "1.0"
+TAKEN_MAX: Final = 1_000
+"""Events that wait to be published, at most: they are for people, who would read no more."""
 
 
 class SystemEvents:
@@ -26,6 +30,7 @@ class SystemEvents:
         self._publisher = publisher
         self._source = source
         self._clock = clock
+        self._taken: asyncio.Queue[ResilienceEvent] = asyncio.Queue()
 
     async def report(
         self, kind: str, severity: Severity, message: str, event_id: str | None = None, **data: object
@@ -60,3 +65,14 @@ class SystemEvents:
             ("ce_specversion", SPEC_VERSION),
         ]
         await self._publisher.publish(SYSTEM_EVENTS.name, event, key=self._source, headers=headers)
+
+    def take(self, event: ResilienceEvent) -> None:
+        """Have an event of outgoing calls published by `run`; never blocks, what is too much is dropped."""
+        if self._taken.qsize() < TAKEN_MAX:
+            self._taken.put_nowait(event)
+
+    async def run(self) -> None:
+        """Publish what `take` was given; runs until it is cancelled."""
+        while True:
+            event = await self._taken.get()
+            await self.report(event.kind, event.severity, event.message, None, **event.data)

@@ -5,58 +5,44 @@ import difflib
 import fnmatch
 from collections.abc import Iterable, Sequence
 from typing import Final
-from urllib.parse import urlsplit
-
-import httpx2
 
 from infra.backoff import FullJitter
 from infra.logging import get_logger
-from producers.connection import LOOPBACK
 from producers.exchange import BadRecord, Exchange
 from producers.interruption import pause, unless_stopped
+from producers.rest_desk import RestDesk
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import Instrument, Micros
 
-CONNECT_TIMEOUT_S: Final = 10.0
-READ_TIMEOUT_S: Final = 60.0
 NEAR_MATCHES: Final = 5
 
 logger = get_logger(__name__)
 
 
-async def fetch_instruments(exchange: type[Exchange], base_url: str, now: Micros) -> list[Instrument]:
+async def fetch_instruments(market: type[Exchange], desk: RestDesk, now: Micros) -> list[Instrument]:
     """Ask a venue for what it lists.
 
     Args:
-        exchange: The venue's market.
-        base_url: Base of its REST interface.
+        market: The venue's market.
+        desk: Makes the call; it is running.
         now: The time, µs since the epoch.
 
     Raises:
         UnavailableError: No answer, an error, or an answer that cannot be read.
     """
-    url = base_url.rstrip("/") + exchange.instruments_call().path
-    timeout = httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+    call = market.instruments_call()
+    body = await desk.fetch(call)
     try:
-        # A simulator on this machine is never asked for through a proxy of the environment.
-        trusts_environment = urlsplit(url).hostname not in LOOPBACK
-        async with httpx2.AsyncClient(timeout=timeout, trust_env=trusts_environment) as client:
-            answer = await client.get(url)
-    except (httpx2.HTTPError, OSError) as error:
-        raise UnavailableError(f"{url} cannot be reached: {str(error) or type(error).__name__}") from None
-    if not answer.is_success:
-        raise UnavailableError(
-            f"{url} answers {answer.status_code} {answer.reason_phrase}: {answer.text[:200]}"
-        )
-    try:
-        return exchange.read_instruments(answer.content, now)
+        return market.read_instruments(body, now)
     except BadRecord as error:
-        raise UnavailableError(f"{url} answers with something else than its symbols: {error}") from None
+        raise UnavailableError(
+            f"{market.venue} answers {call.path} with something else than its symbols: {error}"
+        ) from None
 
 
 async def await_instruments(
-    exchange: type[Exchange],
-    base_url: str,
+    market: type[Exchange],
+    desk: RestDesk,
     now: Micros,
     stop: asyncio.Event,
     backoff: FullJitter | None = None,
@@ -65,7 +51,7 @@ async def await_instruments(
     backoff = backoff or FullJitter()
     while not stop.is_set():
         try:
-            return await unless_stopped(stop, fetch_instruments(exchange, base_url, now))
+            return await unless_stopped(stop, fetch_instruments(market, desk, now))
         except UnavailableError as error:
             delay_s = backoff.next_delay_s()
             logger.info(

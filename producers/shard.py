@@ -30,6 +30,7 @@ class Shard:
         number: Of the shard.
         instruments: What is fed at first.
         aggregated: Unified symbols whose trades come aggregated.
+        desk: Makes the calls to the venue's REST interface, for all shards of this process.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class Shard:
         number: int,
         instruments: Iterable[Instrument],
         aggregated: Iterable[str],
+        desk: RestDesk,
     ) -> None:
         chosen = settings.producer
         self._settings = settings
+        self._desk = desk
         self._source = f"{chosen.source or f'{market.venue}-{market.market}'}-{number}"
         self._exchange = market(instruments, chosen.channels, aggregated, chosen.candle_interval)
         self._feed: Feed | None = None
@@ -80,7 +83,7 @@ class Shard:
                 self._feed,
                 outlet,
                 websocket_base(type(exchange), settings),
-                desk=RestDesk(exchange, rest_base(type(exchange), settings)),
+                desk=self._desk,
                 hot_feeds=chosen.hot_feeds,
                 lossless=chosen.lossless,
             )

@@ -1,8 +1,7 @@
 """The stage `produce`: those shards of a market that this process is given, and its instrument list."""
 
 import asyncio
-import contextlib
-import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -14,10 +13,14 @@ from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
+from infra.tasks import until_one_ends
 from producers.control import Requests, shard_of
+from producers.events import SystemEvents
 from producers.exchange import Exchange, exchange_class
 from producers.instruments import Listing, await_instruments, fetch_instruments
+from producers.interruption import pause
 from producers.outlet import STAGE
+from producers.rest_desk import RestDesk
 from producers.shard import Shard, rest_base
 from producers.shard_lease import POLL_S, ShardLease
 from schemas.errors import ConfigurationError, UnavailableError
@@ -28,6 +31,7 @@ from schemas.topics import INSTRUMENTS
 logger = get_logger(__name__)
 
 PUBLISH_TIMEOUT_S: Final = 15.0
+CLOSE_TIMEOUT_S: Final = 1.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -40,41 +44,63 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """
     market = exchange_class(settings.producer.venue, settings.producer.market)
     _check(settings, market)
-    clock = SystemClock()
-    instruments = await await_instruments(market, rest_base(market, settings), clock.now_us(), stop)
-    if instruments is None:
-        return
-    # Names in the settings that are not listed are told at once, before anything is done.
-    Listing(instruments, market.venue).choose(
-        [*settings.producer.symbols, *settings.producer.aggregated_symbols]
-    )
     await asyncio.to_thread(Admin(settings.kafka).ensure_topics)
-    producer = _Producer(settings, market, instruments)
-    has_ended = await producer.run(stop)
-    logger.info("the feed has ended" if has_ended else "the feed was stopped", **producer.counts)
-    if has_ended:
+    publisher = Publisher(settings.kafka, client_id=f"kandle-{STAGE}-{market.venue}-{market.market}")
+    events = SystemEvents(publisher, f"{market.venue}-{market.market}", SystemClock())
+    desk = RestDesk(market, rest_base(market, settings), lambda _: None, on_event=events.take)
+    feeding = _Feeding(settings, market, publisher, desk)
+    try:
+        await until_one_ends(
+            {"feed": feeding.run(stop), "calls": desk.run(asyncio.Event()), "events": events.run()}
+        )
+    finally:
+        await desk.close()
+        await publisher.close(timeout_s=CLOSE_TIMEOUT_S)
+    if feeding.has_ended:
         metrics.FEED_ENDED.set(1)
         if not settings.producer.exit_at_end:
             await stop.wait()
 
 
-class _Producer:
+class _Feeding:
     """Runs the shards that the group gives to this process, and follows what is listed and asked for."""
 
-    def __init__(self, settings: Settings, market: type[Exchange], instruments: list[Instrument]) -> None:
+    def __init__(
+        self, settings: Settings, market: type[Exchange], publisher: Publisher, desk: RestDesk
+    ) -> None:
         self._settings = settings
         self._market = market
-        self._listing = Listing(instruments, market.venue)
-        self._listed_at_s = time.monotonic()
+        self._publisher = publisher
+        self._desk = desk
+        self._listing = Listing([], market.venue)
         self._published: dict[str, Instrument] = {}
         self._requests = Requests(market.venue, market.market)
         self._shards: dict[int, tuple[Shard, asyncio.Task[bool]]] = {}
-        self._ended: set[int] = set()
-        self._is_stale = True
-        self.counts: dict[str, int] = {}
+        self._finished: set[int] = set()
+        self._is_stale = False
+        self._counts: Counter[str] = Counter()
+        self.has_ended = False
+        """Whether the venue has ended every shard that this process held."""
 
-    async def run(self, stop: asyncio.Event) -> bool:
-        """Run until `stop` is set, or every shard that this process held has ended: then True."""
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set, or everything has ended."""
+        clock = SystemClock()
+        instruments = await await_instruments(self._market, self._desk, clock.now_us(), stop)
+        if instruments is None:
+            return
+        self._listing = Listing(instruments, self._market.venue)
+        # Names in the settings that are not listed are told at once, before anything is fed.
+        chosen = self._settings.producer
+        self._listing.choose([*chosen.symbols, *chosen.aggregated_symbols])
+        following = asyncio.create_task(self._follow_listing())
+        try:
+            await self._run_shards(stop, following)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        logger.info("the feed has ended" if self.has_ended else "the feed was stopped", **self._counts)
+
+    async def _run_shards(self, stop: asyncio.Event, following: asyncio.Task[None]) -> None:
         chosen = self._settings.producer
         lease = ShardLease(
             self._settings.kafka,
@@ -85,25 +111,18 @@ class _Producer:
             self._take_request,
         )
         lease.start()
-        listing = asyncio.create_task(self._follow_listing())
         try:
-            while not stop.is_set():
+            while not stop.is_set() and not self.has_ended:
                 lease.poll()
                 await self._settle(lease.held)
-                if listing.done():
-                    listing.result()
-                if self._ended and self._ended >= lease.held and not self._shards:
-                    return True
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLL_S):
-                        await stop.wait()
+                if following.done():
+                    following.result()
+                self.has_ended = bool(self._finished) and not self._shards and self._finished >= lease.held
+                await pause(stop, POLL_S)
         finally:
-            listing.cancel()
-            await asyncio.gather(listing, return_exceptions=True)
             hand_over = bool(self._shards) and await lease.has_standby()
             await self._stop_shards(list(self._shards), hand_over)
             await lease.close()
-        return False
 
     async def _settle(self, held: frozenset[int]) -> None:
         """Start, change and stop shards: those run that are held, with the symbols that are wanted."""
@@ -111,13 +130,16 @@ class _Producer:
         for number, (shard, task) in list(self._shards.items()):
             if task.done():
                 del self._shards[number]
-                self._note(shard)
+                self._counts.update(shard.counts)
                 if task.result():
-                    self._ended.add(number)
-        for number in sorted(held - self._shards.keys() - self._ended):
+                    self._finished.add(number)
+        for number in sorted(held - self._shards.keys() - self._finished):
             wanted = self._wanted(number)
             if wanted:
-                shard = Shard(self._market, self._settings, number, wanted.values(), self._aggregated(wanted))
+                aggregated = self._listing.choose(self._settings.producer.aggregated_symbols)
+                shard = Shard(
+                    self._market, self._settings, number, wanted.values(), aggregated.keys(), self._desk
+                )
                 self._shards[number] = (shard, asyncio.create_task(shard.run()))
         if self._is_stale:
             self._is_stale = False
@@ -130,13 +152,9 @@ class _Producer:
             shard.stop(hand_over)
         results = await asyncio.gather(*(task for _, task in stopped), return_exceptions=True)
         for (shard, _), result in zip(stopped, results, strict=True):
-            self._note(shard)
-            if isinstance(result, Exception):
+            self._counts.update(shard.counts)
+            if isinstance(result, BaseException):
                 raise result
-
-    def _note(self, shard: Shard) -> None:
-        for name, count in shard.counts.items():
-            self.counts[name] = self.counts.get(name, 0) + count
 
     def _wanted(self, number: int) -> dict[str, Instrument]:
         """The instruments of a shard, by unified symbol; what is not listed (any more) is left out."""
@@ -154,36 +172,24 @@ class _Producer:
         shards = self._settings.producer.shards
         return {name: found[name] for name in found if shard_of(name, shards) == number}
 
-    def _aggregated(self, wanted: dict[str, Instrument]) -> list[str]:
-        asked = self._listing.choose(self._settings.producer.aggregated_symbols)
-        return [symbol for symbol in asked if symbol in wanted]
-
     def _take_request(self, value: bytes | None) -> None:
         self._is_stale |= self._requests.take(value)
 
     async def _follow_listing(self) -> None:
         """Publish what is listed, and again what has changed, every hour."""
-        market, chosen = self._market, self._settings.producer
-        publisher = Publisher(self._settings.kafka, client_id=f"kandle-{STAGE}-instruments")
-        clock = SystemClock()
-        try:
-            await self._publish_listing(publisher)
-            while True:
-                await asyncio.sleep(chosen.instruments_every_s)
-                try:
-                    listed = await fetch_instruments(
-                        market, rest_base(market, self._settings), clock.now_us()
-                    )
-                except UnavailableError as error:
-                    logger.warning("the venue's symbols could not be read again", why=str(error))
-                    continue
-                self._listing = Listing(listed, market.venue)
-                self._is_stale = True
-                await self._publish_listing(publisher)
-        finally:
-            await publisher.close(timeout_s=1.0)
+        await self._publish_listing()
+        while True:
+            await asyncio.sleep(self._settings.producer.instruments_every_s)
+            try:
+                listed = await fetch_instruments(self._market, self._desk, SystemClock().now_us())
+            except UnavailableError as error:
+                logger.warning("the venue's symbols could not be read again", why=str(error))
+                continue
+            self._listing = Listing(listed, self._market.venue)
+            self._is_stale = True
+            await self._publish_listing()
 
-    async def _publish_listing(self, publisher: Publisher) -> None:
+    async def _publish_listing(self) -> None:
         """Write instruments that are new, have changed, or are listed no longer."""
         listed = self._listing.by_symbol
         gone = [
@@ -196,10 +202,10 @@ class _Producer:
             if known is not None and replace(known, event_time=instrument.event_time) == instrument:
                 continue
             self._published[instrument.symbol] = instrument
-            await publisher.publish(
+            await self._publisher.publish(
                 INSTRUMENTS.name, instrument, key=market_key(instrument.venue, instrument.symbol)
             )
-        await publisher.flush(PUBLISH_TIMEOUT_S)
+        await self._publisher.flush(PUBLISH_TIMEOUT_S)
 
 
 def _check(settings: Settings, market: type[Exchange]) -> None:
