@@ -89,6 +89,7 @@ class RestDesk:
         self._figures = figures or DeskFigures()
         self._on_answer = on_answer
         self._on_event = on_event
+        self._attempts = self._figures.calls.attempts
         self._limit = exchange.limits.rest_weight_per_minute
         self._ping = Call("time", exchange.ping_path)
         self._client = HttpClient(base_url, headers, self._figures.http)
@@ -118,8 +119,8 @@ class RestDesk:
     def submit(self, call: Call, deliver: Deliver | None = None) -> None:
         """Ask for a call; never blocks. Its answer comes once, unless the desk is stopped before.
 
-        The answer has no body once all attempts have failed, the venue has refused for good, the queue is full
-        of what is more urgent, or patience has ended.
+        The answer has no body once all attempts have failed, the venue has refused for good, the queue is
+        full of what is more urgent, or patience has ended.
 
         Args:
             call: What is asked for; asked for again while it waits or is under way, it is made once.
@@ -204,6 +205,7 @@ class RestDesk:
 
     async def _make(self, job: Job) -> None:
         call = job.call
+        job.turns += 1
         try:
             answer = await self.guard.call(
                 call.kind, partial(self._client.get, call.path), weight=call.weight, paid=True
@@ -213,6 +215,10 @@ class RestDesk:
             self._block()
             self._queue.put_back(job)
         except KandleError as error:
+            if error.retriable and self.guard.breaker.state == "open" and job.turns < self._attempts:
+                # The breaker has cut its attempts short.
+                self._queue.put_back(job)
+                return
             if isinstance(error, RefusedError):
                 self._answered()
             logger.info("a call was given up", provider=self.provider, path=call.path, why=str(error))

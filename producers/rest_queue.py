@@ -37,14 +37,16 @@ class Job:
         call: What is called.
         since_s: When it was asked for first, by the monotonic clock, s.
         askers: The calls as submitted, and who takes their answers.
+        turns: How often it was begun.
     """
 
-    __slots__ = ("askers", "call", "since_s")
+    __slots__ = ("askers", "call", "since_s", "turns")
 
     def __init__(self, call: Call, deliver: Deliver, since_s: float) -> None:
         self.call = call
         self.since_s = since_s
         self.askers: list[tuple[Call, Deliver]] = [(call, deliver)]
+        self.turns = 0
 
     @property
     def urgency(self) -> int:

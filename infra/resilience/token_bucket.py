@@ -121,7 +121,7 @@ class TokenBucket:
             reset_in_s: Seconds until the window ends.
         """
         self._refill()
-        self._tokens = min(self._tokens, weight)
+        self._tokens = min(self._tokens, max(weight, 0.0))
         if weight <= 0:
             self.pause(reset_in_s)
 
