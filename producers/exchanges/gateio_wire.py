@@ -5,7 +5,7 @@ another type are refused. Futures count contracts, as JSON numbers in older mess
 ones; `Number` takes both, and `producers.validation` judges them.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -75,10 +75,10 @@ class SpotTrade(msgspec.Struct, gc=False):
 
     id: int | str
     currency_pair: str
-    create_time_ms: str
+    create_time_ms: Number
     side: Literal["buy", "sell"]
     amount: str
-    price: str
+    price: Number
     id_market: int | None = None
     sequence_id: str | None = None
 
@@ -201,11 +201,6 @@ class PublicLiquidation(msgspec.Struct, gc=False):
     time_ms: Number | None = None
 
 
-SpotCandleRow = list[str]
-"""A row of REST: open time, quote volume, close, high, low, open, base volume, whether it is closed; the
-last two came later."""
-
-
 class CurrencyPair(msgspec.Struct):
     """A row of `currency_pairs`."""
 
@@ -243,7 +238,7 @@ BOOK = msgspec.json.Decoder(Book)
 SPOT_TICKERS = msgspec.json.Decoder(SpotTicker | list[SpotTicker])
 FUTURES_TICKERS = msgspec.json.Decoder(FuturesTicker | list[FuturesTicker | list[FuturesTicker]])
 CANDLES = msgspec.json.Decoder(Candle | list[Candle])
-SPOT_CANDLE_ROWS = msgspec.json.Decoder(list[SpotCandleRow])
+SPOT_CANDLE_ROWS = msgspec.json.Decoder(list[Annotated[list[str], msgspec.Meta(min_length=6)]])
 LIQUIDATIONS = msgspec.json.Decoder(PublicLiquidation | list[PublicLiquidation])
 CURRENCY_PAIRS = msgspec.json.Decoder(list[CurrencyPair])
 CONTRACTS = msgspec.json.Decoder(list[Contract])
