@@ -6,12 +6,8 @@ from typing import Any
 import pytest
 
 from producers.simulator.venue import RestError, venue_class
-from producers.simulator.venues.binance import (
-    BinanceClient,
-    BinanceSpotSimulated,
-    BinanceUsdmSimulated,
-    key_of,
-)
+from producers.simulator.venues.binance import BinanceSpotSimulated, BinanceUsdmSimulated
+from producers.simulator.venues.binance_client import BinanceClient, key_of
 
 
 def spot() -> BinanceSpotSimulated:
@@ -215,3 +211,36 @@ def test_a_list_of_instruments_is_made_where_none_was_recorded() -> None:
         "BTC",
         "USDT",
     )
+
+
+def test_candles_and_figures_are_counted_from_the_trades() -> None:
+    venue = spot()
+    for number in range(1, 6):
+        venue.observe("btcusdt@trade", trade(number).replace(b'"1.50"', b'"%d.5"' % number))
+    rows = asked(venue, "/api/v3/klines", symbol="BTCUSDT", interval="1s")
+    assert rows == [
+        [
+            1000,
+            "1.5",
+            "5.5",
+            "1.5",
+            "5.5",
+            "10.00000000",
+            1999,
+            "35.00000000",
+            5,
+            "0.00000000",
+            "0.00000000",
+            "0",
+        ]
+    ]
+    assert asked(venue, "/api/v3/klines", symbol="BTCUSDT", interval="1m", startTime=60_000) == []
+    day = asked(venue, "/api/v3/ticker/24hr", symbol="BTCUSDT")
+    assert (day["openPrice"], day["lastPrice"], day["count"], day["priceChange"]) == (
+        "1.5",
+        "5.5",
+        5,
+        "4.00000000",
+    )
+    with pytest.raises(RestError):
+        venue.rest("/api/v3/klines", {"symbol": "BTCUSDT", "interval": "7x"}, 0)

@@ -100,7 +100,8 @@ def test_damage_and_delays_accompany_a_frame() -> None:
 def test_the_market_goes_on_for_a_while_when_its_connections_have_ended(kind: str) -> None:
     injection = Injection([parse_fault(f"{kind}@1:3")])
     assert not injection.runs_on
-    steps, heard = [], []
+    steps: list[Step] = []
+    heard = []
     for number in range(5):
         steps += injection.frame("s", b"%d" % number, "trades")
         heard.append(injection.runs_on)

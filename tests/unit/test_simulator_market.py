@@ -1,15 +1,18 @@
 """The seeded market: plausible, repeatable, and never an id twice."""
 
 import itertools
+import json
 import statistics
 
 import pytest
 
-from producers.exchanges.binance import BinanceSpot
-from producers.simulator.market import SeededMarket, message_of
-from producers.simulator.prices import MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.exchange import MarketRecord, exchange_class
+from producers.order_book import OrderBook
+from producers.simulator.market import DayFigures, SeededMarket, message_of
+from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.simulator.venue import venue_class
 from schemas.errors import ConfigurationError
-from schemas.records import Quote, Trade
+from schemas.records import BookUpdate, Quote, Ticker, Trade
 
 START = 1_700_000_000_000_000
 SYMBOLS = [("BTC/USDT", "BTCUSDT"), ("ETH/USDT", "ETHUSDT"), ("PEPE/USDT", "PEPEUSDT")]
@@ -50,7 +53,7 @@ def test_trades_happen_at_the_best_bid_or_ask() -> None:
             assert float(event.bid) < float(event.ask)
             assert event.update_id > (best[event.venue_symbol].update_id if event.venue_symbol in best else 0)
             best[event.venue_symbol] = event
-        else:
+        elif isinstance(event, TradeEvent):
             quote = best[event.venue_symbol]
             assert event.price == (quote.bid if event.buyer_is_maker else quote.ask)
             assert float(event.size) > 0
@@ -64,16 +67,63 @@ def test_volatility_clusters() -> None:
     assert statistics.correlation(moves[:-5], moves[5:]) > 0.05
 
 
+def records_of(all_events: list[MarketEvent]) -> list[MarketRecord]:
+    """What the edge reads in the messages of these events, tickers among them."""
+    venue = exchange_class("binance")
+    guessed = [venue.guess(name) for _, name in SYMBOLS]
+    binance = venue([one for one in guessed if one is not None], ("trades", "quotes", "books", "tickers"))
+    figures = {name: DayFigures(name, START) for _, name in SYMBOLS}
+    records: list[MarketRecord] = []
+    for event in all_events:
+        for frame in (message_of(event)[1], figures[event.venue_symbol].take(event)):
+            found = binance.parse(frame, 1) if frame is not None else ()
+            records += [record for record in found if isinstance(record, BookUpdate | Quote | Ticker | Trade)]
+            assert frame is None or found
+    return records
+
+
 def test_every_message_passes_the_edge() -> None:
-    binance = BinanceSpot(dict(SYMBOLS))
-    kinds = set()
-    for event in events(2_000):
-        _, frame = message_of(event)
-        (record,) = binance.parse(frame, 1)
-        assert isinstance(record, Trade | Quote)
-        assert not record.inexact
-        kinds.add(type(record))
-    assert kinds == {Trade, Quote}
+    records = records_of(events(2_000))
+    assert {type(record) for record in records} == {BookUpdate, Quote, Ticker, Trade}
+    assert not any(record.inexact for record in records if isinstance(record, Quote | Trade))
+
+
+def test_books_are_chained_and_agree_with_the_quotes() -> None:
+    books = {unified: OrderBook("binance", unified) for unified, _ in SYMBOLS}
+    last: dict[str, int] = {}
+    checked = 0
+    for record in records_of(events(3_000)):
+        if isinstance(record, BookUpdate):
+            assert record.first_sequence == last.get(record.symbol, record.first_sequence - 1) + 1  # type: ignore[operator]
+            assert record.last_sequence is not None
+            last[record.symbol] = record.last_sequence
+            books[record.symbol].apply(record)
+        elif isinstance(record, Quote):
+            book = books[record.symbol]
+            assert (book.best_bid, book.best_ask) == (
+                (record.bid, record.bid_size),
+                (record.ask, record.ask_size),
+            )
+            checked += 1
+    assert checked > 100
+
+
+def test_a_snapshot_is_the_book_that_the_changes_made() -> None:
+    venue = venue_class("binance")(dict(SYMBOLS))
+    newest: dict[str, QuoteEvent] = {}
+    for event in events(1_000):
+        if isinstance(event, BookEvent):
+            venue.observe(*message_of(event))
+        elif isinstance(event, QuoteEvent):
+            newest[event.venue_symbol] = event
+    for name, quote in newest.items():
+        body = json.loads(venue.rest("/api/v3/depth", {"symbol": name, "limit": "1000"}, 0).body)
+        assert body["lastUpdateId"] == quote.update_id
+        assert (body["bids"][0], body["asks"][0]) == (
+            [quote.bid, quote.bid_size],
+            [quote.ask, quote.ask_size],
+        )
+        assert (len(body["bids"]), len(body["asks"])) == (10, 10)
 
 
 def test_a_market_needs_symbols() -> None:

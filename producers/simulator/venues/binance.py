@@ -11,9 +11,16 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from producers.exchange import Channel
+from producers.simulator.figures import UNITS_MS, Execution, bar_of, bars_of, interval_ms_of
 from producers.simulator.ledger import SimulatedBook, Tape
 from producers.simulator.venue import Reply, RestError, SimulatedVenue, limit_of, whole
 from producers.simulator.venues.binance_client import BinanceClient, key_of
+from producers.simulator.venues.binance_listing import (
+    day_figures,
+    futures_listing,
+    kline_row,
+    spot_listing,
+)
 
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": "trades",
@@ -108,6 +115,7 @@ class BinanceSpotSimulated(SimulatedVenue):
         self._trades: dict[str, Tape[_Trade]] = {}
         self._aggregated: dict[str, Tape[_AggregatedTrade]] = {}
         self._books: dict[str, SimulatedBook] = {}
+        self._open_interest: dict[str, bytes] = {}
         self._keys: dict[bytes, str] = {}
         self._routes: dict[str, Callable[[bytes], None] | None] = {}
 
@@ -169,10 +177,12 @@ class BinanceSpotSimulated(SimulatedVenue):
     def learn(self, url: str, body: bytes) -> None:
         """See `SimulatedVenue.learn`."""
         parts = urlsplit(url)
+        symbol = dict(parse_qsl(parts.query)).get("symbol", "")
         if parts.path.endswith("/exchangeInfo"):
             self._listed = body
+        elif parts.path.endswith("/openInterest"):
+            self._open_interest[symbol] = body
         elif parts.path.endswith("/depth"):
-            symbol = dict(parse_qsl(parts.query)).get("symbol", "")
             try:
                 snapshot = _SNAPSHOT.decode(body)
             except msgspec.MsgspecError:
@@ -255,6 +265,12 @@ class BinanceSpotSimulated(SimulatedVenue):
                 body = self._historical(query)
             case "aggTrades":
                 body = self._aggregated_trades(query)
+            case "klines":
+                body = self._klines(query)
+            case "ticker/24hr":
+                body = self._day(self._symbol(query), now_ms)
+            case "openInterest" if self._symbol(query) in self._open_interest:
+                return Reply(200, self._open_interest[self._symbol(query)])
             case _:
                 raise RestError(404, _rest_error(-1000, f"no such path: {path}"))
         return Reply(200, msgspec.json.encode(body))
@@ -302,27 +318,41 @@ class BinanceSpotSimulated(SimulatedVenue):
         named = ("a", "p", "q", "f", "l", "T", "m")
         return [{name: getattr(trade, name) for name in named} | {"M": True} for trade in found]
 
-    def _instruments(self, now_ms: int) -> bytes:
-        listed = [self._instrument(unified, name) for unified, name in self.symbols.items()]
-        return msgspec.json.encode({"timezone": "UTC", "serverTime": now_ms, "symbols": listed})
+    def _executions(self, symbol: str) -> list[Execution]:
+        """What was traded, from single trades where there are any."""
+        singles = self._trades.get(symbol)
+        if singles is not None:
+            return [Execution(t.t, t.p, t.q, t.T, t.m) for t in singles.all()]
+        aggregated = self._aggregated.get(symbol)
+        return [Execution(t.a, t.p, t.q, t.T, t.m) for t in aggregated.all()] if aggregated else []
 
-    def _instrument(self, unified: str, venue_symbol: str) -> dict[str, Any]:
-        base, _, quote = unified.partition(":")[0].partition("/")
-        return {
-            "symbol": venue_symbol,
-            "status": "TRADING",
-            "baseAsset": base,
-            "baseAssetPrecision": 8,
-            "quoteAsset": quote,
-            "quotePrecision": 8,
-            "quoteAssetPrecision": 8,
-            "orderTypes": ["LIMIT", "MARKET"],
-            "isSpotTradingAllowed": True,
-            "isMarginTradingAllowed": False,
-            "permissions": ["SPOT"],
-            "permissionSets": [["SPOT"]],
-            "filters": _filters("minNotional", "NOTIONAL"),
-        }
+    def _klines(self, query: Mapping[str, str]) -> list[list[Any]]:
+        symbol, interval_ms = self._symbol(query), interval_ms_of(query.get("interval", ""))
+        if interval_ms is None:
+            raise RestError(400, _rest_error(-1120, "Invalid interval."))
+        bars = bars_of(self._executions(symbol), interval_ms)
+        start, end = whole(query, "startTime"), whole(query, "endTime")
+        found = [bar for bar in bars if (start or 0) <= bar.open_ms <= (end or bar.open_ms)]
+        limit = limit_of(query, 500, 1_000)
+        chosen = found[-limit:] if start is None else found[:limit]
+        return [kline_row(bar, interval_ms) for bar in chosen]
+
+    def _day(self, symbol: str, now_ms: int) -> dict[str, Any]:
+        since_ms = now_ms - UNITS_MS["d"]
+        bar = bar_of((one for one in self._executions(symbol) if one.time_ms > since_ms), since_ms)
+        if bar is None:
+            raise RestError(400, _rest_error(-1121, "Invalid symbol."))
+        book = self._books.get(symbol) or SimulatedBook()
+        bid, ask = (next(iter(side), ("0.00", "0.00")) for side in (book.bids(1), book.asks(1)))
+        return day_figures(symbol, bar, now_ms, bid, ask)
+
+    @staticmethod
+    def _listing(unified: str, venue_symbol: str) -> dict[str, Any]:
+        return spot_listing(unified, venue_symbol)
+
+    def _instruments(self, now_ms: int) -> bytes:
+        listed = [self._listing(unified, name) for unified, name in self.symbols.items()]
+        return msgspec.json.encode({"timezone": "UTC", "serverTime": now_ms, "symbols": listed})
 
 
 class BinanceUsSimulated(BinanceSpotSimulated):
@@ -351,37 +381,9 @@ class BinanceUsdmSimulated(BinanceSpotSimulated):
     def _depth(self, symbol: str, limit: int, now_ms: int) -> dict[str, Any]:
         return super()._depth(symbol, min(limit, 1_000), now_ms) | {"E": now_ms, "T": now_ms}
 
-    def _instrument(self, unified: str, venue_symbol: str) -> dict[str, Any]:
-        contract, _, settle = unified.partition(":")
-        base, _, quote = contract.partition("/")
-        return {
-            "symbol": venue_symbol,
-            "pair": base + quote,
-            "contractType": "CURRENT_QUARTER" if "-" in settle else "PERPETUAL",
-            "deliveryDate": 4_133_404_800_000,
-            "onboardDate": 1_569_398_400_000,
-            "status": "TRADING",
-            "baseAsset": base,
-            "quoteAsset": quote,
-            "marginAsset": settle.partition("-")[0] or quote,
-            "pricePrecision": 2,
-            "quantityPrecision": 3,
-            "underlyingType": "COIN",
-            "filters": _filters("notional", "MIN_NOTIONAL"),
-        }
-
-
-def _filters(notional: str, kind: str) -> list[dict[str, str]]:
-    return [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": "0.00000001",
-            "maxPrice": "1000000.00",
-            "tickSize": "0.00000001",
-        },
-        {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00", "stepSize": "0.00001000"},
-        {"filterType": kind, notional: "5.00000000"},
-    ]
+    @staticmethod
+    def _listing(unified: str, venue_symbol: str) -> dict[str, Any]:
+        return futures_listing(unified, venue_symbol)
 
 
 def _rest_error(code: int, text: str) -> bytes:
