@@ -65,6 +65,10 @@ RESTORED_OFFSET = Gauge(
     ["agent", "partition"],
 )
 LATE_TRADES = Counter("kandle_late_trades", "Trades too late for their candle.", ["venue"])
+CANDLES_COMPARED = Counter("kandle_candles_compared", "Candles compared with the venue's own.", ["venue"])
+CANDLE_MISMATCHES = Counter(
+    "kandle_candle_mismatches", "Figures of candles that differ from the venue's own.", ["venue", "field"]
+)
 # sinks
 ROWS_STORED = Counter("kandle_rows_stored", "Rows committed that were new.", ["table"])
 COMMIT_SECONDS = Histogram("kandle_commit_seconds", "Time that a database transaction took.", ["sink"])

@@ -19,9 +19,17 @@ from infra.settings import Settings
 from processors.agents.candles import CandleStep
 from processors.agents.indicators import IndicatorStep
 from processors.app import Worker, build, changelog
+from processors.comparison_reader import ComparisonReader
 from processors.partitions import Partitions, Step
 from schemas.errors import KandleError
-from schemas.topics import CANDLES, INDICATORS, SIGNALS, TRADES
+from schemas.topics import (
+    CANDLES,
+    EXCHANGE_CANDLES,
+    INDICATORS,
+    SIGNALS,
+    SYSTEM_EVENTS,
+    TRADES,
+)
 
 STAGE: Final = "process"
 STOP_TIMEOUT_S: Final = 25.0
@@ -30,7 +38,7 @@ JOINING_STOP_TIMEOUT_S: Final = 2.0
 WATCH_INTERVAL_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
-TOPICS: Final = (TRADES, CANDLES, INDICATORS, SIGNALS)
+TOPICS: Final = (TRADES, EXCHANGE_CANDLES, CANDLES, INDICATORS, SIGNALS, SYSTEM_EVENTS)
 
 log = get_logger(__name__)
 
@@ -92,13 +100,14 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
         loop.add_signal_handler(number, stop.set)
     stopping = asyncio.ensure_future(stop.wait())
     crashed = asyncio.ensure_future(worker.app._crashed.wait())
+    comparing = asyncio.ensure_future(_compare(settings))
     watching = asyncio.ensure_future(_watch(worker, settings.processors.stall_timeout_s))
     starting = asyncio.ensure_future(worker.app.start())
     starting.add_done_callback(lambda task: _report_start(task, worker))
     try:
         await asyncio.wait([stopping, worker.failure, crashed], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (watching, crashed, stopping):
+        for task in (watching, comparing, crashed, stopping):
             task.cancel()
     code = _verdict(worker.failure.result() if worker.failure.done() else worker.app.crash_reason)
     if not await _stop(worker, starting, publishers):
@@ -106,6 +115,17 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
         sys.stderr.flush()
         os._exit(code)
     return code or _verdict(worker.failure.result() if worker.failure.done() else None)
+
+
+async def _compare(settings: Settings) -> None:
+    """Compare candles with the venues' own; the worker goes on if that is not possible."""
+    publisher = Publisher(settings.kafka, client_id="kandle-comparison")
+    try:
+        await ComparisonReader(settings, publisher).run()
+    except KandleError as error:
+        log.warning("candles are not compared with the venues' own any more", reason=str(error))
+    finally:
+        await publisher.close(timeout_s=1.0)
 
 
 def _verdict(error: BaseException | None) -> int:
