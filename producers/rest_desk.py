@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from infra import metrics
 from infra.http import HttpAnswer, HttpClient, HttpLimits
@@ -16,7 +16,7 @@ from infra.resilience.call_guard import CallGuard, CallPolicy
 from infra.resilience.circuit_breaker import BreakerPolicy, CircuitBreaker
 from infra.resilience.events import OnEvent, ResilienceEvent, ignore
 from infra.resilience.token_bucket import HEADROOM, TokenBucket
-from producers.exchange import Call, Exchange
+from producers.exchange import Call, Limits
 from producers.rest_budget import Budget, budget_of
 from producers.rest_queue import QUEUE_CALLS, Answer, CallQueue, Deliver, Job
 from schemas.errors import BreakerOpenError, KandleError, RateLimitedError, RefusedError, UnavailableError
@@ -27,6 +27,30 @@ LOW: Final = 0.2
 """Share of a budget below which it is reported at once."""
 
 logger = get_logger(__name__)
+
+
+class RestMarket(Protocol):
+    """What a desk wants to know of a market; every `Exchange` tells it."""
+
+    @property
+    def venue(self) -> str:
+        """Name of the venue."""
+        ...
+
+    @property
+    def market(self) -> str:
+        """Kind of market."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What the venue allows."""
+        ...
+
+    @property
+    def ping_path(self) -> str:
+        """REST path that answers cheaply."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +100,7 @@ class RestDesk:
 
     def __init__(
         self,
-        exchange: Exchange | type[Exchange],
+        exchange: RestMarket,
         base_url: str,
         on_answer: Deliver,
         *,

@@ -187,9 +187,7 @@ async def test_an_attempt_has_its_own_time_and_is_cancelled_after_it() -> None:
 async def test_no_more_calls_than_places_and_the_wait_counts_as_time() -> None:
     guard = made(bulkhead=Bulkhead("venue", size=2, timeout_s=0.25), policy=CallPolicy(timeout_s=9))
     provider = Provider("answer", takes_s=0.1)
-    results = await asyncio.gather(
-        *(guard.call("book", provider) for _ in range(8)), return_exceptions=True
-    )
+    results = await asyncio.gather(*(guard.call("book", provider) for _ in range(8)), return_exceptions=True)
     assert provider.most_under_way == 2
     assert results[:4] == ["answer"] * 4
     assert all(isinstance(result, CallTimeoutError) for result in results[4:])
