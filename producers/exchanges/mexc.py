@@ -23,16 +23,22 @@ from producers.exchange import (
 )
 from producers.exchanges import mexc_messages as messages
 from producers.exchanges import mexc_rest as rest
-from producers.exchanges.mexc_candles import BY_STREAM, candle, interval_of
-from producers.exchanges.mexc_requests import PendingRequests
-from producers.exchanges.mexc_trades import TradeIds, spot_trade
+from producers.exchanges.mexc_records import (
+    BY_STREAM,
+    TradeIds,
+    book_update,
+    candle,
+    interval_of,
+    side_of,
+    spot_trade,
+)
+from producers.exchanges.mexc_requests import SpotRequests
 from schemas.records import (
     BookUpdate,
     ExchangeCandle,
     Instrument,
     Micros,
     Quote,
-    Side,
     Ticker,
     Trade,
 )
@@ -52,8 +58,6 @@ KINDS: Final[dict[str, tuple[Channel, int]]] = {
     name.split("@")[1]: (channel, name.split("@").index("{symbol}")) for channel, name in NAMES.items()
 }
 """Channel, and the place of the symbol, by the second word of a stream's name."""
-
-SIDES: Final[dict[int, Side]] = {1: "buy", 2: "sell"}
 
 DEPTH_LEVELS: Final = 1_000
 TRADES_MAX: Final = 1_000
@@ -87,7 +91,7 @@ class MexcSpot(Exchange):
         super().__init__(*args, **kwargs)
         self._interval = interval_of(self.candle_interval)
         self._ids = TradeIds()
-        self._requests = PendingRequests(self.channel_of)
+        self._requests = SpotRequests(self.channel_of)
         handlers: dict[Channel, tuple[str, Handler]] = {
             "trades": ("public_aggre_deals", self.on_deals),
             "quotes": ("public_aggre_book_ticker", self.on_book_ticker),
@@ -142,7 +146,8 @@ class MexcSpot(Exchange):
 
     def streams(self, symbols: Collection[str] | None = None) -> list[Stream]:
         """One stream a channel and symbol."""
-        wanted = [self.instruments[symbol] for symbol in (self.instruments if symbols is None else symbols)]
+        wanted = self.instruments if symbols is None else symbols
+        instruments = [self.instruments[symbol] for symbol in wanted if symbol in self.instruments]
         return [
             Stream(
                 name.format(symbol=instrument.venue_symbol, interval=self._interval.stream),
@@ -152,7 +157,7 @@ class MexcSpot(Exchange):
             )
             for channel, name in NAMES.items()
             if channel in self.channels
-            for instrument in wanted
+            for instrument in instruments
         ]
 
     def requests(
@@ -203,12 +208,15 @@ class MexcSpot(Exchange):
         return (control,) if control else ()
 
     def _records(self, push: messages.Push, receive_time: Micros) -> Sequence[MarketRecord]:
-        symbol = push.symbol or (self.channel_of(push.channel) or ("", ""))[1]
+        found = self.channel_of(push.channel)
+        if found is None:
+            return ()
+        symbol = found[1]
+        if push.symbol and push.symbol != symbol:
+            raise BadRecord("symbol", f"expected symbol {symbol}, got {push.symbol}")
         instrument = self.by_name.get(symbol)
         if instrument is None:
-            return ()
-        if symbol not in push.channel:
-            raise BadRecord("symbol", f"expected the symbol of {push.channel}, got {symbol}")
+            raise BadRecord("symbol", f"{symbol} of stream {push.channel} was not asked for")
         for body, handler in self._handlers:
             if getattr(push, body) is not None:
                 return handler(push, instrument.symbol, receive_time)
@@ -231,7 +239,7 @@ class MexcSpot(Exchange):
                 symbol,
                 deal.price,
                 deal.quantity,
-                _side(deal.trade_type),
+                side_of(deal.trade_type),
                 deal.time,
                 receive_time,
                 ids,
@@ -284,25 +292,11 @@ class MexcSpot(Exchange):
         last = validation.sequence_text(depths.to_version)
         if first > last:
             raise BadRecord("id", f"expected versions in their order, got {first} to {last}")
-        bid_prices, bid_sizes = validation.levels([(level.price, level.quantity) for level in depths.bids])
-        ask_prices, ask_sizes = validation.levels([(level.price, level.quantity) for level in depths.asks])
-        return [
-            BookUpdate(
-                self.venue,
-                symbol,
-                "delta",
-                first_sequence=first,
-                last_sequence=last,
-                previous_sequence=None,
-                bid_prices=bid_prices,
-                bid_sizes=bid_sizes,
-                ask_prices=ask_prices,
-                ask_sizes=ask_sizes,
-                checksum=None,
-                event_time=_time(push),
-                receive_time=receive_time,
-            )
-        ]
+        bids, asks = (
+            validation.levels([(level.price, level.quantity) for level in side])
+            for side in (depths.bids, depths.asks)
+        )
+        return [book_update(symbol, "delta", (first, last), bids, asks, _time(push), receive_time)]
 
     def on_mini_ticker(self, push: messages.Push, symbol: str, receive_time: Micros) -> list[Ticker]:
         """Figures of the last 24 hours; `zonedRate` is the change in the time zone asked for: `24H`.
@@ -392,13 +386,6 @@ class MexcSpot(Exchange):
         if call.kind == "candles":
             return [*rest.spot_candles(call, body, receive_time)]
         raise BadRecord("shape", f"no answers to {call.kind} are read")
-
-
-def _side(number: int) -> Side:
-    side = SIDES.get(number)
-    if side is None:
-        raise BadRecord("side", f"expected 1 for a buyer or 2 for a seller, got {number}")
-    return side
 
 
 def _time(push: messages.Push) -> Micros | None:

@@ -1,15 +1,16 @@
-"""Requests of MEXC's spot market that were sent and not answered yet, and what an answer says."""
+"""Requests to MEXC that were sent and not answered yet, and what an answer says."""
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from producers.exchange import Control
+from producers.exchange import Control, Request
 
 _SEPARATORS: Final = re.compile(r"[\[\],\s]+")
 
 
-class PendingRequests:
+class SpotRequests:
     """Tells an accepted subscription from a refused one.
 
     The venue answers both with code 0 and words. Accepted is what echoes the streams that were asked for,
@@ -59,3 +60,41 @@ class PendingRequests:
         if len(self._streams) == 1 and not any(map(self._is_stream, named)):
             return next(iter(self._streams))
         return None
+
+
+class FuturesRequests:
+    """Tells which subscription an answer is about, which names only the method: `rs.sub.deal`.
+
+    Requests are answered in their order. That holds on one connection; an instance that serves several at
+    once may take an answer of one for the other's, which evens out once both are answered.
+    """
+
+    def __init__(self) -> None:
+        self._unanswered: deque[tuple[str, Request]] = deque()
+
+    def asked(self, method: str, request: Request) -> None:
+        """Remember a request of one stream; one about the same stream that was never answered is given up."""
+        self._forget(request)
+        self._unanswered.append((method, request))
+
+    def answered(self, channel: str, words: str) -> Control | None:
+        """What an answer says.
+
+        Args:
+            channel: Of the answer: `rs.` and the method, or `rs.error`.
+            words: `success`, or what is wrong; the contract in brackets, if it names one.
+
+        Returns:
+            None for a success that nobody waits for, as recorded sessions hold them.
+        """
+        answered = channel.removeprefix("rs.")
+        for method, request in self._unanswered:
+            name = request.streams[0].split("@")[1]
+            if method == answered or (answered == "error" and (f"[{name}]" in words or "[" not in words)):
+                self._forget(request)
+                is_accepted = method == answered and words == "success"
+                return Control("accepted" if is_accepted else "refused", request.number, words)
+        return None if words == "success" else Control("refused", None, words)
+
+    def _forget(self, request: Request) -> None:
+        self._unanswered = deque(item for item in self._unanswered if item[1].streams != request.streams)

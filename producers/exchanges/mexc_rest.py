@@ -8,8 +8,7 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord, Call, CallKind
-from producers.exchanges.mexc_candles import BY_REST, candle
-from producers.exchanges.mexc_trades import TradeIds, oldest_first, spot_trade
+from producers.exchanges.mexc_records import BY_REST, TradeIds, book_update, candle, oldest_first, spot_trade
 from schemas.records import (
     BookUpdate,
     ExchangeCandle,
@@ -150,23 +149,10 @@ def spot_book(symbol: str, body: bytes, receive_time: Micros) -> BookUpdate:
         BadRecord: The body is not such an answer.
     """
     book = validation.decoded(_BOOK.decode, body)
-    bid_prices, bid_sizes = validation.levels(book.bids)
-    ask_prices, ask_sizes = validation.levels(book.asks)
-    return BookUpdate(
-        "mexc",
-        symbol,
-        "snapshot",
-        first_sequence=None,
-        last_sequence=validation.sequence(book.last_update_id),
-        previous_sequence=None,
-        bid_prices=bid_prices,
-        bid_sizes=bid_sizes,
-        ask_prices=ask_prices,
-        ask_sizes=ask_sizes,
-        checksum=None,
-        event_time=validation.micros(book.timestamp) if book.timestamp else None,
-        receive_time=receive_time,
-    )
+    version = validation.sequence(book.last_update_id)
+    bids, asks = validation.levels(book.bids), validation.levels(book.asks)
+    event_time = validation.micros(book.timestamp) if book.timestamp else None
+    return book_update(symbol, "snapshot", (None, version), bids, asks, event_time, receive_time)
 
 
 def spot_trades(symbol: str, body: bytes, receive_time: Micros) -> list[Trade]:
