@@ -110,10 +110,11 @@ def ohlc(open_: float, high: float, low: float, close: float, volume: float | No
         BadRecord: The highest is not the highest, the lowest not the lowest, or the volume is below 0;
             `reason` is `ohlc`.
     """
-    if not high >= max(open_, close, low):
-        raise BadRecord("ohlc", f"expected high >= open, close and low, got {open_} {high} {low} {close}")
-    if not low <= min(open_, close):
-        raise BadRecord("ohlc", f"expected low <= open and close, got {open_} {high} {low} {close}")
+    if not (low <= open_ <= high and low <= close <= high):
+        raise BadRecord(
+            "ohlc",
+            f"expected low <= open and close <= high, got {open_}, {high}, {low}, {close} (o, h, l, c)",
+        )
     if volume is not None and not volume >= 0:
         raise BadRecord("ohlc", f"expected a volume of at least 0, got {volume}")
 

@@ -209,12 +209,13 @@ class Binance(BinanceRest):
         if frame.lstrip()[:1] == b"[":
             return self._parse_array(frame, receive_time)
         envelope = wire.decoded(wire.ENVELOPE.decode, frame)
-        stream, data = envelope.stream, frame
+        stream, data, is_about_all = envelope.stream, frame, False
         if stream is not None and envelope.data:
             data = bytes(envelope.data)
             if data[:1] == b"[":
                 return self._parse_array(data, receive_time)
-            if stream.startswith("!"):
+            is_about_all = stream.startswith("!")
+            if is_about_all:
                 envelope = wire.decoded(wire.ENVELOPE.decode, data)
                 stream = None
         if envelope.e == "serverShutdown":
@@ -229,6 +230,8 @@ class Binance(BinanceRest):
         if found is None:
             return ()
         if found[1] not in self.by_name:
+            if is_about_all:
+                return ()
             raise BadRecord("symbol", f"{found[1]} of stream {stream} was not asked for")
         return self._read_item(stream, data, receive_time)
 

@@ -120,6 +120,9 @@ class BinanceRest(Exchange):
         instrument = self.by_name.get(venue_symbol) or self.guess(venue_symbol)
         if instrument is None:
             return None
+        if kind == "trades" and (endpoint == "aggTrades") != self.is_aggregated(instrument.symbol):
+            # Numbered otherwise than the trades of the symbol's stream.
+            return None
         from_id = query.get("fromId", [""])[0]
         return Call(kind, path, weight, instrument.symbol, int(from_id) if from_id.isdecimal() else None)
 

@@ -20,7 +20,7 @@ from producers.exchanges import binance_wire as wire
 from producers.exchanges.binance import Binance, Handler
 from schemas.records import DerivativeTicker, Instrument, Liquidation, Micros, Side, Trade
 
-SETTLING_ASSETS: Final = ("FDUSD", "USDT", "USDC", "BUSD", "USD1", "BTC", "U")
+SETTLING_ASSETS: Final = ("FDUSD", "USDT", "USDC", "BUSD", "USD1", "BTC")
 """Quote assets of USD-M futures, which are margined in them."""
 
 DATED: Final = re.compile(r"(.+)_(\d{6})")

@@ -1,4 +1,4 @@
-"""Binance spot: recorded frames become records, what breaks a rule is refused with its reason."""
+"""Binance's trades, quotes, streams and control frames; what breaks a rule is refused with its reason."""
 
 import gzip
 import json
@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from producers.capture import CaptureReader
-from producers.exchange import BadRecord, Control, exchange_class
-from producers.exchanges.binance import BinanceSpot
-from schemas.errors import ConfigurationError
+from producers.exchange import BadRecord, Control, Stream
+from producers.exchanges.binance_spot import BinanceSpot
 from schemas.records import Quote, Trade
 
 RECEIVED = 1_723_161_256_000_000
@@ -49,9 +47,16 @@ BOOK_TICKER = {
 }
 
 
+def spot(*venue_symbols: str, aggregated: bool = False) -> BinanceSpot:
+    found = [BinanceSpot.guess(name) for name in venue_symbols]
+    instruments = [instrument for instrument in found if instrument is not None]
+    assert len(instruments) == len(venue_symbols)
+    return BinanceSpot(instruments, aggregated=[each.symbol for each in instruments] if aggregated else ())
+
+
 @pytest.fixture
 def binance() -> BinanceSpot:
-    return BinanceSpot({"BTC/USDT": "BTCUSDT", "ETH/USDT": "ETHUSDT"})
+    return spot("BTCUSDT", "ETHUSDT")
 
 
 def combined(stream: str, data: dict[str, Any]) -> bytes:
@@ -82,7 +87,7 @@ def test_a_trade_whose_buyer_is_the_maker_was_sold(binance: BinanceSpot) -> None
 
 
 def test_an_aggregated_trade_counts_by_its_own_id() -> None:
-    binance = BinanceSpot({"BTC/USDT": "BTCUSDT"}, ["BTC/USDT"])
+    binance = spot("BTCUSDT", aggregated=True)
     (trade,) = binance.parse(combined("btcusdt@aggTrade", AGGREGATED), RECEIVED)
     assert isinstance(trade, Trade)
     assert (trade.trade_id, trade.sequence, trade.side) == ("640283266", 640283266, "buy")
@@ -111,7 +116,6 @@ def test_raw_combined_and_reordered_frames_say_the_same(
     reordered = json.dumps({"data": data, "stream": stream}).encode()
     assert binance.parse(raw(data), RECEIVED) == expected
     assert binance.parse(reordered, RECEIVED) == expected
-    assert binance.parse(combined(stream, data).decode(), RECEIVED) == expected
 
 
 def test_times_may_come_in_microseconds(binance: BinanceSpot) -> None:
@@ -188,7 +192,7 @@ def test_a_symbol_that_was_not_asked_for_is_refused(binance: BinanceSpot) -> Non
 
 
 def test_single_trades_of_an_aggregated_symbol_are_not_used() -> None:
-    binance = BinanceSpot({"BTC/USDT": "BTCUSDT"}, ["BTC/USDT"])
+    binance = spot("BTCUSDT", aggregated=True)
     assert binance.parse(combined("btcusdt@trade", TRADE), RECEIVED) == ()
 
 
@@ -196,6 +200,8 @@ def test_other_channels_are_passed_over(binance: BinanceSpot) -> None:
     depth = {"e": "depthUpdate", "E": 1, "s": "BTCUSDT", "U": 1, "u": 2, "b": [], "a": [["1.0", "2.0"]]}
     assert binance.parse(combined("btcusdt@depth@100ms", depth), RECEIVED) == ()
     assert binance.parse(raw(depth), RECEIVED) == ()
+    assert binance.parse(combined("btcusdt@avgPrice", {"e": "avgPrice", "s": "BTCUSDT"}), RECEIVED) == ()
+    assert binance.parse(raw({"e": "contractInfo", "E": 1, "s": "BTCUSDT"}), RECEIVED) == ()
 
 
 def test_answers_and_notices_are_about_the_connection(binance: BinanceSpot) -> None:
@@ -204,9 +210,27 @@ def test_answers_and_notices_are_about_the_connection(binance: BinanceSpot) -> N
     assert refused == Control("refused", 8, "2: Invalid request")
     (refused,) = binance.parse(b'{"code":1,"msg":"Invalid value type","id":9}', 0)
     assert refused == Control("refused", 9, "1: Invalid value type")
-    (notice,) = binance.parse(b'{"e":"serverShutdown","E":1770123456789}', 0)
+    (refused,) = binance.parse(b'{"code":3,"msg":"Invalid JSON"}', 0)
+    assert refused == Control("refused", None, "3: Invalid JSON")
+    assert binance.parse(b'{"result":["btcusdt@trade"],"id":10}', 0) == ()
+
+
+@pytest.mark.parametrize("stream", [None, "!serverShutdown"])
+def test_the_server_announces_its_end(binance: BinanceSpot, stream: str | None) -> None:
+    event = {"e": "serverShutdown", "E": 1770123456789}
+    (notice,) = binance.parse(raw(event) if stream is None else combined(stream, event), 0)
     assert isinstance(notice, Control)
     assert notice.kind == "shutdown"
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"{}", b'{"stream":"btcusdt@trade"}', b'{"e":"trade"}', b"7", b'{"stream":"btcusdt@trade","data":null}'],
+)
+def test_a_frame_of_no_known_kind_is_refused(binance: BinanceSpot, frame: bytes) -> None:
+    with pytest.raises(BadRecord) as refused:
+        binance.parse(frame, 0)
+    assert refused.value.reason == "shape"
 
 
 @pytest.mark.parametrize(
@@ -230,24 +254,65 @@ def test_a_number_that_a_double_cannot_hold_is_flagged(
 
 
 def test_trades_come_from_one_stream_for_each_symbol_and_last() -> None:
-    binance = BinanceSpot({"BTC/USDT": "BTCUSDT", "NKN/USDT": "NKNUSDT"}, ["NKN/USDT"])
-    assert binance.streams(quotes=True) == [
-        "btcusdt@bookTicker",
+    binance = BinanceSpot(spot("BTCUSDT", "NKNUSDT").instruments.values(), aggregated=["NKN/USDT"])
+    assert binance.streams() == [
+        Stream("btcusdt@bookTicker", "quotes", "BTC/USDT", "/stream"),
+        Stream("nknusdt@bookTicker", "quotes", "NKN/USDT", "/stream"),
+        Stream("btcusdt@trade", "trades", "BTC/USDT", "/stream"),
+        Stream("nknusdt@aggTrade", "aggregated_trades", "NKN/USDT", "/stream"),
+    ]
+    assert [stream.name for stream in binance.streams(["NKN/USDT"])] == [
         "nknusdt@bookTicker",
-        "btcusdt@trade",
         "nknusdt@aggTrade",
     ]
-    assert binance.streams(quotes=False) == ["btcusdt@trade", "nknusdt@aggTrade"]
-    assert json.loads(binance.subscription(["a@trade"], 3)) == {
-        "method": "SUBSCRIBE",
-        "params": ["a@trade"],
-        "id": 3,
-    }
 
 
-def test_aggregated_symbols_must_be_among_the_symbols() -> None:
-    with pytest.raises(ConfigurationError, match="ETH/USDT"):
-        BinanceSpot({"BTC/USDT": "BTCUSDT"}, ["ETH/USDT"])
+def test_every_channel_has_its_stream() -> None:
+    binance = BinanceSpot(spot("BTCUSDT").instruments.values(), BinanceSpot.channels_available, (), "5m")
+    names = ["bookTicker", "depth@100ms", "ticker", "kline_5m", "trade"]
+    assert [stream.name for stream in binance.streams()] == [f"btcusdt@{name}" for name in names]
+    assert [BinanceSpot.channel_of(stream.name) for stream in binance.streams()] == [
+        (stream.channel, "BTCUSDT") for stream in binance.streams()
+    ]
+
+
+def test_books_alone_bring_no_trades() -> None:
+    binance = BinanceSpot(spot("BTCUSDT").instruments.values(), ["books"])
+    assert [stream.channel for stream in binance.streams()] == ["books"]
+    assert binance.parse(combined("btcusdt@trade", TRADE), RECEIVED) == ()
+
+
+def test_many_streams_are_asked_for_in_numbered_messages() -> None:
+    binance = spot(*(f"X{number}USDT" for number in range(150)))
+    streams = binance.streams()
+    first, second = binance.requests(streams, 7, 0.0)
+    assert json.loads(first.text) == {"method": "SUBSCRIBE", "params": list(first.streams), "id": 7}
+    assert (first.number, len(first.streams), second.number, len(second.streams)) == (7, 200, 8, 100)
+    assert first.streams + second.streams == tuple(stream.name for stream in streams)
+    (leave,) = binance.requests(streams[:1], 9, 0.0, subscribe=False)
+    assert json.loads(leave.text) == {"method": "UNSUBSCRIBE", "params": ["x0usdt@bookTicker"], "id": 9}
+
+
+def test_symbols_come_and_go_at_run_time(binance: BinanceSpot) -> None:
+    frame = combined("solusdt@trade", TRADE | {"s": "SOLUSDT"})
+    instrument = BinanceSpot.guess("SOLUSDT")
+    assert instrument is not None
+    binance.admit(instrument)
+    (trade,) = binance.parse(frame, RECEIVED)
+    assert isinstance(trade, Trade)
+    assert trade.symbol == "SOL/USDT"
+    assert [stream.name for stream in binance.streams()][-1] == "solusdt@trade"
+    binance.drop("SOL/USDT")
+    with pytest.raises(BadRecord, match="was not asked for"):
+        binance.parse(frame, RECEIVED)
+    assert len(binance.streams()) == 4
+
+
+def test_an_aggregated_trade_of_2019_is_told_by_its_range() -> None:
+    data = {key: value for key, value in AGGREGATED.items() if key != "a"}
+    (trade,) = spot("BTCUSDT", aggregated=True).parse(combined("btcusdt@aggTrade", data), RECEIVED)
+    assert isinstance(trade, Trade)
+    assert (trade.trade_id, trade.sequence) == ("716849523-716849523", None)
 
 
 @pytest.mark.parametrize(
@@ -269,61 +334,26 @@ def test_aggregated_symbols_must_be_among_the_symbols() -> None:
     ],
 )
 def test_unified_symbols_follow_from_the_quote_asset(venue_symbol: str, unified: str | None) -> None:
-    assert BinanceSpot.unified_symbol(venue_symbol) == unified
+    found = BinanceSpot.guess(venue_symbol)
+    assert (found.symbol if found else None) == unified
     if unified is not None:
         assert BinanceSpot.venue_symbol(unified) == venue_symbol
 
 
-def test_unified_symbols_are_those_of_a_recorded_instrument_list(captures: Path) -> None:
-    for entry in CaptureReader(captures / "binance-spot-2021.capture.gz"):
-        if entry.rest is not None and BinanceSpot.instruments_path in entry.rest.url:
-            listed = BinanceSpot.instruments(bytes(entry.rest.body))
-            found = {unified: BinanceSpot.unified_symbol(name) for unified, name in listed.items()}
-            assert len(found) == 1_695
-            assert {unified: told for unified, told in found.items() if told != unified} == {}
-            return
-    pytest.fail("the capture has no instrument list")
-
-
 def test_symbols_may_hold_letters_beyond_ascii() -> None:
-    binance = BinanceSpot({"币安人生/USDT": "币安人生USDT"})
-    frame = combined("币安人生usdt@trade", TRADE | {"s": "币安人生USDT"})
-    (trade,) = binance.parse(json.dumps(json.loads(frame), ensure_ascii=False, separators=(",", ":")), 1)
-    (escaped,) = binance.parse(frame, 1)
-    assert trade == escaped
-    assert isinstance(trade, Trade)
-    assert trade.symbol == "币安人生/USDT"
-
-
-def test_the_instrument_list_names_base_and_quote() -> None:
-    listed = {"symbol": "ETHBTC", "status": "TRADING", "baseAsset": "ETH", "quoteAsset": "BTC"}
-    body = json.dumps({"timezone": "UTC", "symbols": [listed]}).encode()
-    assert BinanceSpot.instruments(body) == {"ETH/BTC": "ETHBTC"}
-    with pytest.raises(BadRecord):
-        BinanceSpot.instruments(b"<html>busy</html>")
-
-
-def test_unknown_venues_are_named_with_those_that_exist() -> None:
-    with pytest.raises(ConfigurationError, match="binance spot"):
-        exchange_class("kraken")
-    with pytest.raises(ConfigurationError, match="usdm"):
-        exchange_class("binance", "usdm")
-    assert exchange_class("Binance") is BinanceSpot
-
-
-def test_every_recorded_sample_of_spot_is_read_or_passed_over(captures: Path) -> None:
-    binance = BinanceSpot({"BTC/USDT": "BTCUSDT", "BNB/BTC": "BNBBTC"})
-    lines = (captures / "samples" / "tardis_binance.jsonl").read_text("utf-8").splitlines()
-    records: list[Any] = []
-    for line in lines:
-        stream = json.loads(line).get("stream", "")
-        if stream.startswith(("btcusdt@", "bnbbtc@")):
-            records += binance.parse(line, RECEIVED)
-    assert {type(record) for record in records} == {Trade, Quote}
+    binance = spot("币安人生USDT")
+    data = TRADE | {"s": "币安人生USDT"}
+    escaped = combined("币安人生usdt@trade", data)
+    plain = json.dumps(json.loads(escaped), ensure_ascii=False, separators=(",", ":")).encode()
+    found = [binance.parse(frame, 1)[0] for frame in (plain, plain, escaped, raw(data))]
+    assert {trade.symbol for trade in found if isinstance(trade, Trade)} == {"币安人生/USDT"}
+    assert found[0] == found[1] == found[2] == found[3]
+    assert binance.streams()[-1].name == "币安人生usdt@trade"
+    assert BinanceSpot.stream_of(plain) == BinanceSpot.stream_of(escaped) == "币安人生usdt@trade"
 
 
 def test_every_number_of_a_recorded_day_survives(captures: Path) -> None:
-    binance = BinanceSpot({"BTC/USDT": "BTCUSDT"})
+    binance = spot("BTCUSDT")
     counts = {Trade: 0, Quote: 0}
     with gzip.open(captures / "binance-spot-btcusdt.capture.gz", "rb") as lines:
         next(lines)
