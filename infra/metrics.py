@@ -26,6 +26,12 @@ EVENT_SKEW = Gauge(
     "From a trade's time at the venue to its arrival at our socket; negative where our clock is behind.",
     ["venue"],
 )
+CLOCK_OFFSET = Gauge(
+    "kandle_venue_clock_offset_seconds", "The venue's clock less ours, by its time over REST.", ["venue"]
+)
+FEED_AGE = Gauge(
+    "kandle_feed_age_seconds", "Since anything was received of a source, by our clock.", ["source"]
+)
 FEED_ENDED = Gauge("kandle_feed_ended", "1 once every feed of this process has ended.")
 # outgoing calls; a provider is a venue's market (`binance-spot`), an operation what is asked of it (`book`)
 CALL_OUTCOMES = Counter(

@@ -154,6 +154,14 @@ class Limits:
     frame_bytes: int = 16 * 1024 * 1024
 
 
+class _ServerTime(msgspec.Struct):
+    """A venue's time in milliseconds, under the names that venues give it."""
+
+    serverTime: int | None = None  # noqa: N815 - a venue's name
+    server_time: int | None = None
+    data: int | None = None
+
+
 class Exchange(ABC):
     """One venue's market: no I/O, so every rule of it can be tested with a recorded frame.
 
@@ -177,7 +185,7 @@ class Exchange(ABC):
     testnet_websocket_url: ClassVar[str | None] = None
     testnet_rest_url: ClassVar[str | None] = None
     ping_path: ClassVar[str]
-    """REST path that answers cheaply: whether the venue can be reached."""
+    """REST path that answers cheaply with the venue's time: whether it can be reached, and how its clock goes."""
     channels_available: ClassVar[frozenset[Channel]]
     """The channels that the market has."""
     headers: ClassVar[Mapping[str, str]] = {}
@@ -301,6 +309,22 @@ class Exchange(ABC):
         """
 
     # REST
+
+    @classmethod
+    def server_time(cls, body: bytes) -> Micros:
+        """The venue's time in an answer of `ping_path`, µs since the epoch.
+
+        Raises:
+            BadRecord: The body has no time.
+        """
+        try:
+            told = msgspec.json.decode(body, type=_ServerTime)
+        except msgspec.MsgspecError as error:
+            raise BadRecord("shape", f"the answer has no time of the venue: {error}") from None
+        found = told.serverTime or told.server_time or told.data
+        if not found:
+            raise BadRecord("time", "the answer has no time of the venue")
+        return found * 1_000
 
     def book_call(self, symbol: str) -> Call | None:
         """The call for a snapshot of a book; None where the stream itself brings one."""

@@ -5,6 +5,7 @@ after the records that they cover, refusals, and what to ask the venue's REST in
 them out.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -12,11 +13,21 @@ import msgspec
 
 from producers.backfill import Backfill
 from producers.continuity import BETWEEN_RUNS, Continuity, Position
-from producers.exchange import BadRecord, Call, Channel, Control, Exchange, MarketRecord, Stream
+from producers.exchange import (
+    BadRecord,
+    Call,
+    CallKind,
+    Channel,
+    Control,
+    Exchange,
+    MarketRecord,
+    Poll,
+    Stream,
+)
 from producers.feed_books import FeedBooks
 from producers.freshness import Freshness
 from producers.marks import MarkClock
-from producers.outputs import Output, Refusal, Repeat
+from producers.outputs import Ask, Output, Refusal, Repeat
 from schemas.records import BookUpdate, Gap, Micros, TimeMark, Trade
 
 AHEAD_LIMIT_US: Final = 300_000_000
@@ -24,6 +35,14 @@ AHEAD_LIMIT_US: Final = 300_000_000
 
 TRADE_CHANNELS: Final[frozenset[Channel]] = frozenset({"trades", "aggregated_trades"})
 DISCONNECTED: Final = "disconnected"
+CALL_CHANNELS: Final[dict[CallKind, Channel]] = {
+    "book": "books",
+    "candles": "candles",
+    "ticker": "tickers",
+    "derivatives": "derivatives",
+}
+POLLS_EVERY_S: Final = 10.0
+"""How often it is looked at which symbols are to be polled."""
 
 
 class OpenHole(msgspec.Struct, frozen=True):
@@ -112,6 +131,9 @@ class Feed:
         self._dark = dict.fromkeys(resumed.trades, BETWEEN_RUNS)
         """Symbols whose trades nobody delivers, and why."""
         self._has_reopened = False
+        self._polls: list[Poll] = []
+        self._polls_made_s = -math.inf
+        self._polled_s: dict[str, float] = {}
 
     @property
     def positions(self) -> tuple[dict[str, Position], dict[str, Position]]:
@@ -173,11 +195,12 @@ class Feed:
             try:
                 records = self.exchange.read(call, body, receive_time)
             except BadRecord as error:
-                out.append(Refusal(error, body, "books" if call.kind == "book" else "trades"))
+                out.append(Refusal(error, body, CALL_CHANNELS.get(call.kind, "trades")))
         if call.kind == "trades":
             self._take_page(call, records, at_s, out)
         elif records is None:
-            self._books.failed(call.symbol, at_s)
+            if call.kind == "book":
+                self._books.failed(call.symbol, at_s)
         else:
             for record in records:
                 self._pass(record, at_s, out)
@@ -230,6 +253,7 @@ class Feed:
             self._backfill.tick(at_s, out)
             self._release(out)
         self._books.tick(at_s, out)
+        self._poll(at_s, out)
         if answered_s is not None and not self._backfill.is_open:
             time = self._marks.silent(answered_s)
             if time is not None:
@@ -282,6 +306,16 @@ class Feed:
         due = self._marks.delivered(time)
         if due is not None:
             out.append(self._mark(due))
+
+    def _poll(self, at_s: float, out: list[Output]) -> None:
+        """Ask for what the venue does not stream."""
+        if at_s >= self._polls_made_s + POLLS_EVERY_S:
+            self._polls_made_s = at_s
+            self._polls = self.exchange.polls()
+        for call, every_s in self._polls:
+            if at_s >= self._polled_s.get(call.path, -math.inf) + every_s:
+                self._polled_s[call.path] = at_s
+                out.append(Ask(call))
 
     def _take_page(
         self, call: Call, records: list[MarketRecord] | None, at_s: float, out: list[Output]

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -16,7 +16,7 @@ from infra.settings import Settings
 from infra.tasks import until_one_ends
 from producers.control import Requests, shard_of
 from producers.events import SystemEvents
-from producers.exchange import Exchange, exchange_class
+from producers.exchange import BadRecord, Call, Exchange, exchange_class
 from producers.instruments import Listing, await_instruments, fetch_instruments
 from producers.interruption import pause
 from producers.outlet import STAGE
@@ -32,6 +32,7 @@ logger = get_logger(__name__)
 
 PUBLISH_TIMEOUT_S: Final = 15.0
 CLOSE_TIMEOUT_S: Final = 1.0
+CLOCK_EVERY_S: Final = 60.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -92,7 +93,7 @@ class _Feeding:
         # Names in the settings that are not listed are told at once, before anything is fed.
         chosen = self._settings.producer
         self._listing.choose([*chosen.symbols, *chosen.aggregated_symbols])
-        following = asyncio.create_task(self._follow_listing())
+        following = asyncio.gather(self._follow_listing(), self._follow_clock())
         try:
             await self._run_shards(stop, following)
         finally:
@@ -100,7 +101,7 @@ class _Feeding:
             await asyncio.gather(following, return_exceptions=True)
         logger.info("the feed has ended" if self.has_ended else "the feed was stopped", **self._counts)
 
-    async def _run_shards(self, stop: asyncio.Event, following: asyncio.Task[None]) -> None:
+    async def _run_shards(self, stop: asyncio.Event, following: asyncio.Future[Any]) -> None:
         chosen = self._settings.producer
         lease = ShardLease(
             self._settings.kafka,
@@ -188,6 +189,20 @@ class _Feeding:
             self._listing = Listing(listed, self._market.venue)
             self._is_stale = True
             await self._publish_listing()
+
+    async def _follow_clock(self) -> None:
+        """Measure how far the venue's clock is from ours, every minute."""
+        call = Call("time", self._market.ping_path)
+        while True:
+            asked = SystemClock().now_us()
+            try:
+                told = self._market.server_time(await self._desk.fetch(call))
+            except (UnavailableError, BadRecord):
+                pass
+            else:
+                middle = (asked + SystemClock().now_us()) / 2
+                metrics.CLOCK_OFFSET.labels(self._market.venue).set((told - middle) / 1_000_000)
+            await asyncio.sleep(CLOCK_EVERY_S)
 
     async def _publish_listing(self) -> None:
         """Write instruments that are new, have changed, or are listed no longer."""

@@ -30,7 +30,7 @@ class BinanceSpot(Binance):
     rest_url: ClassVar[str] = "https://api.binance.com"
     testnet_websocket_url: ClassVar[str | None] = "wss://stream.testnet.binance.vision"
     testnet_rest_url: ClassVar[str | None] = "https://testnet.binance.vision"
-    ping_path: ClassVar[str] = "/api/v3/ping"
+    ping_path: ClassVar[str] = "/api/v3/time"
     channels_available: ClassVar[frozenset[Channel]] = frozenset(
         {"trades", "aggregated_trades", "quotes", "books", "tickers", "candles"}
     )

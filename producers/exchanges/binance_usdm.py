@@ -52,7 +52,7 @@ class BinanceUsdM(Binance):
     rest_url: ClassVar[str] = "https://fapi.binance.com"
     testnet_websocket_url: ClassVar[str | None] = "wss://fstream.binancefuture.com"
     testnet_rest_url: ClassVar[str | None] = "https://testnet.binancefuture.com"
-    ping_path: ClassVar[str] = "/fapi/v1/ping"
+    ping_path: ClassVar[str] = "/fapi/v1/time"
     channels_available: ClassVar[frozenset[Channel]] = frozenset(
         {
             "trades",

@@ -75,7 +75,7 @@ class MexcSpot(Exchange):
     aliases: ClassVar[tuple[str, ...]] = ("mexc-global", "mxc")
     websocket_url: ClassVar[str] = "wss://wbs-api.mexc.com"
     rest_url: ClassVar[str] = "https://api.mexc.com"
-    ping_path: ClassVar[str] = "/api/v3/ping"
+    ping_path: ClassVar[str] = "/api/v3/time"
     channels_available: ClassVar[frozenset[Channel]] = frozenset(NAMES)
     dense_trades: ClassVar[bool] = False
     heartbeat_s: ClassVar[float | None] = 20.0
