@@ -126,10 +126,11 @@ def whole(number: int | str) -> int:
     Raises:
         BadRecord: It is none; `reason` is `id`.
     """
-    text = str(number)
-    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_ID):
-        raise BadRecord("id", f"expected an id, got {text[:40]!r}")
-    return validation.sequence(int(text))
+    if isinstance(number, int):
+        return validation.sequence(number)
+    if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_ID):
+        raise BadRecord("id", f"expected an id, got {number[:40]!r}")
+    return validation.sequence(int(number))
 
 
 def symbol_of(name: str) -> str:
