@@ -95,7 +95,6 @@ class RestDesk:
         on_event: Told of limits, bans, budgets and the breaker.
         headers: Sent with every request, as an API key is.
         figures: Bounds and times.
-        bucket: A budget that is shared with others than this desk; its own by default.
     """
 
     def __init__(
@@ -107,7 +106,6 @@ class RestDesk:
         on_event: OnEvent = ignore,
         headers: Mapping[str, str] | None = None,
         figures: DeskFigures | None = None,
-        bucket: TokenBucket | None = None,
     ) -> None:
         self.provider = f"{exchange.venue}-{exchange.market}"
         self._figures = figures or DeskFigures()
@@ -119,7 +117,7 @@ class RestDesk:
         self._client = HttpClient(base_url, headers, self._figures.http)
         self.guard = CallGuard(
             self.provider,
-            bucket or TokenBucket.of_minute(self.provider, self._limit),
+            TokenBucket.of_minute(self.provider, self._limit),
             CircuitBreaker(self.provider, self._figures.breaker),
             Bulkhead(self.provider, self._figures.at_once, self._figures.timeout_s),
             policy=self._figures.calls,
@@ -180,6 +178,11 @@ class RestDesk:
         if answer.body is None:
             raise UnavailableError(f"{self.provider} {call.path}: {answer.error}")
         return answer.body
+
+    def retry_now(self) -> None:
+        """Try again what was suspended: the venue was just seen by another way, as by a socket that opens."""
+        self.guard.breaker.reset()
+        self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Make the calls until `stop` is set; those under way are cancelled then and have no answer.

@@ -25,8 +25,6 @@ class Bulkhead:
         self.timeout_s = timeout_s
         self._name = name
         self._places = asyncio.Semaphore(size)
-        self.waiting = 0
-        """Calls that wait for a place."""
 
     @contextlib.asynccontextmanager
     async def place(self) -> AsyncIterator["Place"]:
@@ -39,11 +37,7 @@ class Bulkhead:
         queued = True
         try:
             async with asyncio.timeout_at(deadline_s) as limit:
-                self.waiting += 1
-                try:
-                    await self._places.acquire()
-                finally:
-                    self.waiting -= 1
+                await self._places.acquire()
                 queued = False
                 try:
                     yield Place(deadline_s)

@@ -41,8 +41,9 @@ from schemas.errors import (
 
 T = TypeVar("T")
 
-CANCELLED_WITHIN_S: Final = 0.005
-"""A call that is cancelled so shortly before its deadline was cancelled by it."""
+MARGIN_S: Final = 0.005
+"""An attempt ends so much before its place does, so it is known that the provider took too long; one that
+would have no more time than this is not begun."""
 
 _STATES: Final[dict[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
@@ -184,22 +185,28 @@ class CallGuard:
                     if not paid or attempt.num > 1:
                         waited_s = await self.bucket.take(weight, place.remaining_s)
                         metrics.RATE_WAIT_SECONDS.labels(self.provider).inc(waited_s)
-                    with self.breaker.trial(partial(_is_failure, place)):
-                        return await self._attempt(operation, work)
+                    timeout_s = min(self._policy.timeout_s, place.remaining_s - MARGIN_S)
+                    if timeout_s <= MARGIN_S:
+                        raise CallTimeoutError(
+                            f"no place in time among calls to {self.provider}", queued=True
+                        )
+                    with self.breaker.trial(_is_failure):
+                        return await self._attempt(operation, work, timeout_s)
         raise AssertionError("an attempt returns or raises")
 
-    async def _attempt(self, operation: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def _attempt(self, operation: str, work: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         begun_s = time.perf_counter()
         reachable = metrics.REST_REACHABLE.labels(self.provider)
         try:
-            async with asyncio.timeout(self._policy.timeout_s) as limit:
+            async with asyncio.timeout(timeout_s) as limit:
                 result = await work()
         except TimeoutError:
             if not limit.expired():
                 raise
             reachable.set(0)
             raise CallTimeoutError(
-                f"{self.provider} has not answered a call for {operation} within {self._policy.timeout_s:g} s"
+                f"{self.provider} has not answered a call for {operation} within {timeout_s:.2g} s",
+                queued=False,
             ) from None
         except KandleError as error:
             reachable.set(isinstance(error, RefusedError | RateLimitedError))
@@ -220,7 +227,7 @@ class CallGuard:
         logger.info("a call has failed", provider=self.provider, operation=operation, why=str(error))
         told_s = error.wait_s if isinstance(error, RateLimitedError | ServerError) else None
         if told_s is None:
-            return True
+            return place.remaining_s > self._policy.delay_s
         # The bucket is paused for as long as we were told: the next attempt waits for its tokens there.
         return 0.0 if told_s < place.remaining_s else False
 
@@ -268,15 +275,13 @@ class CallGuard:
             )
 
 
-def _is_failure(place: Place, error: BaseException) -> bool | None:
+def _is_failure(error: BaseException) -> bool | None:
     """What an error says of the provider; see `CircuitBreaker.trial`."""
     match error:
         case RateLimitedError():
             return None
         case UnavailableError():
             return True
-        case asyncio.CancelledError():
-            return True if place.remaining_s <= CANCELLED_WITHIN_S else None
         case KandleError():
             return False
         case Exception():

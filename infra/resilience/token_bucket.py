@@ -12,7 +12,7 @@ Clock: TypeAlias = Callable[[], float]
 MINUTE_S: Final = 60.0
 HEADROOM: Final = 0.1
 """Share of a venue's limit that is never planned for: other programs of the same address spend too."""
-BURST: Final = 1 / 3
+BURST: Final = 1 / 2
 """Share of what may be spent in a minute that may be spent at once. A bucket that was full lets capacity
 plus refill through in its first minute; both together are what the venue allows, less the headroom."""
 
