@@ -121,7 +121,8 @@ class BookChain:
             self._break("crossed", None, None, out)
             return
         self.is_live = True
-        self._snapshot_time = self.last_update_time
+        # One from REST has no event time; its age counts from the first delta after it.
+        self._snapshot_time = update.event_time
         out.append(update)
         kept, self._buffer = self._buffer, deque()
         for delta in kept:
@@ -151,6 +152,8 @@ class BookChain:
                 return
         self._repeats = 0
         self._apply(delta)
+        if self._snapshot_time is None:
+            self._snapshot_time = self.last_update_time
         if self.book.is_crossed:
             self._break("crossed", None, None, out)
             self._keep(delta, out)

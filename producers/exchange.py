@@ -185,7 +185,7 @@ class Exchange(ABC):
     testnet_websocket_url: ClassVar[str | None] = None
     testnet_rest_url: ClassVar[str | None] = None
     ping_path: ClassVar[str]
-    """REST path that answers cheaply with the venue's time: whether it can be reached, and how its clock goes."""
+    """REST path that answers with the venue's time: whether it can be reached, and how its clock goes."""
     channels_available: ClassVar[frozenset[Channel]]
     """The channels that the market has."""
     headers: ClassVar[Mapping[str, str]] = {}
