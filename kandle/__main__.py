@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "process": "kandle.commands.stages",
     "sink": "kandle.commands.stages",
     "simulate": "kandle.commands.stages",
+    "parse": "kandle.commands.parse",
     "symbols": "kandle.commands.symbols",
     "topics": "kandle.commands.topics",
     "tail": "kandle.commands.tail",

@@ -1,4 +1,4 @@
-"""Captures: recorded traffic of a venue as gzip text, one frame a line.
+"""Captures: recorded traffic of a venue as text, packed by gzip or plain, one frame a line.
 
 The first line is a comment of `key=value` words (`# venue=binance market=spot`). Every other line is
 `<receive time, ns since the epoch> <frame>`; a REST answer stands at the time it arrived as
@@ -9,11 +9,11 @@ import base64
 import binascii
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NoReturn, Self
+from typing import BinaryIO, Final, NoReturn, Self, cast
 
 import msgspec
 
@@ -22,6 +22,13 @@ from schemas.errors import ConfigurationError
 
 REST_PREFIX: Final = b'{"rest"'
 BINARY_PREFIX: Final = b"base64:"
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+STAMP_DIGITS: Final = 19
+"""Of the largest time that 63 bits hold."""
+
+LINE_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of a line; no frame and no answer of a venue is longer, so a file with a longer one is no capture."""
 
 
 class CaptureError(ConfigurationError):
@@ -59,9 +66,18 @@ class Entry:
     binary: bool = False
 
     @property
+    def is_rest(self) -> bool:
+        """Whether this is a REST answer, readable or not."""
+        return not self.binary and self.frame.startswith(REST_PREFIX)
+
+    @property
     def rest(self) -> RestAnswer | None:
-        """The REST answer that this is, or None for a WebSocket frame."""
-        if self.binary or not self.frame.startswith(REST_PREFIX):
+        """The REST answer that this is, or None for a WebSocket frame.
+
+        Raises:
+            CaptureError: It cannot be read.
+        """
+        if not self.is_rest:
             return None
         try:
             return msgspec.json.decode(self.frame, type=_RestEntry).rest
@@ -73,28 +89,57 @@ class CaptureReader:
     """Reads a capture from its beginning; iterate as often as needed, each time from the start.
 
     Args:
-        path: The file.
+        path: The file, packed by gzip or plain.
+        venue: Name of the venue, in place of that in the header, which need not be there then.
+        market: Kind of market, in place of that in the header.
 
     Raises:
-        CaptureError: The file is missing, not gzip, empty, or its first line is not a capture's.
+        CaptureError: The file is missing or empty, or its first line is not a capture's.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        venue: str | None = None,
+        market: str | None = None,
+    ) -> None:
         self.path = path
-        self.header = self._read_header()
+        self.header = self._read_header(has_to_name_venue=venue is None)
+        if venue is not None:
+            self.header["venue"] = venue
+        if market is not None:
+            self.header["market"] = market
 
     def __iter__(self) -> Iterator[Entry]:
+        """The entries in order of arrival; see `entries`."""
+        return self.entries()
+
+    def entries(self, refuse: Callable[[CaptureError], None] | None = None) -> Iterator[Entry]:
         """The entries in order of arrival.
 
+        Args:
+            refuse: Told of a line that is not of the format, which is then passed over.
+
         Raises:
-            CaptureError: A line is not of the format, or the file is cut; the message names the line.
+            CaptureError: The file is cut or damaged, or a line is not of the format and there is no `refuse`;
+                the message names the line.
         """
         number = 0
         try:
-            with gzip.open(self.path, "rb") as lines:
-                for number, line in enumerate(lines, 1):
+            with _opened(self.path) as lines:
+                while line := lines.readline(LINE_LIMIT):
+                    number += 1
+                    if len(line) == LINE_LIMIT:
+                        self._fail(number, f"the line is longer than {LINE_LIMIT} bytes")
                     if not line.startswith(b"#") and line.strip():
-                        yield self._entry(number, line)
+                        try:
+                            entry = self._entry(number, line)
+                        except CaptureError as error:
+                            if refuse is None:
+                                raise
+                            refuse(error)
+                            continue
+                        yield entry
         except EOFError:
             self._fail(number + 1, "the file is cut off: the compressed data ends too early")
         except (gzip.BadGzipFile, zlib.error) as error:
@@ -123,32 +168,34 @@ class CaptureReader:
         except ConfigurationError as error:
             raise CaptureError(f"{self.path}: {error}") from None
 
-    def _read_header(self) -> dict[str, str]:
+    def _read_header(self, has_to_name_venue: bool) -> dict[str, str]:
         try:
-            with gzip.open(self.path, "rb") as lines:
+            with _opened(self.path) as lines:
                 first = lines.readline(65_536)
         except FileNotFoundError:
             raise CaptureError(f"there is no capture {self.path}") from None
         except EOFError:
             raise CaptureError(f"{self.path}: line 1: the file is empty or cut off") from None
         except (gzip.BadGzipFile, zlib.error):
-            raise CaptureError(f"{self.path} is not a capture: expected gzip text") from None
+            raise CaptureError(f"{self.path} is not a capture: its compressed data is damaged") from None
         except OSError as error:
             raise CaptureError(f"{self.path} cannot be read: {error.strerror or error}") from None
         if not first.startswith(b"#"):
+            if first[:1].isdigit() and not has_to_name_venue:
+                return {}
             what = "the file is empty" if not first else f"got {first[:40]!r}"
             raise CaptureError(
                 f"{self.path}: line 1: expected a comment such as '# venue=binance market=spot', {what}"
             )
         words = first[1:].decode("utf-8", "replace").split()
         header = dict(word.split("=", 1) for word in words if "=" in word)
-        if not header.get("venue"):
+        if has_to_name_venue and not header.get("venue"):
             raise CaptureError(f"{self.path}: line 1: the comment names no venue (venue=binance)")
         return header
 
     def _entry(self, number: int, line: bytes) -> Entry:
         stamp, separator, frame = line.rstrip(b"\r\n").partition(b" ")
-        if not separator or not frame or not stamp.isdigit():
+        if not separator or not frame or not stamp.isdigit() or len(stamp) > STAMP_DIGITS:
             self._fail(number, f"expected '<ns> <frame>', got {line[:60]!r}")
         if not frame.startswith(BINARY_PREFIX):
             return Entry(number, int(stamp), frame)
@@ -160,6 +207,13 @@ class CaptureReader:
 
     def _fail(self, number: int, what: str) -> NoReturn:
         raise CaptureError(f"{self.path}: line {number}: {what}") from None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The text of a capture, unpacked where it is packed."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return cast(BinaryIO, gzip.open(path, "rb")) if is_packed else path.open("rb")
 
 
 class CaptureWriter:
