@@ -135,7 +135,7 @@ class Binance(BinanceRest):
     def stream_of(cls, frame: bytes) -> str | None:
         """Name of the stream that a recorded frame belongs to, whether combined or raw."""
         try:
-            envelope = wire.decoded(wire.ENVELOPE.decode, frame)
+            envelope = validation.decoded(wire.ENVELOPE.decode, frame)
         except BadRecord:
             return None
         return envelope.stream if envelope.stream is not None else wire.stream_of(envelope)
@@ -197,8 +197,8 @@ class Binance(BinanceRest):
             if route is not None:
                 try:
                     message = route.decode_frame(frame).data
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-                    raise wire.unreadable(error) from None
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                    return self._parse_any(frame, receive_time)
                 if message.s != route.venue_symbol:
                     raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {message.s}")
                 record = route.handler(message, route.symbol, receive_time)
@@ -208,7 +208,7 @@ class Binance(BinanceRest):
     def _parse_any(self, frame: bytes, receive_time: Micros) -> Sequence[MarketRecord | Control]:
         if frame.lstrip()[:1] == b"[":
             return self._parse_array(frame, receive_time)
-        envelope = wire.decoded(wire.ENVELOPE.decode, frame)
+        envelope = validation.decoded(wire.ENVELOPE.decode, frame)
         stream, data, is_about_all = envelope.stream, frame, False
         if stream is not None and envelope.data:
             data = bytes(envelope.data)
@@ -216,7 +216,7 @@ class Binance(BinanceRest):
                 return self._parse_array(data, receive_time)
             is_about_all = stream.startswith("!")
             if is_about_all:
-                envelope = wire.decoded(wire.ENVELOPE.decode, data)
+                envelope = validation.decoded(wire.ENVELOPE.decode, data)
                 stream = None
         if envelope.e == "serverShutdown":
             return (Control("shutdown", None, "the server announces its end"),)
@@ -238,8 +238,8 @@ class Binance(BinanceRest):
     def _parse_array(self, data: bytes, receive_time: Micros) -> Sequence[MarketRecord]:
         """Messages about all symbols of the market: those of the symbols that are fed."""
         records: list[MarketRecord] = []
-        for item in wire.decoded(wire.ARRAY.decode, data):
-            stream = wire.stream_of(wire.decoded(wire.ENVELOPE.decode, bytes(item)))
+        for item in validation.decoded(wire.ARRAY.decode, data):
+            stream = wire.stream_of(validation.decoded(wire.ENVELOPE.decode, bytes(item)))
             found = None if stream is None else self.channel_of(stream)
             if stream is not None and found is not None and found[1] in self.by_name:
                 records += self._read_item(stream, bytes(item), receive_time)
@@ -249,7 +249,7 @@ class Binance(BinanceRest):
         route = self._route(stream)
         if route is None:
             return ()
-        message = wire.decoded(route.decode_data, data)
+        message = validation.decoded(route.decode_data, data)
         if message.s != route.venue_symbol:
             raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {message.s}")
         record = route.handler(message, route.symbol, receive_time)

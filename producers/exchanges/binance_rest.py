@@ -73,11 +73,15 @@ class BinanceRest(Exchange):
         return self.call("depth", symbol, limit=PAGE)
 
     def trades_call(self, symbol: str, first: int | None, last: int | None) -> Call | None:
-        """Trades by the ids that the symbol's stream has: single ones, or aggregated where configured so."""
-        if self.is_aggregated(symbol):
-            return self.call("aggTrades", symbol, first, last, fromId=first, limit=PAGE)
-        from_id = first if self.trades_from_id else None
-        return self.call(self.trades_endpoint, symbol, first, last, fromId=from_id, limit=PAGE)
+        """Trades by the ids that the symbol's stream has: single ones, or aggregated where configured so.
+
+        Where the venue gives the newest alone, `first` only says which of them are wanted.
+        """
+        endpoint = "aggTrades" if self.is_aggregated(symbol) else self.trades_endpoint
+        if first is None or not (self.trades_from_id or endpoint == "aggTrades"):
+            return self.call(endpoint, symbol, first, last, limit=PAGE)
+        limit = PAGE if last is None else max(1, min(PAGE, last - first + 1))
+        return self.call(endpoint, symbol, first, last, fromId=first, limit=limit)
 
     @classmethod
     def instruments_call(cls) -> Call:
@@ -137,7 +141,7 @@ class BinanceRest(Exchange):
             case "book":
                 return [self._read_book(call, body, receive_time)]
             case "candles":
-                rows = wire.decoded(_KLINES.decode, body)
+                rows = validation.decoded(_KLINES.decode, body)
                 interval = parse_qs(urlsplit(call.path).query).get("interval", [self.candle_interval])[0]
                 return [self.candle(call.symbol, interval, row, receive_time) for row in rows]
             case "ticker":
@@ -159,7 +163,7 @@ class BinanceRest(Exchange):
             return sorted(
                 (
                     self.trade(call.symbol, row.a, row.p, row.q, row.T, row.m, receive_time, True)
-                    for row in wire.decoded(_AGGREGATED_TRADES.decode, body)
+                    for row in validation.decoded(_AGGREGATED_TRADES.decode, body)
                 ),
                 key=_by_sequence,
             )
@@ -168,7 +172,7 @@ class BinanceRest(Exchange):
                 self.trade(
                     call.symbol, row.id, row.price, row.qty, row.time, row.isBuyerMaker, receive_time, True
                 )
-                for row in wire.decoded(_TRADES.decode, body)
+                for row in validation.decoded(_TRADES.decode, body)
             ),
             key=_by_sequence,
         )
@@ -207,7 +211,7 @@ class BinanceRest(Exchange):
 
         {"lastUpdateId":1027024,"bids":[["4.00000000","431.00000000"]],"asks":[["4.00000200","12.00000000"]]}
         """
-        book = wire.decoded(_BOOK.decode, body)
+        book = validation.decoded(_BOOK.decode, body)
         bid_prices, bid_sizes = validation.levels(book.bids)
         ask_prices, ask_sizes = validation.levels(book.asks)
         return BookUpdate(
@@ -266,7 +270,7 @@ class BinanceRest(Exchange):
         )
 
     def _read_ticker(self, call: Call, body: bytes, receive_time: Micros) -> Ticker | None:
-        row = wire.decoded(_TICKER.decode, body)
+        row = validation.decoded(_TICKER.decode, body)
         self._expect(call, row.symbol)
         return self.ticker(
             call.symbol,
@@ -319,7 +323,7 @@ class BinanceRest(Exchange):
 
         {"openInterest":"10659.509","symbol":"BTCUSDT","time":1589437530011}
         """
-        row = wire.decoded(_OPEN_INTEREST.decode, body)
+        row = validation.decoded(_OPEN_INTEREST.decode, body)
         self._expect(call, row.symbol)
         return DerivativeTicker(
             venue=self.venue,
@@ -344,7 +348,7 @@ class BinanceRest(Exchange):
     @classmethod
     def read_instruments(cls, body: bytes, receive_time: Micros) -> list[Instrument]:
         """The symbols of `exchangeInfo`, with their tick, lot and least value of an order."""
-        info = wire.decoded(_EXCHANGE_INFO.decode, body)
+        info = validation.decoded(_EXCHANGE_INFO.decode, body)
         time = receive_time if info.serverTime is None else validation.micros(info.serverTime)
         listed = []
         for item in info.symbols:

@@ -5,13 +5,11 @@ another type are refused. Numbers are texts here; `producers.validation` judges 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from producers.exchange import BadRecord, Control
-
-_T = TypeVar("_T")
 
 Level = tuple[str, str]
 
@@ -278,25 +276,6 @@ def decoders(message: type[Any]) -> tuple[Callable[[bytes], Any], Callable[[byte
     """Decoders of a shape: together with the combined frame around it, in one step, and of it alone."""
     frame = msgspec.defstruct(f"Combined{message.__name__}", [("data", message)], gc=False)
     return msgspec.json.Decoder(frame).decode, msgspec.json.Decoder(message).decode
-
-
-def decoded(decode: Callable[[bytes], _T], raw: bytes) -> _T:
-    """What a decoder makes of a text.
-
-    Raises:
-        BadRecord: It is no JSON (`json`) or has another shape (`shape`).
-    """
-    try:
-        return decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise unreadable(error) from None
-
-
-def unreadable(error: Exception) -> BadRecord:
-    """The refusal for an error of a decoder."""
-    if isinstance(error, msgspec.ValidationError):
-        return BadRecord("shape", f"the message has not the expected shape: {error}")
-    return BadRecord("json", f"the frame is not JSON: {error}")
 
 
 def stream_of(envelope: Envelope) -> str | None:

@@ -185,6 +185,29 @@ def test_what_is_not_json_is_refused(binance: BinanceSpot, frame: bytes) -> None
     assert refused.value.reason == "json"
 
 
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (combined("btcusdt@trade", TRADE)[:-3], "json"),
+        (combined("btcusdt@trade", TRADE | {"t": "1"}), "shape"),
+        (combined("btcusdt@trade", TRADE | {"s": "ETHUSDT"}), "symbol"),
+        (b'{"stream":"btcusdt@trade","data":[]}', None),
+        (b'{"stream":"btcusdt@trade"', "json"),
+        (b'{"stream":"btcusdt@trade', "json"),
+    ],
+)
+def test_a_stream_that_is_known_refuses_with_the_same_reasons(
+    binance: BinanceSpot, frame: bytes, reason: str | None
+) -> None:
+    binance.parse(combined("btcusdt@trade", TRADE), RECEIVED)
+    if reason is None:
+        assert list(binance.parse(frame, RECEIVED)) == []
+        return
+    with pytest.raises(BadRecord) as refused:
+        binance.parse(frame, RECEIVED)
+    assert refused.value.reason == reason
+
+
 def test_a_symbol_that_was_not_asked_for_is_refused(binance: BinanceSpot) -> None:
     with pytest.raises(BadRecord) as refused:
         binance.parse(combined("solusdt@trade", TRADE | {"s": "SOLUSDT"}), RECEIVED)

@@ -64,11 +64,11 @@ def body(data: Any) -> bytes:
 @pytest.mark.parametrize(
     ("cls", "aggregated", "path", "weight"),
     [
-        (BinanceSpot, False, "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=17&limit=1000", 25),
-        (BinanceSpot, True, "/api/v3/aggTrades?symbol=BTCUSDT&fromId=17&limit=1000", 4),
+        (BinanceSpot, False, "/api/v3/historicalTrades?symbol=BTCUSDT&fromId=17&limit=24", 25),
+        (BinanceSpot, True, "/api/v3/aggTrades?symbol=BTCUSDT&fromId=17&limit=24", 4),
         (BinanceUs, False, "/api/v3/trades?symbol=BTCUSDT&limit=1000", 1),
         (BinanceUsdM, False, "/fapi/v1/trades?symbol=BTCUSDT&limit=1000", 5),
-        (BinanceUsdM, True, "/fapi/v1/aggTrades?symbol=BTCUSDT&fromId=17&limit=1000", 20),
+        (BinanceUsdM, True, "/fapi/v1/aggTrades?symbol=BTCUSDT&fromId=17&limit=24", 20),
     ],
 )
 def test_past_trades_are_asked_for_by_the_ids_of_the_stream(
@@ -79,7 +79,10 @@ def test_past_trades_are_asked_for_by_the_ids_of_the_stream(
     assert exchange.trades_call(symbol, 17, 40) == Call("trades", path, weight, symbol, 17, 40)
     newest = exchange.trades_call(symbol, None, None)
     assert newest is not None
-    assert newest.path == path.replace("&fromId=17", "")
+    assert newest.path == path.replace("&fromId=17&limit=24", "&limit=1000")
+    page = exchange.trades_call(symbol, 17, 4000)
+    assert page is not None
+    assert page.path == path.replace("&limit=24", "&limit=1000")
 
 
 @pytest.mark.parametrize(("cls", "symbol"), MARKETS)
