@@ -21,7 +21,8 @@ USER_AGENT: Final = f"kandle/{importlib.metadata.version('kandle')}"
 REDIRECTS: Final = 3
 ERROR_BYTES: Final = 16 * 1024
 """What is read of an error's body."""
-_JSON_STARTS: Final = tuple(bytes([start]) for start in b'{["-0123456789tfn')
+_JSON_STARTS: Final = (b"{", b"[")
+"""Venues answer with an object or an array; text like `too many requests` begins as other JSON may."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,9 @@ async def test_a_body_beyond_its_bound_is_not_read(client: HttpClient, server: R
         await client.get("/")
 
 
-@pytest.mark.parametrize("body", [b"<html>maintenance</html>", b"", b"OK", b"\xef\xbb\xbf<!DOCTYPE html>"])
+@pytest.mark.parametrize(
+    "body", [b"<html>maintenance</html>", b"", b"OK", b"too many requests", b"\xef\xbb\xbf<!DOCTYPE html>"]
+)
 async def test_a_page_for_people_is_no_answer(client: HttpClient, server: RestServer, body: bytes) -> None:
     server.answer = lambda _: Reply(body, headers={"Content-Type": "text/html"})
     with pytest.raises(BadAnswerError, match="text/html instead of JSON") as refused:
