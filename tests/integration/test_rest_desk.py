@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import email.utils
 import gzip
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -293,6 +294,32 @@ async def test_a_venue_that_stays_away_is_given_up_in_the_end(server: RestServer
         answers = await desk.answered(30)
         assert {answer.body for answer in answers} == {None}
         assert len(server.paths) < 30
+
+
+async def test_whatever_the_venue_does_every_call_is_answered_once(server: RestServer) -> None:
+    draw = random.Random(7)
+    replies = (
+        *[Reply(b"[1]")] * 12,
+        Reply(b"{}", 429, {"Retry-After": "0.05"}),
+        Reply(b"{}", 500),
+        Reply(b"{}", 404),
+        Reply(b"<html>", headers={"Content-Type": "text/html"}),
+        Reply(b"[1, 2]", cut=True),
+        Reply(b"[1]", pause_s=0.01),
+    )
+    server.answer = lambda _: draw.choice(replies)
+    figures = replace(QUICK, breaker=BreakerPolicy(open_s=0.1), queue=400)
+    async with running(server, figures=figures) as desk:
+        asked = [*calls(300), *calls(200, "trades"), *calls(100, "ticker")]
+        draw.shuffle(asked)
+        for call in asked:
+            desk.desk.submit(call)
+        answers = await desk.answered(600)
+        await asyncio.sleep(0.2)
+        assert len(desk.desk) == 0
+    assert sorted(answer.call.path for answer in answers) == sorted(call.path for call in asked)
+    assert all((answer.body is None) == (answer.error is not None) for answer in answers)
+    assert sum(answer.body is not None for answer in answers) > 300
 
 
 NO_ANSWERS = {
