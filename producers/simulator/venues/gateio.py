@@ -129,6 +129,21 @@ class GateSpotSimulated(SimulatedVenue):
         channel = CHANNELS.get(stream.partition("/")[0].partition(".")[2])
         return (channel, self.symbol_of(stream)) if channel is not None else None
 
+    def shutdown_notice(self, now_ms: int) -> bytes | None:
+        """A message of the channel `spot.system`."""
+        words = "The connection will soon be closed due to a system upgrade. Please reconnect."
+        result = {"type": "upgrade", "msg": words}
+        channel = f"{self.prefix}.system"
+        return text_of(
+            {
+                "time": now_ms // 1_000,
+                "time_ms": now_ms,
+                "channel": channel,
+                "event": "update",
+                "result": result,
+            }
+        ).encode()
+
     def whole_book(self, key: str, now_ms: int) -> str:
         """The first message of `spot.obu`."""
         book = self._books.get(self.symbol_of(key)) or SimulatedBook()
