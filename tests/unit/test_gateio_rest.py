@@ -56,7 +56,7 @@ CONTRACT = {
 
 def spot(*names: str, channels: tuple[str, ...] = ("trades",), interval: str = "1m") -> GateSpot:
     found = [instrument for name in names or ("BTC_USDT",) if (instrument := GateSpot.guess(name))]
-    return GateSpot(found, channels, candle_interval=interval)  # type: ignore[arg-type]
+    return GateSpot(found, channels, candle_interval=interval)
 
 
 def futures(*channels: str) -> GateFutures:

@@ -82,7 +82,7 @@ def instrument(name: str) -> Instrument:
 
 
 def gate(*channels: str) -> GateSpot:
-    return GateSpot([instrument("BTC_USDT"), instrument("ETH_USDT")], channels or ALL)  # type: ignore[arg-type]
+    return GateSpot([instrument("BTC_USDT"), instrument("ETH_USDT")], channels or ALL)
 
 
 def frame(channel: str, result: Any, **fields: Any) -> bytes:
