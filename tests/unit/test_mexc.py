@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from producers import protobuf
-from producers.exchange import CHANNELS, BadRecord, Call, Control, Instrument, exchange_class
+from producers.exchange import CHANNELS, BadRecord, Call, Control, exchange_class
 from producers.exchanges.mexc import MexcSpot
 from producers.exchanges.mexc_messages import ChannelOnly, frame_of
 from schemas.errors import ConfigurationError
-from schemas.records import BookUpdate, ExchangeCandle, Quote, Ticker, Trade
+from schemas.records import BookUpdate, ExchangeCandle, Instrument, Quote, Ticker, Trade
 
 RECEIVED = 1_782_208_006_200_000
 

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.exchange import CHANNELS, BadRecord, Call, Control, Instrument, Poll, exchange_class
+from producers.exchange import CHANNELS, BadRecord, Call, Control, Poll, exchange_class
 from producers.exchanges.mexc_futures import MexcFutures
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
     ExchangeCandle,
+    Instrument,
     Quote,
     Ticker,
     Trade,
@@ -208,7 +209,7 @@ def test_a_ticker_tells_of_trading_and_of_the_contract(mexc: MexcFutures) -> Non
 
 def test_a_ticker_is_read_for_the_channels_that_are_fed() -> None:
     for channel, kind in (("tickers", Ticker), ("derivatives", DerivativeTicker)):
-        exchange = MexcFutures([instrument("BTC_USDT", 0.0001)], [channel])  # type: ignore[list-item]
+        exchange = MexcFutures([instrument("BTC_USDT", 0.0001)], [channel])
         assert [type(record) for record in exchange.parse(frame("ticker", DAY), RECEIVED)] == [kind]
 
 
