@@ -74,6 +74,13 @@ class BadRecord(ValidationError):  # noqa: N818 - it is the record that is bad
         self.reason = reason
 
 
+class OffBookTrade(Trade, frozen=True):
+    """An execution beside the order book: it uses an id of trades up, but is no trade of the market.
+
+    Who follows ids takes note of it, so that nothing counts as missing; nobody publishes it.
+    """
+
+
 class Stream(NamedTuple):
     """One subscription: a channel of a symbol.
 

@@ -21,6 +21,7 @@ from producers.exchange import (
     Control,
     Exchange,
     MarketRecord,
+    OffBookTrade,
     Poll,
     Stream,
 )
@@ -297,7 +298,8 @@ class Feed:
             return
         if verdict is not True:
             self._backfill.miss(trade.symbol, verdict, at_s, out)
-        out.append(trade)
+        if not isinstance(trade, OffBookTrade):
+            out.append(trade)
         if self._backfill.is_open:
             newest = self._trades.positions[trade.symbol].sequence
             self._backfill.delivered(trade, verdict is True and trade.sequence == newest, out)

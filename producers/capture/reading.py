@@ -13,7 +13,7 @@ from producers.books import BookBreak, BookChain
 from producers.capture.file import CaptureError, CaptureReader, Entry, RestAnswer
 from producers.capture.survey import Survey, survey
 from producers.capture.tallies import BookCheck, TradeIds
-from producers.exchange import CHANNELS, BadRecord, Channel, Control, Exchange, MarketRecord
+from producers.exchange import CHANNELS, BadRecord, Channel, Control, Exchange, MarketRecord, OffBookTrade
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
@@ -169,6 +169,7 @@ class CaptureReading:
         except CaptureError:
             tally.rejected["rest"] += 1
             return
+        kind = "rest"
         if answer is None:
             kind, venue_symbol = self._kind(entry.frame)
             if venue_symbol in tally.unknown:
@@ -180,7 +181,7 @@ class CaptureReading:
             if answer is None:
                 records = self.exchange.parse(entry.frame, receive_time)
             else:
-                kind, records = "rest", self._answer(answer, receive_time)
+                records = self._answer(answer, receive_time)
         except BadRecord as error:
             tally.rejected[error.reason] += 1
             records = ()
@@ -223,6 +224,10 @@ class CaptureReading:
             if quote is not None:
                 self.tally.counts["quote"] += 1
                 yield quote
+        if isinstance(record, OffBookTrade):
+            if record.sequence is not None and self.exchange.dense_trades:
+                self.tally.ids.setdefault(record.symbol, TradeIds()).add(record.sequence)
+            return
         if type(record) not in self._types:
             return
         if isinstance(record, BookUpdate):

@@ -276,7 +276,7 @@ class Binance(BinanceRest):
 
     # channels
 
-    def on_trade(self, message: wire.TradeMessage, symbol: str, receive_time: Micros) -> Trade | None:
+    def on_trade(self, message: wire.TradeMessage, symbol: str, receive_time: Micros) -> Trade:
         """One execution; `m` says that the buyer is the maker, so the seller is the aggressor.
 
         {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,

@@ -3,9 +3,9 @@
 What differs from spot: streams are split over two paths, depth chains by `pu`, trades have a kind, and there
 are mark prices, funding, open interest and liquidations.
 
-Trades of kind `INSURANCE_FUND`, `ADL` and `NA` are passed over: no order of the book took part in them, so
-their prices (0 for `NA`) are none of the market, and neither `@aggTrade` nor REST has them. They do use ids
-of trades up.
+Trades of kind `INSURANCE_FUND`, `ADL` and `NA` are none of the market: no order of the book took part in
+them, their prices are those of a bankruptcy (0 for `NA`), and neither `@aggTrade` nor REST has them. They do
+use ids of trades up, so they are told as `OffBookTrade`.
 
 Past trades: `historicalTrades` needs a key, `trades` has the newest 1000 without one and with the ids of
 `@trade`; what is older is announced as a gap. Symbols that are fed from `@aggTrade` fill any gap by id.
@@ -15,7 +15,7 @@ import re
 from typing import Any, ClassVar, Final
 
 from producers import validation
-from producers.exchange import BadRecord, Channel, Limits, Poll
+from producers.exchange import BadRecord, Channel, Limits, OffBookTrade, Poll
 from producers.exchanges import binance_wire as wire
 from producers.exchanges.binance import Binance, Handler
 from schemas.records import DerivativeTicker, Instrument, Liquidation, Micros, Side, Trade
@@ -134,13 +134,25 @@ class BinanceUsdM(Binance):
             "liquidations": (wire.ForceOrderMessage, self.on_force_order),
         }
 
-    def on_trade(self, message: wire.TradeMessage, symbol: str, receive_time: Micros) -> Trade | None:
+    def on_trade(self, message: wire.TradeMessage, symbol: str, receive_time: Micros) -> Trade:
         """One execution; `X` is its kind, and only those of the book are trades of the market.
 
         {"stream":"btcusdt@trade","data":{"e":"trade","E":1596240000596,"T":1596240000519,"s":"BTCUSDT",
         "t":173525189,"p":"11343.67","q":"0.467","X":"MARKET","m":true}}
         """
-        return None if message.X in OFF_BOOK else super().on_trade(message, symbol, receive_time)
+        if message.X not in OFF_BOOK:
+            return super().on_trade(message, symbol, receive_time)
+        return OffBookTrade(
+            venue=self.venue,
+            symbol=symbol,
+            trade_id=str(message.t),
+            sequence=validation.sequence(message.t),
+            price=validation.price_or_empty(message.p) or 0.0,
+            size=validation.size(message.q),
+            side="unknown",
+            event_time=validation.micros(message.T),
+            receive_time=receive_time,
+        )
 
     def on_mark_price(
         self, message: wire.MarkPriceMessage, symbol: str, receive_time: Micros

@@ -1,13 +1,18 @@
 """Binance's USD-M futures: what differs from spot."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from producers.exchange import BadRecord, Control, MarketRecord
+from producers.capture import CaptureReader, CaptureWriter
+from producers.capture.reading import CaptureReading
+from producers.exchange import BadRecord, Control, MarketRecord, OffBookTrade
 from producers.exchanges.binance_usdm import BinanceUsdM
-from schemas.records import BookUpdate, DerivativeTicker, Instrument, Liquidation, Quote, Trade
+from producers.feed import Feed, Patience
+from producers.outputs import Ask, Output
+from schemas.records import BookUpdate, DerivativeTicker, Gap, Instrument, Liquidation, Quote, Trade
 
 RECEIVED = 1_723_161_256_000_000
 
@@ -97,8 +102,30 @@ def test_a_trade_of_the_book_is_one_of_the_market() -> None:
     [{"X": "INSURANCE_FUND"}, {"X": "ADL"}, {"X": "NA", "p": "0", "q": "0"}],
     ids=lambda fields: fields["X"],
 )
-def test_trades_beside_the_book_are_passed_over(fields: dict[str, str]) -> None:
-    assert parse("btcusdt@trade", TRADE | fields) == []
+def test_trades_beside_the_book_use_an_id_up_and_are_none_of_the_market(fields: dict[str, str]) -> None:
+    (found,) = parse("btcusdt@trade", TRADE | fields)
+    assert isinstance(found, OffBookTrade)
+    assert (found.sequence, found.event_time) == (5266583935, 1723161256321000)
+    futures = usdm()
+    numbers: list[dict[str, Any]] = [{"t": 7}, {"t": 8, **fields}, {"t": 9}]
+    feed = Feed(futures, "binance-usdm-0", "run", False, None, Patience(30.0, 60.0))
+    outputs: list[Output] = []
+    for number in numbers:
+        frame = json.dumps({"stream": "btcusdt@trade", "data": TRADE | number}, separators=(",", ":"))
+        feed.take(frame.encode(), RECEIVED, 0.0, outputs)
+    assert not [output for output in outputs if isinstance(output, Gap | Ask | OffBookTrade)]
+    assert [output.sequence for output in outputs if isinstance(output, Trade)] == [7, 9]
+
+
+def test_trades_beside_the_book_leave_no_hole_in_a_capture(tmp_path: Path) -> None:
+    path = tmp_path / "beside.capture.gz"
+    with CaptureWriter(path, {"venue": "binance", "market": "usdm"}) as writer:
+        for number, kind in ((7, "MARKET"), (8, "ADL"), (9, "MARKET")):
+            data = TRADE | {"t": number, "X": kind}
+            writer.write(RECEIVED * 1_000, json.dumps({"stream": "btcusdt@trade", "data": data}))
+    reading = CaptureReading(CaptureReader(path), BinanceUsdM)
+    assert [record.sequence for record in reading if isinstance(record, Trade)] == [7, 9]
+    assert (reading.tally.gaps, reading.tally.counts["trade"]) == (0, 2)
 
 
 def test_a_price_of_0_in_the_book_is_refused() -> None:
