@@ -159,14 +159,13 @@ def _read(plan: _Plan, data: bytes, at: int, end: int) -> Message:
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """The unsigned number at a place, and the place behind it."""
     value = shift = 0
-    for here in range(at, min(end, at + _VARINT_BYTES_MAX)):
-        byte = data[here]
+    for byte in data[at : min(end, at + _VARINT_BYTES_MAX)]:
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:
+        shift += 7
+        if byte <= 0x7F:
             if value >= 2**64:
                 break
-            return value, here + 1
-        shift += 7
+            return value, at + shift // 7
     else:
         if end < at + _VARINT_BYTES_MAX:
             raise _cut(at)

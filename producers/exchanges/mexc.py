@@ -365,13 +365,15 @@ class MexcSpot(Exchange):
 
     def book_call(self, symbol: str) -> Call | None:
         """The best levels of both sides."""
-        name = self.instruments[symbol].venue_symbol
-        return self.call_of(f"/api/v3/depth?symbol={name}&limit={DEPTH_LEVELS}")
+        return self._call(f"/api/v3/depth?symbol={{}}&limit={DEPTH_LEVELS}", symbol)
 
     def trades_call(self, symbol: str, first: int | None, last: int | None) -> Call | None:
         """The newest trades: there is no call for older ones, and none is numbered."""
-        name = self.instruments[symbol].venue_symbol
-        return self.call_of(f"/api/v3/trades?symbol={name}&limit={TRADES_MAX}")
+        return self._call(f"/api/v3/trades?symbol={{}}&limit={TRADES_MAX}", symbol)
+
+    def _call(self, path: str, symbol: str) -> Call | None:
+        instrument = self.instruments.get(symbol)
+        return self.call_of(path.format(instrument.venue_symbol)) if instrument else None
 
     def call_of(self, url: str) -> Call | None:
         """Book, trades and candles of a symbol that is fed, and the list of instruments."""

@@ -362,11 +362,15 @@ class MexcFutures(Exchange):
 
     def book_call(self, symbol: str) -> Call | None:
         """The best levels of both sides."""
-        return self.call_of(f"{rest.DEPTH}{self.instruments[symbol].venue_symbol}?limit=1000")
+        return self._call(rest.DEPTH + "{}?limit=1000", symbol)
 
     def trades_call(self, symbol: str, first: int | None, last: int | None) -> Call | None:
         """The newest trades: there is no call for older ones, and none is numbered."""
-        return self.call_of(f"{rest.DEALS}{self.instruments[symbol].venue_symbol}?limit=100")
+        return self._call(rest.DEALS + "{}?limit=100", symbol)
+
+    def _call(self, path: str, symbol: str) -> Call | None:
+        instrument = self.instruments.get(symbol)
+        return self.call_of(path.format(instrument.venue_symbol)) if instrument else None
 
     def polls(self) -> list[Poll]:
         """Open interest, where no ticker brings it."""
@@ -380,5 +384,6 @@ class MexcFutures(Exchange):
         return rest.call(url, self.by_name)
 
     def read(self, call: Call, body: bytes, receive_time: Micros) -> list[MarketRecord]:
-        """See `mexc_futures_rest`."""
-        return rest.read(call, self.instruments[call.symbol], body, receive_time)
+        """See `mexc_futures_rest`; an answer about a contract that is fed no longer is nobody's."""
+        instrument = self.instruments.get(call.symbol)
+        return rest.read(call, instrument, body, receive_time) if instrument else []

@@ -558,3 +558,11 @@ def test_urls_of_what_is_not_read_are_no_calls(mexc: MexcFutures) -> None:
     assert mexc.call_of("/api/v1/contract/depth/SOL_USDT") is None
     assert mexc.call_of("/api/v1/contract/funding_rate/BTC_USDT") is None
     assert mexc.call_of("/api/v1/contract/ticker") is None
+
+
+def test_an_answer_about_a_contract_that_was_dropped_is_nobodys(mexc: MexcFutures) -> None:
+    call = mexc.book_call(BTC)
+    assert call is not None
+    mexc.drop(BTC)
+    assert mexc.read(call, b'{"asks":[],"bids":[],"version":1}', RECEIVED) == []
+    assert (mexc.book_call(BTC), mexc.trades_call(BTC, None, None)) == (None, None)
