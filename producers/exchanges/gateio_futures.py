@@ -4,14 +4,14 @@ The venue rounds contracts down to whole numbers for clients that do not ask for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from producers import validation
 from producers.exchange import Call, Channel, MarketRecord
 from producers.exchanges import gateio_records as records
 from producers.exchanges import gateio_wire as wire
 from producers.exchanges.gateio_protocol import INTERVALS, rows
-from producers.exchanges.gateio_rest import GateMarket
+from producers.exchanges.gateio_rest import PAGE, GateMarket
 from schemas.records import (
     DerivativeTicker,
     ExchangeCandle,
@@ -29,6 +29,9 @@ SETTLED_IN: Final = "USDT"
 
 STATUS: Final[Mapping[str, InstrumentStatus]] = {"trading": "trading", "delisted": "delisted"}
 """In any other, such as `prelaunch`, `delisting` and `circuit_breaker`, no position can be opened."""
+
+NEAR: Final = PAGE // 2
+"""Trades back from the newest that was streamed: the page of the newest reaches further, as more are made."""
 
 DATE_LENGTH: Final = len("20251226")
 
@@ -52,6 +55,16 @@ class GateFutures(GateMarket):
     channels_available: ClassVar[frozenset[Channel]] = frozenset(
         {"trades", "quotes", "books", "tickers", "candles", "derivatives", "liquidations"}
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._newest: dict[str, int] = {}
+        """Newest trade that was streamed, by symbol."""
+
+    def drop(self, symbol: str) -> None:
+        """See `Exchange.drop`."""
+        super().drop(symbol)
+        self._newest.pop(symbol, None)
 
     # what the venue lists
 
@@ -194,6 +207,18 @@ class GateFutures(GateMarket):
             for row, instrument in self._fed(found, "contract")
         ]
 
+    # REST
+
+    def trades_call(self, symbol: str, first: int | None, last: int | None) -> Call | None:
+        """The newest page where that should hold what is missing: for futures `last_id` is deprecated.
+
+        The venue offers times in whole seconds instead, which do not tell where a page of ids begins.
+        """
+        newest = self._newest.get(symbol)
+        if first is not None and newest is not None and newest - first < NEAR:
+            return self._call("trades", "trades", symbol, first, last, limit=PAGE)
+        return super().trades_call(symbol, first, last)
+
     # what streams and REST say alike
 
     def _trade(
@@ -203,6 +228,8 @@ class GateFutures(GateMarket):
         price = validation.positive_price(price_text)
         side, contracts, is_inexact = _signed(row.size)
         number = records.whole(row.id)
+        if not backfilled:
+            self._newest[instrument.symbol] = max(number, self._newest.get(instrument.symbol, 0))
         return Trade(
             venue=self.venue,
             symbol=instrument.symbol,

@@ -63,8 +63,8 @@ INTERVALS: Final[Mapping[str, int]] = {
 }
 """Lengths of the candles that both markets have, s; `30d` is a calendar month there, and left out."""
 
-UPDATES: Final = frozenset({"update", "all", ""})
-"""Events of frames that carry data; the documentation shows `obu` without one."""
+UPDATES: Final = frozenset({"update", "all", "", "snapshot"})
+"""Events of frames that carry data: the documentation shows `obu` without one, recorders make snapshots."""
 
 Handler: TypeAlias = Callable[[wire.Envelope, Micros], Sequence[MarketRecord]]
 
@@ -127,6 +127,8 @@ class GateProtocol(Exchange):
                 return None
             if cls._kind_of(envelope.channel) is None:
                 return None
+            if envelope.symbol:
+                return f"{envelope.channel}/{envelope.symbol}"
             named = rows(wire.NAMED.decode, envelope.result)
         except BadRecord:
             return None
@@ -241,6 +243,8 @@ class GateProtocol(Exchange):
         return ()
 
     def _book_changes(self, envelope: wire.Envelope, receive_time: Micros) -> Sequence[MarketRecord]:
+        if envelope.event == "snapshot":
+            return self._whole_books(envelope, receive_time)
         change = validation.decoded(wire.BOOK_CHANGE.decode, envelope.result)
         instrument = self.by_name.get(records.symbol_of(change.s))
         if instrument is None:
@@ -250,10 +254,10 @@ class GateProtocol(Exchange):
 
     def _whole_books(self, envelope: wire.Envelope, receive_time: Micros) -> Sequence[MarketRecord]:
         book = validation.decoded(wire.BOOK.decode, envelope.result)
-        instrument = self.by_name.get(book.s or book.contract)
+        instrument = self.by_name.get(book.s or book.contract or envelope.symbol)
         if instrument is None:
             return ()
-        time = validation.micros(book.t) if book.t else envelope.sent
+        time = validation.instant(book.t or book.update) if book.t or book.update else envelope.sent
         return (records.book_snapshot(self.venue, book, instrument, time, receive_time),)
 
     def _quotes(self, envelope: wire.Envelope, receive_time: Micros) -> Sequence[Quote]:

@@ -92,6 +92,8 @@ class GateMarket(GateProtocol):
     def _page(self, call: Call, body: bytes, receive_time: Micros) -> list[Trade]:
         """The trades of a page from the first one that is wanted, oldest first."""
         newest_first = self._read_trades(self._instrument(call.symbol), body, receive_time)
+        if call.first is not None and "last_id=" not in call.path and not _reaches(newest_first, call.first):
+            return []
         wanted = [
             trade
             for trade in reversed(newest_first)
@@ -129,3 +131,9 @@ class GateMarket(GateProtocol):
         if instrument is None:
             raise BadRecord("symbol", f"{symbol!r} is no symbol of {self.venue} {self.market}")
         return instrument
+
+
+def _reaches(newest_first: list[Trade], sequence: int) -> bool:
+    """Whether the newest trades go back as far as that."""
+    oldest = newest_first[-1].sequence if newest_first else None
+    return oldest is not None and oldest <= sequence

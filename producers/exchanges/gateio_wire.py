@@ -26,7 +26,10 @@ class VenueError(msgspec.Struct):
 
 
 class Envelope(msgspec.Struct):
-    """Any frame there is; `id` is that of the request which it answers, missing before 2023."""
+    """Any frame there is; `id` is that of the request which it answers, missing before 2023.
+
+    `symbol` is written by recorders that put the answer of REST into a channel, as the event `snapshot`.
+    """
 
     channel: str = ""
     event: str = ""
@@ -34,6 +37,7 @@ class Envelope(msgspec.Struct):
     time_ms: int = 0
     id: int | str | None = None
     error: VenueError | None = None
+    symbol: str = ""
     result: msgspec.Raw = msgspec.Raw(b"null")
     rest: msgspec.Raw = msgspec.Raw()
 

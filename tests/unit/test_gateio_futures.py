@@ -87,7 +87,7 @@ def instrument(name: str = "BTC_USDT", multiplier: float = CONTRACT) -> Instrume
 
 
 def gate(*channels: str) -> GateFutures:
-    return GateFutures([instrument()], channels or ALL)  # type: ignore[arg-type]
+    return GateFutures([instrument()], channels or ALL)
 
 
 def frame(channel: str, result: Any, **fields: Any) -> bytes:
@@ -332,3 +332,32 @@ def test_a_liquidation_that_sells_closes_a_long(fields: dict[str, Any], event_ti
 
 def test_decimal_contracts_are_asked_for() -> None:
     assert GateFutures.headers == {"X-Gate-Size-Decimal": "1"}
+
+
+def test_trades_just_missed_are_asked_for_by_the_newest_page() -> None:
+    exchange = gate()
+    exchange.parse(frame("trades", [TRADE | {"id": 5_000}, TRADE | {"id": 4_999}]), RECEIVED)
+    near = exchange.trades_call("BTC/USDT:USDT", 4_900, 4_998)
+    far = exchange.trades_call("BTC/USDT:USDT", 4_000, 4_998)
+    assert near is not None
+    assert far is not None
+    assert near.path == "/api/v4/futures/usdt/trades?contract=BTC_USDT&limit=1000"
+    assert (near.first, near.last) == (4_900, 4_998)
+    assert far.path.endswith("&limit=1000&last_id=4999&reverse=true")
+    page = [TRADE | {"id": number} for number in range(5_010, 4_010, -1)]
+    found = exchange.read(near, json.dumps(page).encode(), RECEIVED)
+    assert [trade.sequence for trade in found if isinstance(trade, Trade)] == list(range(4_900, 5_011))
+    exchange.drop("BTC/USDT:USDT")
+    again = exchange.trades_call("BTC/USDT:USDT", 4_900, 4_998)
+    assert again is not None
+    assert "last_id" in again.path
+
+
+def test_a_newest_page_that_does_not_reach_back_holds_nothing() -> None:
+    exchange = gate()
+    exchange.parse(frame("trades", [TRADE | {"id": 5_000}]), RECEIVED)
+    call = exchange.trades_call("BTC/USDT:USDT", 5_001, None)
+    assert call is not None
+    page = [TRADE | {"id": number} for number in range(9_000, 8_000, -1)]
+    assert exchange.read(call, json.dumps(page).encode(), RECEIVED) == []
+    assert exchange.read(call, b"[]", RECEIVED) == []

@@ -16,7 +16,7 @@ def spot(*names: str, channels: tuple[str, ...] = ("trades",), interval: str = "
 
 def futures(*channels: str) -> GateFutures:
     listed = [found] if (found := GateFutures.guess("BTC_USDT")) else []
-    return GateFutures(listed, channels or ("trades",))  # type: ignore[arg-type]
+    return GateFutures(listed, channels or ("trades",))
 
 
 def sent(requests: list[Request]) -> list[tuple[str, list[str]]]:

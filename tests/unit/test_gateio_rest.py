@@ -61,7 +61,7 @@ def spot(*names: str, channels: tuple[str, ...] = ("trades",), interval: str = "
 
 def futures(*channels: str) -> GateFutures:
     listed = GateFutures.read_instruments(json.dumps([CONTRACT]).encode(), RECEIVED)
-    return GateFutures(listed, channels or ("trades",))  # type: ignore[arg-type]
+    return GateFutures(listed, channels or ("trades",))
 
 
 def body(answer: Any) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from producers.exchange import BadRecord, Control, exchange_class
 from producers.exchanges.gateio import GateSpot
 from schemas.errors import ConfigurationError
-from schemas.records import BookUpdate, ExchangeCandle, Instrument, Quote, Ticker, Trade
+from schemas.records import ExchangeCandle, Instrument, Quote, Ticker, Trade
 
 RECEIVED = 1_788_336_082_500_000
 ALL = ("trades", "quotes", "books", "tickers", "candles")
@@ -62,16 +62,6 @@ CANDLE = {
     "o": "21352.26",
     "n": "1m_BTC_USDT",
     "a": "0.1533",
-}
-CHANGE = {
-    "t": 1631836142325,
-    "e": "depthUpdate",
-    "E": 1631836142,
-    "s": "BTC_USDT",
-    "U": 4622074361,
-    "u": 4622074364,
-    "b": [["47737.89", "0.002"], ["47741.35", "0"]],
-    "a": [["47813.04", "0.0355"]],
 }
 
 
@@ -192,71 +182,6 @@ def test_a_side_that_is_empty_has_no_price() -> None:
     assert (quote.bid, quote.ask, quote.ask_size) == (31738.93, None, 0.0)
 
 
-def test_a_change_of_a_book_covers_a_range_of_ids() -> None:
-    (update,) = gate().parse(frame("order_book_update", CHANGE), RECEIVED)
-    assert update == BookUpdate(
-        venue="gateio",
-        symbol="BTC/USDT",
-        kind="delta",
-        first_sequence=4622074361,
-        last_sequence=4622074364,
-        previous_sequence=None,
-        bid_prices=[47737.89, 47741.35],
-        bid_sizes=[0.002, 0.0],
-        ask_prices=[47813.04],
-        ask_sizes=[0.0355],
-        checksum=None,
-        event_time=1631836142325000,
-        receive_time=RECEIVED,
-    )
-
-
-def test_a_full_update_replaces_the_book_best_levels_first() -> None:
-    (update,) = gate().parse(frame("order_book_update", CHANGE | {"full": True, "l": "100"}), RECEIVED)
-    assert isinstance(update, BookUpdate)
-    assert (update.kind, update.first_sequence, update.last_sequence) == ("snapshot", None, 4622074364)
-    assert (update.bid_prices, update.bid_sizes) == ([47737.89], [0.002])
-    turned = CHANGE | {"full": True, "b": [["1", "5"], ["2", "6"]], "a": [["9", "5"], ["8", "6"]]}
-    (update,) = gate().parse(frame("order_book_update", turned), RECEIVED)
-    assert isinstance(update, BookUpdate)
-    assert (update.bid_prices, update.ask_prices, update.ask_sizes) == ([2.0, 1.0], [8.0, 9.0], [6.0, 5.0])
-
-
-def test_the_second_version_of_books_names_its_depth() -> None:
-    full = {"t": 1754006400261, "full": True, "s": "ob.BTC_USDT.400", "u": 25847113075, "b": [["1", "2"]]}
-    change = {
-        "t": 1754006460600,
-        "s": "ob.BTC_USDT.400",
-        "U": 25847113076,
-        "u": 25847113099,
-        "a": [["3", "0"]],
-    }
-    first, second = (gate().parse(frame("obu", result), RECEIVED)[0] for result in (full, change))
-    assert isinstance(first, BookUpdate)
-    assert isinstance(second, BookUpdate)
-    assert (first.kind, first.symbol, first.last_sequence) == ("snapshot", "BTC/USDT", 25847113075)
-    assert (second.kind, second.first_sequence, second.ask_sizes) == ("delta", 25847113076, [0.0])
-
-
-@pytest.mark.parametrize(
-    ("reason", "fields"),
-    [
-        ("id", {"U": 4622074365}),
-        ("id", {"U": None}),
-        ("id", {"U": -5}),
-        ("price", {"b": [["0", "1"]]}),
-        ("price", {"b": [["1.1", "1"], ["nan", "1"]]}),
-        ("size", {"a": [["1", "-1"]]}),
-        ("shape", {"a": [["1"]]}),
-        ("time", {"t": 86_400_000}),
-    ],
-)
-def test_bad_levels_and_ranges_are_refused(reason: str, fields: dict[str, Any]) -> None:
-    with pytest.raises(BadRecord) as refusal:
-        gate().parse(frame("order_book_update", CHANGE | fields), RECEIVED)
-    assert refusal.value.reason == reason
-
-
 def test_a_ticker_takes_its_time_from_the_frame() -> None:
     (ticker,) = gate().parse(frame("tickers", TICKER), RECEIVED)
     assert ticker == Ticker(
@@ -349,7 +274,7 @@ def test_candles_that_do_not_fit_are_refused(reason: str, fields: dict[str, Any]
 
 def test_frames_of_symbols_and_channels_that_are_not_fed_are_nobodys() -> None:
     assert list(gate().parse(frame("trades", TRADE | {"currency_pair": "SOL_USDT"}), RECEIVED)) == []
-    assert gate().parse(frame("order_book_update", CHANGE | {"s": "SOL_USDT"}), RECEIVED) == ()
+    assert gate().parse(frame("book_ticker", BOOK_TICKER | {"s": "SOL_USDT"}), RECEIVED) == ()
     assert gate("quotes").parse(frame("trades", TRADE), RECEIVED) == ()
     assert gate().parse(frame("orders", []), RECEIVED) == ()
     assert gate().parse(b'{"rest":{"method":"GET","url":"https://a.b/c","body":{}}}', RECEIVED) == ()
