@@ -89,7 +89,7 @@ class MexcSpot(Exchange):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._interval = interval_of(self.candle_interval)
+        self._interval = interval_of(self.candle_interval if "candles" in self.channels else "1m")
         self._ids = TradeIds()
         self._requests = SpotRequests(self.channel_of)
         handlers: dict[Channel, tuple[str, Handler]] = {

@@ -84,7 +84,7 @@ class MexcFutures(Exchange):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._interval = interval_of(self.candle_interval)
+        self._interval = interval_of(self.candle_interval if "candles" in self.channels else "1m")
         self._ids = TradeIds()
         self._requests = FuturesRequests()
         handlers: dict[str, tuple[Handler, frozenset[Channel]]] = {

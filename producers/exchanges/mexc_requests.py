@@ -40,7 +40,7 @@ class SpotRequests:
             words: Its words.
 
         Returns:
-            None for an answer that repeats streams nobody asked for, as recorded sessions hold them.
+            None for an answer that repeats streams nobody asked for, as captures hold them.
         """
         named = frozenset(_SEPARATORS.split(words))
         request = self._request_of(number, named)
@@ -85,7 +85,7 @@ class FuturesRequests:
             words: `success`, or what is wrong; the contract in brackets, if it names one.
 
         Returns:
-            None for a success that nobody waits for, as recorded sessions hold them.
+            None for a success that nobody waits for, as captures hold them.
         """
         answered = channel.removeprefix("rs.")
         for method, request in self._unanswered:

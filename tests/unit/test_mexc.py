@@ -369,7 +369,8 @@ def test_the_interval_of_candles_is_in_the_name() -> None:
     mexc = MexcSpot(instruments("BTCUSDT"), ["candles"], candle_interval="1h")
     assert [stream.name for stream in mexc.streams()] == ["spot@public.kline.v3.api.pb@BTCUSDT@Min60"]
     with pytest.raises(ConfigurationError, match="no candles of 3m; it has 1m, 5m"):
-        MexcSpot(instruments("BTCUSDT"), candle_interval="3m")
+        MexcSpot(instruments("BTCUSDT"), ["candles"], candle_interval="3m")
+    assert MexcSpot(instruments("BTCUSDT"), ["trades"], candle_interval="3m").streams()
 
 
 def test_a_subscription_is_accepted_if_its_name_comes_back(mexc: MexcSpot) -> None:
