@@ -8,7 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -46,10 +46,11 @@ def positive_price(text: str) -> float:
     Raises:
         BadRecord: The text is not a plain decimal number in that range; `reason` is `price`.
     """
-    value = _plain(text)
-    if not 0.0 < value < PRICE_LIMIT:
-        _refuse("price", "above 0", PRICE_LIMIT, text)
-    return value
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        value = float(text)
+        if 0.0 < value < PRICE_LIMIT:
+            return value
+    raise _refusal("price", "above 0", PRICE_LIMIT, text)
 
 
 def price_or_empty(text: str) -> float | None:
@@ -58,10 +59,11 @@ def price_or_empty(text: str) -> float | None:
     Raises:
         BadRecord: The text is not a plain decimal number in range; `reason` is `price`.
     """
-    value = _plain(text)
-    if not 0.0 <= value < PRICE_LIMIT:
-        _refuse("price", "of at least 0", PRICE_LIMIT, text)
-    return value or None
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        value = float(text)
+        if 0.0 <= value < PRICE_LIMIT:
+            return value or None
+    raise _refusal("price", "of at least 0", PRICE_LIMIT, text)
 
 
 def size(text: str) -> float:
@@ -70,10 +72,11 @@ def size(text: str) -> float:
     Raises:
         BadRecord: The text is not a plain decimal number in range; `reason` is `size`.
     """
-    value = _plain(text)
-    if not 0.0 <= value < SIZE_LIMIT:
-        _refuse("size", "of at least 0", SIZE_LIMIT, text)
-    return value
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        value = float(text)
+        if 0.0 <= value < SIZE_LIMIT:
+            return value
+    raise _refusal("size", "of at least 0", SIZE_LIMIT, text)
 
 
 def signed(text: str) -> float:
@@ -84,7 +87,7 @@ def signed(text: str) -> float:
     """
     value = _plain(text.removeprefix("-"))
     if not value < PRICE_LIMIT:
-        _refuse("number", "of either sign", PRICE_LIMIT, text)
+        raise _refusal("number", "of either sign", PRICE_LIMIT, text)
     return (-value if text.startswith("-") else value) or 0.0
 
 
@@ -151,14 +154,14 @@ def number_text(raw: msgspec.Raw | bytes) -> str:
 def price_number(value: float) -> float:
     """As `positive_price`, for a price that came as a JSON number."""
     if not 0.0 < value < PRICE_LIMIT:
-        _refuse("price", "above 0", PRICE_LIMIT, repr(value))
+        raise _refusal("price", "above 0", PRICE_LIMIT, repr(value))
     return value
 
 
 def size_number(value: float) -> float:
     """As `size`, for an amount that came as a JSON number."""
     if not 0.0 <= value < SIZE_LIMIT:
-        _refuse("size", "of at least 0", SIZE_LIMIT, repr(value))
+        raise _refusal("size", "of at least 0", SIZE_LIMIT, repr(value))
     return value
 
 
@@ -256,7 +259,7 @@ def _plain(text: str) -> float:
     return math.nan
 
 
-def _refuse(name: str, bound: str, limit: float, text: str) -> NoReturn:
-    raise BadRecord(
+def _refusal(name: str, bound: str, limit: float, text: str) -> BadRecord:
+    return BadRecord(
         name, f"expected a {name} {bound} and below {limit:g} as a plain number, got {text[:40]!r}"
     )

@@ -20,6 +20,7 @@ from producers import validation
 from producers.exchange import BadRecord, Channel, Control, MarketRecord, Request, Stream
 from producers.exchanges import binance_wire as wire
 from producers.exchanges.binance_rest import BinanceRest
+from schemas.errors import ConfigurationError
 from schemas.records import (
     BookUpdate,
     ExchangeCandle,
@@ -32,41 +33,6 @@ from schemas.records import (
 
 STREAM_PREFIX: Final = b'{"stream":"'
 PREFIX_LENGTH: Final = len(STREAM_PREFIX)
-
-INTERVALS: Final = (
-    *("1s", "1m", "3m", "5m", "15m", "30m"),
-    *("1h", "2h", "4h", "6h", "8h", "12h"),
-    *("1d", "3d", "1w", "1M"),
-)
-
-SUFFIXES: Final[dict[str, Channel]] = {
-    "aggTrade": "aggregated_trades",
-    "bookTicker": "quotes",
-    "depth@100ms": "books",
-    "depth@0ms": "books",
-    "depth@250ms": "books",
-    "depth@500ms": "books",
-    "depth@1000ms": "books",
-    "depth": "books",
-    "ticker": "tickers",
-    "miniTicker": "tickers",
-    **{f"kline_{interval}": "candles" for interval in INTERVALS},
-    "markPrice@1s": "derivatives",
-    "markPrice": "derivatives",
-    "forceOrder": "liquidations",
-    "trade": "trades",
-}
-"""The channels that are read, by the part of a stream's name after the first `@`; trades come last."""
-
-SUBSCRIBED: Final[dict[Channel, str]] = {
-    "quotes": "bookTicker",
-    "books": "depth@100ms",
-    "tickers": "ticker",
-    "candles": "kline_",
-    "derivatives": "markPrice@1s",
-    "liquidations": "forceOrder",
-}
-"""What is subscribed for each channel besides trades; candles are completed by the interval."""
 
 Handler = Callable[[Any, str, Micros], MarketRecord | None]
 
@@ -84,7 +50,8 @@ class _Route(NamedTuple):
 class Binance(BinanceRest):
     """What the markets of Binance share; see `Exchange` for the contract of each method."""
 
-    ping_after_s: ClassVar[float] = 30.0
+    intervals: ClassVar[tuple[str, ...]] = wire.INTERVALS
+    """Intervals of candles that the market streams."""
 
     def __init__(
         self,
@@ -100,6 +67,11 @@ class Binance(BinanceRest):
             for channel, (message, handler) in self.handlers().items()
         }
         super().__init__(instruments, channels, aggregated, candle_interval)
+        if "candles" in self.channels and candle_interval not in self.intervals:
+            raise ConfigurationError(
+                f"{self.venue} {self.market} has no candles of {candle_interval}; it has "
+                + ", ".join(self.intervals)
+            )
 
     def handlers(self) -> dict[Channel, tuple[type[Any], Handler]]:
         """The shape of each channel's messages, and what reads them."""
@@ -144,7 +116,7 @@ class Binance(BinanceRest):
     def channel_of(cls, stream: str) -> tuple[Channel, str] | None:
         """`btcusdt@trade` -> `("trades", "BTCUSDT")`."""
         name, _, suffix = stream.partition("@")
-        channel = SUFFIXES.get(suffix)
+        channel = wire.SUFFIXES.get(suffix)
         if channel is None or channel not in cls.channels_available or name.startswith("!"):
             return None
         return channel, name.upper()
@@ -158,7 +130,7 @@ class Binance(BinanceRest):
         wanted = self.instruments if symbols is None else symbols
         names = {s: self.instruments[s].venue_symbol.lower() for s in wanted if s in self.instruments}
         streams = []
-        for channel, suffix in SUBSCRIBED.items():
+        for channel, suffix in wire.SUBSCRIBED.items():
             if channel in self.channels:
                 ending = suffix + (self.candle_interval if channel == "candles" else "")
                 path = self.path_of(channel)
@@ -195,13 +167,14 @@ class Binance(BinanceRest):
         if frame.startswith(STREAM_PREFIX):
             route = self._routes.get(frame[PREFIX_LENGTH : frame.find(b'"', PREFIX_LENGTH)])
             if route is not None:
+                decode, _, handler, venue_symbol, symbol = route
                 try:
-                    message = route.decode_frame(frame).data
+                    message = decode(frame).data
                 except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     return self._parse_any(frame, receive_time)
-                if message.s != route.venue_symbol:
-                    raise BadRecord("symbol", f"expected symbol {route.venue_symbol}, got {message.s}")
-                record = route.handler(message, route.symbol, receive_time)
+                if message.s != venue_symbol:
+                    raise BadRecord("symbol", f"expected symbol {venue_symbol}, got {message.s}")
+                record = handler(message, symbol, receive_time)
                 return (record,) if record is not None else ()
         return self._parse_any(frame, receive_time)
 
@@ -377,7 +350,7 @@ class Binance(BinanceRest):
         "v":"0.20926000","n":31,"x":false,"q":"6076.58918320","V":"0.10436000","Q":"3030.45472920","B":"0"}}}
         """
         k = message.k
-        if k.i not in INTERVALS:
+        if k.i not in wire.INTERVALS:
             raise BadRecord("shape", f"expected an interval such as 1m, got {k.i[:40]!r}")
         row = (k.t, k.o, k.h, k.l, k.c, k.v, k.T, k.q, k.n, k.V)
         found = self.candle(symbol, k.i, row, receive_time)

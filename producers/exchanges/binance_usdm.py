@@ -71,6 +71,7 @@ class BinanceUsdM(Binance):
         streams_per_connection=200,
         rest_weight_per_minute=2_400,
     )
+    intervals: ClassVar[tuple[str, ...]] = wire.INTERVALS[1:]
     api: ClassVar[str] = "/fapi/v1"
     trades_endpoint: ClassVar[str] = "trades"
     trades_from_id: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""The shapes of Binance's messages and REST answers, spot and futures, by the venue's own field names.
+"""The names of Binance's streams and the shapes of its messages and REST answers, by the venue's own names.
 
 A shape lists what is read and no more: fields that the venue adds pass by, fields that are missing or of
 another type are refused. Numbers are texts here; `producers.validation` judges them.
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.exchange import BadRecord, Control
+from producers.exchange import BadRecord, Channel, Control
 
 Level = tuple[str, str]
 
@@ -254,6 +254,41 @@ class ExchangeInfo(msgspec.Struct):
     symbols: list[ListedSymbol]
     serverTime: int | None = None  # noqa: N815 - the venue's name
 
+
+INTERVALS: Final = (
+    *("1s", "1m", "3m", "5m", "15m", "30m"),
+    *("1h", "2h", "4h", "6h", "8h", "12h"),
+    *("1d", "3d", "1w", "1M"),
+)
+
+SUFFIXES: Final[dict[str, Channel]] = {
+    "aggTrade": "aggregated_trades",
+    "bookTicker": "quotes",
+    "depth@100ms": "books",
+    "depth@0ms": "books",
+    "depth@250ms": "books",
+    "depth@500ms": "books",
+    "depth@1000ms": "books",
+    "depth": "books",
+    "ticker": "tickers",
+    "miniTicker": "tickers",
+    **{f"kline_{interval}": "candles" for interval in INTERVALS},
+    "markPrice@1s": "derivatives",
+    "markPrice": "derivatives",
+    "forceOrder": "liquidations",
+    "trade": "trades",
+}
+"""The channels that are read, by the part of a stream's name after the first `@`; trades come last."""
+
+SUBSCRIBED: Final[dict[Channel, str]] = {
+    "quotes": "bookTicker",
+    "books": "depth@100ms",
+    "tickers": "ticker",
+    "candles": "kline_",
+    "derivatives": "markPrice@1s",
+    "liquidations": "forceOrder",
+}
+"""What is subscribed for each channel besides trades; candles are completed by the interval."""
 
 EVENTS: Final = {
     "trade": "trade",

@@ -8,6 +8,7 @@ import pytest
 from producers.exchange import BadRecord, Channel, MarketRecord
 from producers.exchanges.binance_spot import BinanceSpot, BinanceUs
 from producers.exchanges.binance_usdm import BinanceUsdM
+from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Ticker
 
 RECEIVED = 1_723_161_256_000_000
@@ -302,6 +303,15 @@ def test_a_quote_that_breaks_a_rule_is_refused(reason: str, fields: dict[str, An
     with pytest.raises(BadRecord) as refused:
         binance().parse(combined("btcusdt@bookTicker", QUOTE | fields), RECEIVED)
     assert refused.value.reason == reason
+
+
+@pytest.mark.parametrize(("cls", "interval"), [(BinanceSpot, "7m"), (BinanceUsdM, "1s"), (BinanceUs, "1D")])
+def test_an_interval_that_the_market_lacks_is_named_with_those_it_has(
+    cls: type[BinanceSpot | BinanceUsdM], interval: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"no candles of {interval}; it has .*1m, 3m"):
+        cls([], ["candles"], (), interval)
+    cls([], ["trades"], (), interval)
 
 
 def test_binance_us_is_spot_under_its_own_name() -> None:
