@@ -32,6 +32,10 @@ CLOCK_OFFSET = Gauge(
 FEED_AGE = Gauge(
     "kandle_feed_age_seconds", "Since anything was received of a source, by our clock.", ["source"]
 )
+BACKLOG = Gauge("kandle_backlog_frames", "Frames read from the sockets and not handled yet.", ["source"])
+FRAMES_SHED = Counter(
+    "kandle_frames_shed", "Frames dropped because Kafka was too slow, trades and other.", ["source", "kind"]
+)
 FEED_ENDED = Gauge("kandle_feed_ended", "1 once every feed of this process has ended.")
 # outgoing calls; a provider is a venue's market (`binance-spot`), an operation what is asked of it (`book`)
 CALL_OUTCOMES = Counter(

@@ -277,6 +277,13 @@ class Exchange(ABC):
     def channel_of(cls, stream: str) -> tuple[Channel, str] | None:
         """Channel and venue symbol of a stream's name; None for channels that are not read here."""
 
+    @classmethod
+    def is_trade_frame(cls, frame: bytes) -> bool:
+        """Whether a frame holds trades: what is shed last. Called only while frames are shed."""
+        stream = cls.stream_of(frame)
+        found = None if stream is None else cls.channel_of(stream)
+        return found is not None and found[0] in ("trades", "aggregated_trades")
+
     @abstractmethod
     def streams(self, symbols: Collection[str] | None = None) -> list[Stream]:
         """The streams of the channels of these unified symbols (all that are fed by default), trades last.

@@ -114,7 +114,7 @@ class Outlet:
     ) -> None:
         self._publisher = publisher
         self._venue = venue
-        self._source = source
+        self.source = source
         self._partitions = partitions
         self._topics = list(topics)
         self._positions = Positions(publisher, venue, source, partitions)
@@ -213,7 +213,7 @@ class Outlet:
             if standing is not None and topic in (TRADES, QUOTES):
                 known = self._positions.begin(topic.name, mark, standing[0 if topic is TRADES else 1])
             # A compacted topic refuses records without a key; there the newest mark of a source is enough.
-            key = self._source if topic.cleanup == "compact" else None
+            key = self.source if topic.cleanup == "compact" else None
             for partition in range(self._partitions):
                 await self._publisher.publish(
                     topic.name,

@@ -48,7 +48,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     await asyncio.to_thread(Admin(settings.kafka).ensure_topics)
     publisher = Publisher(settings.kafka, client_id=f"kandle-{STAGE}-{market.venue}-{market.market}")
     events = SystemEvents(publisher, f"{market.venue}-{market.market}", SystemClock())
-    desk = RestDesk(market, rest_base(market, settings), lambda _: None, on_event=events.take)
+    desk = RestDesk(
+        market,
+        rest_base(market, settings),
+        lambda _: None,
+        on_event=events.take,
+        headers=market.headers,
+    )
     feeding = _Feeding(settings, market, publisher, desk)
     try:
         await until_one_ends(
