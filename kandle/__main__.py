@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "sink": "kandle.commands.stages",
     "simulate": "kandle.commands.stages",
     "parse": "kandle.commands.parse",
+    "record": "kandle.commands.record",
     "symbols": "kandle.commands.symbols",
     "topics": "kandle.commands.topics",
     "tail": "kandle.commands.tail",

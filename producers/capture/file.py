@@ -7,7 +7,9 @@ The first line is a comment of `key=value` words (`# venue=binance market=spot`)
 
 import base64
 import binascii
+import contextlib
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +31,10 @@ STAMP_DIGITS: Final = 19
 
 LINE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of a line; no frame and no answer of a venue is longer, so a file with a longer one is no capture."""
+
+
+_UNWRITABLE: Final = re.compile(rb"[\x00-\x08\n-\x1f]")
+"""Bytes that no text frame of a venue holds, and that a line could not carry."""
 
 
 class CaptureError(ConfigurationError):
@@ -216,6 +222,14 @@ def _opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if is_packed else path.open("rb")
 
 
+def _is_utf8(frame: bytes) -> bool:
+    try:
+        frame.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class CaptureWriter:
     """Writes a capture; a context manager.
 
@@ -230,10 +244,8 @@ class CaptureWriter:
         self._file: gzip.GzipFile | None = None
 
     def __enter__(self) -> Self:
-        try:
+        with self._told():
             self._file = gzip.open(self._path, "wb", compresslevel=6)
-        except OSError as error:
-            raise CaptureError(f"{self._path} cannot be written: {error.strerror or error}") from None
         words = " ".join(f"{key}={'_'.join(value.split())}" for key, value in self._header.items())
         self._file.write(f"# {words}\n".encode())
         return self
@@ -241,15 +253,27 @@ class CaptureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with self._told():
+                file.close()
+
+    def flush(self) -> None:
+        """Let everything written so far be read from the file, even if it is never closed.
+
+        Raises:
+            CaptureError: It cannot be written.
+        """
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            with self._told():
+                self._file.flush()
 
     def write(self, receive_ns: int, frame: bytes | str) -> None:
         """Append a frame: text as it is, bytes as `base64:`.
 
         Raises:
-            CaptureError: A text frame holds a line break, which the format cannot carry.
+            CaptureError: A text frame holds a line break, which the format cannot carry, or it cannot be
+                written.
         """
         if isinstance(frame, str):
             text = frame.encode()
@@ -259,11 +283,22 @@ class CaptureWriter:
             text = BINARY_PREFIX + base64.b64encode(frame)
         self._write_line(receive_ns, text)
 
+    def write_frame(self, receive_ns: int, frame: bytes) -> None:
+        """Append a frame as it came from a socket: as text where it can be read so again, else as bytes.
+
+        Raises:
+            CaptureError: It cannot be written.
+        """
+        is_plain = (
+            frame and not frame.startswith((BINARY_PREFIX, REST_PREFIX)) and not _UNWRITABLE.search(frame)
+        )
+        self.write(receive_ns, frame.decode() if is_plain and _is_utf8(frame) else frame)
+
     def write_rest(self, receive_ns: int, method: str, url: str, body: bytes) -> None:
         """Append a REST answer whose body is JSON text.
 
         Raises:
-            CaptureError: The body is not JSON.
+            CaptureError: The body is not JSON, or it cannot be written.
         """
         try:
             compact = msgspec.json.format(body, indent=-1)
@@ -274,4 +309,13 @@ class CaptureWriter:
 
     def _write_line(self, receive_ns: int, text: bytes) -> None:
         assert self._file is not None, "use the writer in a with statement"
-        self._file.write(b"%d %b\n" % (receive_ns, text))
+        with self._told():
+            self._file.write(b"%d %b\n" % (receive_ns, text))
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn an error of the disk into one that names the file."""
+        try:
+            yield
+        except OSError as error:
+            raise CaptureError(f"{self._path} cannot be written: {error.strerror or error}") from None
