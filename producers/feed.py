@@ -131,6 +131,8 @@ class Feed:
         self._marked_by_trades = not TRADE_CHANNELS.isdisjoint(exchange.channels)
         self._dark = dict.fromkeys(resumed.trades, BETWEEN_RUNS)
         """Symbols whose trades nobody delivers, and why."""
+        self._withholds = False
+        """Whether trades were delivered that no mark covers, since some were missing."""
         self._has_reopened = False
         self._polls: list[Poll] = []
         self._polls_made_s = -math.inf
@@ -304,6 +306,7 @@ class Feed:
             newest = self._trades.positions[trade.symbol].sequence
             self._backfill.delivered(trade, verdict is True and trade.sequence == newest, out)
             if self._backfill.is_open:
+                self._withholds = True
                 return
         due = self._marks.delivered(time)
         if due is not None:
@@ -338,7 +341,8 @@ class Feed:
     def _release(self, out: list[Output]) -> None:
         """Write the mark that had to wait, once nothing is missing any more."""
         newest = self._marks.newest_us
-        if not self._backfill.is_open and newest is not None:
+        if self._withholds and not self._backfill.is_open and newest is not None:
+            self._withholds = False
             due = self._marks.delivered(newest)
             if due is not None:
                 out.append(self._mark(due))

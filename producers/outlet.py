@@ -87,8 +87,8 @@ logger = get_logger(__name__)
 
 def fed_topics(channels: Iterable[Channel]) -> list[Topic]:
     """The topics that these channels go to, that of trades first."""
-    found = {CHANNEL_TOPICS[channel] for channel in channels}
-    return [topic for topic in dict.fromkeys(CHANNEL_TOPICS.values()) if topic in found]
+    found = {CHANNEL_TOPICS[channel].name for channel in channels}
+    return [topic for topic in RECORD_TOPICS.values() if topic.name in found]
 
 
 class Outlet:
