@@ -164,7 +164,7 @@ class CaptureReader:
         return self.header.get("market", "spot")
 
     def exchange(self) -> type[Exchange]:
-        """The class of the venue that was recorded.
+        """The class of the venue that was recorded; the venue's name may name the market as well.
 
         Raises:
             CaptureError: That venue or market is not supported.
@@ -172,6 +172,10 @@ class CaptureReader:
         try:
             return exchange_class(self.venue, self.market)
         except ConfigurationError as error:
+            with contextlib.suppress(ConfigurationError):
+                found = exchange_class(self.venue)
+                if found.market == self.market.lower():
+                    return found
             raise CaptureError(f"{self.path}: {error}") from None
 
     def _read_header(self, has_to_name_venue: bool) -> dict[str, str]:

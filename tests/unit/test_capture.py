@@ -121,6 +121,21 @@ def test_a_venue_that_is_not_supported_is_named(tmp_path: Path, venue: str, mark
         summarize(path)
 
 
+@pytest.mark.parametrize(
+    ("venue", "market", "found"),
+    [
+        ("binance-usdm", "usdm", ("binance", "usdm")),
+        ("Binance", "futures", ("binance", "usdm")),
+        ("binance_us", "spot", ("binanceus", "spot")),
+    ],
+)
+def test_a_header_may_write_a_venue_in_several_ways(
+    tmp_path: Path, venue: str, market: str, found: tuple[str, str]
+) -> None:
+    exchange = CaptureReader(write(tmp_path / "a", header={"venue": venue, "market": market})).exchange()
+    assert (exchange.venue, exchange.market) == found
+
+
 def test_a_capture_without_market_data_is_told(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match="no market data of binance spot"):
         summarize(write(tmp_path / "a", '{"result":null,"id":1}'))

@@ -98,7 +98,7 @@ async def test_a_lost_connection_is_opened_again(tmp_path: Path) -> None:
 async def test_what_the_venue_does_not_have_is_told_before_a_file_is_made(tmp_path: Path) -> None:
     path = tmp_path / "a"
     async with serving(SeededMarket(["BTC/USDT"], 7, 1.0)) as server:
-        wrong = (
+        wrong: tuple[tuple[Target, str], ...] = (
             (target(server, path, ("trades",), "BTC/EUR"), "binance lists no BTC/EUR; did you mean BTC/USDT"),
             (
                 target(server, path, ("liquidations",)),
@@ -115,10 +115,11 @@ async def test_what_the_venue_does_not_have_is_told_before_a_file_is_made(tmp_pa
 async def test_a_recording_that_is_stopped_before_the_venue_answers_leaves_no_file(tmp_path: Path) -> None:
     stop = asyncio.Event()
     stop.set()
-    market = exchange_class("binance")
-    await record(
-        Target(market, ("BTC/USDT",), ("trades",), tmp_path / "a", rest_url="http://127.0.0.1:9"), stop
+    channels: tuple[Channel, ...] = ("trades",)
+    away = Target(
+        exchange_class("binance"), ("BTC/USDT",), channels, tmp_path / "a", None, "http://127.0.0.1:9"
     )
+    await record(away, stop)
     assert not (tmp_path / "a").exists()
 
 
