@@ -143,6 +143,28 @@ class ProducerSettings(Section):
     exit_at_end: bool = Field(True, description="stop when every feed has ended")
 
 
+class VenueSettings(Section):
+    """How a venue is called by REST."""
+
+    api_key: SecretStr | None = None
+    secret: SecretStr | None = None
+    passphrase: SecretStr | None = Field(None, description="where the venue wants one besides the key")
+    testnet: bool = Field(False, description="the venue's test network instead of its market")
+    recv_window_ms: PositiveInt = Field(10_000, description="signed requests older than this are refused")
+    correct_clock: bool = Field(True, description="sign with the venue's time where ours differs")
+    calls_per_minute: PositiveFloat | None = Field(
+        None, description="pace; unset: Binance 50, Gate.io 60, other venues as ccxt knows them"
+    )
+    rest_url: str | None = Field(None, description="instead of the venue's own: a simulator, a proxy")
+
+
+def _venue_key(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+VenueKey = Annotated[str, AfterValidator(_venue_key)]
+
+
 class SimulatorSettings(Section):
     """The exchange that runs on this machine: a capture played back, or a market of its own."""
 
@@ -237,6 +259,12 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
     producer: ProducerSettings = ProducerSettings()
+    venues: dict[VenueKey, VenueSettings] = Field(
+        default_factory=dict, description="REST of each venue by its name, as venues.binance"
+    )
+    venue_priority: NameList = Field(
+        default_factory=lambda: ["binance", "gateio", "mexc"], description="who is asked first for a ticker"
+    )
     simulator: SimulatorSettings = SimulatorSettings()
     processors: ProcessorSettings = ProcessorSettings()
     sink: SinkSettings = SinkSettings()
@@ -265,6 +293,11 @@ class Settings(BaseSettings):
         )
 
 
+_OF_A_VENUE = re.compile(
+    rf"{PREFIX}VENUES__[A-Z0-9_]+?__({'|'.join(VenueSettings.model_fields)})", re.IGNORECASE
+)
+
+
 class _AliasedNames:
     """Adds the well-known names of `ALIASES` and refuses `KANDLE_` names that stand for no setting."""
 
@@ -274,7 +307,9 @@ class _AliasedNames:
         known = set(environment_names()) | {CONFIG_VARIABLE}
         for name in self.env_vars:
             upper = name.upper()
-            if upper.startswith(PREFIX) and upper not in known and not upper.startswith("KANDLE_TEST_"):
+            if upper.startswith(PREFIX) and not (
+                upper in known or upper.startswith("KANDLE_TEST_") or _OF_A_VENUE.fullmatch(upper)
+            ):
                 raise ConfigurationError(
                     f"{upper} is set, but no setting has that name; `kandle config --names` lists them"
                 )
@@ -297,13 +332,15 @@ class _KnownDotEnvNames(_AliasedNames, DotEnvSettingsSource):
 
 
 def environment_names() -> Iterator[str]:
-    """The environment name of every setting, in the order of their definition."""
+    """The environment name of every setting, in the order of their definition; venues by an example."""
 
     def walk(model: type[BaseModel], prefix: str) -> Iterator[str]:
         for name, info in model.model_fields.items():
             path = f"{prefix}{name.upper()}"
             if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 yield from walk(info.annotation, f"{path}__")
+            elif path == f"{PREFIX}VENUES":
+                yield from walk(VenueSettings, f"{path}__BINANCE__")
             else:
                 yield path
 
