@@ -87,7 +87,7 @@ class Entry:
             return None
         try:
             return msgspec.json.decode(self.frame, type=_RestEntry).rest
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise CaptureError(f"line {self.line}: a REST answer that cannot be read: {error}") from None
 
 
@@ -306,7 +306,7 @@ class CaptureWriter:
         """
         try:
             compact = msgspec.json.format(body, indent=-1)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise CaptureError(f"the answer of {url} is not JSON: {error}") from None
         answer = RestAnswer(method, url, msgspec.Raw(compact))
         self._write_line(receive_ns, msgspec.json.encode(_RestEntry(answer)))

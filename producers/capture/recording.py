@@ -165,6 +165,7 @@ class Recording:
             open_timeout_s=OPEN_TIMEOUT_S,
             close_timeout_s=CLOSE_TIMEOUT_S,
             frame_bytes=self._exchange.limits.frame_bytes,
+            headers=self._exchange.headers,
         )
 
     async def _follow(self, connection: FeedConnection, streams: list[Stream]) -> str:

@@ -24,7 +24,7 @@ def trimmed(body: bytes, names: Collection[str]) -> bytes:
         if body.lstrip()[:1] == b"[":
             return _cut(body, names)
         parts = _OBJECT.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return body
     cut = {key: msgspec.Raw(_cut(bytes(part), names)) for key, part in parts.items()}
     return msgspec.json.encode(cut)
