@@ -8,8 +8,9 @@ The rules, which hold for every venue:
   one after it must reach back to L + 1. Sizes are absolute, so a delta that reaches back farther is harmless.
 - A snapshot that is older than the first delta kept is useless: another is wanted. One that is ahead of the
   deltas is good: those up to it are passed over as they come. There may be none left to add.
-- A snapshot that came by the stream carries `first_sequence`. It replaces all there was, whatever the
-  numbers: a venue may count anew. One from REST has none, and is passed over if the book is newer.
+- A snapshot is passed over if the book is newer. One that came by the stream, which carries `first_sequence`,
+  may have a lower number because the venue counts anew: it is passed over only if its time is not newer, as
+  that of a connection that lags behind another.
 """
 
 from collections import deque
@@ -94,11 +95,6 @@ class BookChain:
         else:
             self._keep(update, out)
 
-    def reset(self) -> None:
-        """Give up book and kept deltas without a word, as after a loss of the connection."""
-        self._stop()
-        self._buffer.clear()
-
     def snapshot_due(self, time: Micros) -> bool:
         """Whether the last snapshot given out is 60 s old at this event time (or receive time), µs."""
         if not self.is_live:
@@ -112,10 +108,12 @@ class BookChain:
 
     def _take_snapshot(self, update: BookUpdate, out: list[BookUpdate | BookBreak]) -> None:
         last = update.last_sequence
-        if update.first_sequence is not None or last is None:
+        if last is None:
             self._buffer.clear()
         elif self._is_older(last):
-            return
+            if update.first_sequence is None or self._is_ahead_of(update.event_time):
+                return
+            self._buffer.clear()
         self._apply(update)
         if self.book.is_crossed:
             self._break("crossed", None, None, out)
@@ -136,6 +134,10 @@ class BookChain:
             if delta.last_sequence is not None and delta.last_sequence > last:
                 return _reaches_back_to(delta, last) > last
         return False
+
+    def _is_ahead_of(self, event_time: Micros | None) -> bool:
+        held = self._event_time
+        return self.is_live and held is not None and event_time is not None and event_time <= held
 
     def _take_delta(self, delta: BookUpdate, out: list[BookUpdate | BookBreak]) -> None:
         held, last = self.last_sequence, delta.last_sequence
@@ -189,14 +191,11 @@ class BookChain:
     def _break(
         self, reason: BreakReason, expected: int | None, got: int | None, out: list[BookUpdate | BookBreak]
     ) -> None:
-        self._stop()
-        out.append(BookBreak(self.symbol, reason, expected, got))
-
-    def _stop(self) -> None:
         self.is_live = False
         self.book.clear()
         self.last_sequence = None
         self._repeats = 0
+        out.append(BookBreak(self.symbol, reason, expected, got))
 
 
 def _reaches_back_to(delta: BookUpdate, otherwise: int) -> int:

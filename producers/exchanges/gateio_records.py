@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from producers import validation
 from producers.exchange import BadRecord
 from producers.exchanges import gateio_wire as wire
@@ -152,7 +154,8 @@ def book_update(
     """
     if change.full:
         book = wire.Book(asks=change.a, bids=change.b, id=change.u)
-        return book_snapshot(venue, book, instrument, event_time, receive_time)
+        whole = book_snapshot(venue, book, instrument, event_time, receive_time)
+        return msgspec.structs.replace(whole, first_sequence=whole.last_sequence)
     if change.U is None or change.u < change.U:
         raise BadRecord("id", f"expected a range of update ids, got {change.U} to {change.u}")
     bid_prices, bid_sizes = _columns(change.b, instrument)

@@ -156,13 +156,17 @@ def test_updates_without_numbers_are_taken_as_they_come(chain: BookChain) -> Non
     assert chain.book.best_bid == (10.0, 2.0)
 
 
-def test_a_lost_connection_makes_the_book_begin_anew(chain: BookChain) -> None:
-    take(chain, snapshot(5), delta(6, 6))
-    chain.reset()
-    assert chain.wants_snapshot
-    assert take(chain, delta(7, 7), delta(8, 8)) == []
-    again = snapshot(7)
-    assert take(chain, again) == [again, delta(8, 8)]
+def test_a_full_message_of_a_connection_that_lags_does_not_take_the_book_back(chain: BookChain) -> None:
+    levels = {10.0: 1.0}, {11.0: 1.0}
+    take(chain, update("snapshot", 5, 5, *levels, time=50), update("delta", 6, 9, time=90))
+    assert take(chain, update("snapshot", 7, 7, *levels, time=70)) == []
+    anew = update("snapshot", 1, 1, *levels, time=100)
+    assert take(chain, anew) == [anew]
+
+
+def test_a_full_message_makes_deltas_of_other_numbers_needless(chain: BookChain) -> None:
+    full = update("snapshot", 1, 1, {5.0: 1.0}, {6.0: 1.0})
+    assert take(chain, delta(500, 501), full, delta(2, 2)) == [full, delta(2, 2)]
 
 
 def test_a_snapshot_is_due_every_minute_of_the_market(chain: BookChain) -> None:

@@ -60,7 +60,7 @@ def test_a_change_of_a_book_covers_a_range_of_ids() -> None:
 def test_a_full_update_replaces_the_book_best_levels_first() -> None:
     (update,) = gate().parse(frame("order_book_update", CHANGE | {"full": True, "l": "100"}), RECEIVED)
     assert isinstance(update, BookUpdate)
-    assert (update.kind, update.first_sequence, update.last_sequence) == ("snapshot", None, 4622074364)
+    assert (update.kind, update.first_sequence, update.last_sequence) == ("snapshot", 4622074364, 4622074364)
     assert (update.bid_prices, update.bid_sizes) == ([47737.89], [0.002])
     turned = CHANGE | {"full": True, "b": [["1", "5"], ["2", "6"]], "a": [["9", "5"], ["8", "6"]]}
     (update,) = gate().parse(frame("order_book_update", turned), RECEIVED)
