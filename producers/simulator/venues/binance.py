@@ -268,7 +268,9 @@ class BinanceSpotSimulated(SimulatedVenue):
             case "klines":
                 body = self._klines(query)
             case "ticker/24hr":
-                body = self._day(self._symbol(query), now_ms)
+                body = (
+                    self._day(self._symbol(query), now_ms) if "symbol" in query else self._days(query, now_ms)
+                )
             case "openInterest" if self._symbol(query) in self._open_interest:
                 return Reply(200, self._open_interest[self._symbol(query)])
             case _:
@@ -345,6 +347,11 @@ class BinanceSpotSimulated(SimulatedVenue):
         book = self._books.get(symbol) or SimulatedBook()
         bid, ask = (next(iter(side), ("0.00", "0.00")) for side in (book.bids(1), book.asks(1)))
         return day_figures(symbol, bar, now_ms, bid, ask)
+
+    def _days(self, query: Mapping[str, str], now_ms: int) -> list[dict[str, Any]]:
+        """The same for the symbols that are named, or for all that were traded."""
+        named = msgspec.json.decode(query["symbols"]) if "symbols" in query else self._trades
+        return [self._day(self._symbol({"symbol": symbol}), now_ms) for symbol in named]
 
     @staticmethod
     def _listing(unified: str, venue_symbol: str) -> dict[str, Any]:

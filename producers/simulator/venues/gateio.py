@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from producers.exchange import Channel
+from producers.simulator.figures import Execution
 from producers.simulator.ledger import Level, SimulatedBook, Tape
 from producers.simulator.venue import Reply, RestError, SimulatedVenue, limit_of, whole
+from producers.simulator.venues import gateio_figures as figures
 from producers.simulator.venues.gateio_client import GateClient, text_of
 
 CHANNELS: Final[dict[str, Channel]] = {
@@ -216,16 +218,45 @@ class GateSpotSimulated(SimulatedVenue):
         if name == self.listing:
             listed = [self._instrument(unified, symbol) for unified, symbol in self.symbols.items()]
             return Reply(200, self._listed or msgspec.json.encode(listed))
-        if name == path or name not in {"order_book", "trades"}:
+        if path == "/api/v4/margin/currency_pairs":
+            return Reply(200, b"[]")
+        if name == "tickers":
+            return Reply(200, msgspec.json.encode(self._tickers(query, now_ms)))
+        if name == path or name not in {"order_book", "trades", "candlesticks"}:
             raise RestError(404, _rest_error("NOT_FOUND", f"no such path: {path}"))
         symbol = query.get(self.symbol_parameter, "")
         if symbol not in self.names:
             raise RestError(400, _rest_error(self.unknown_label, f"Invalid symbol {symbol}"))
         if name == "order_book":
             return Reply(200, msgspec.json.encode(self._book(symbol, query, now_ms)))
+        if name == "candlesticks":
+            rows = figures.candles(self._executions(symbol), query, self.market == "futures")
+            if rows is None:
+                raise RestError(400, _rest_error("INVALID_PARAM_VALUE", "Invalid interval"))
+            return Reply(200, msgspec.json.encode(rows))
         trades = self._found(self._trades.get(symbol) or Tape(), query)
         # The newest comes first.
         return Reply(200, msgspec.json.encode([self._row(trade) for trade in reversed(trades)]))
+
+    def _executions(self, symbol: str) -> list[Execution]:
+        return figures.executions((self._trades.get(symbol) or Tape()).all())
+
+    def _tickers(self, query: Mapping[str, str], now_ms: int) -> list[dict[str, Any]]:
+        """The figures of the symbol that is named, or of all that were traded."""
+        named = query.get(self.symbol_parameter)
+        if named is not None and named not in self.names:
+            raise RestError(400, _rest_error(self.unknown_label, f"Invalid symbol {named}"))
+        rows = (
+            figures.day_figures(
+                symbol,
+                self._executions(symbol),
+                self._books.get(symbol) or SimulatedBook(),
+                now_ms,
+                self.market == "futures",
+            )
+            for symbol in ([named] if named is not None else self._trades)
+        )
+        return [row for row in rows if row is not None]
 
     def _book(self, symbol: str, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
         book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 10, 1_000)

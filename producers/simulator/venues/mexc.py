@@ -14,8 +14,10 @@ import msgspec
 from producers import protobuf
 from producers.exchange import BadRecord, Channel
 from producers.exchanges.mexc_messages import ChannelOnly, Deal, Level, Push
+from producers.simulator.figures import Execution
 from producers.simulator.ledger import SimulatedBook, Tape
 from producers.simulator.venue import Client, Reply, RestError, SimulatedVenue, limit_of
+from producers.simulator.venues import mexc_figures as figures
 
 CHANNELS: Final[dict[str, Channel]] = {
     "aggre.deals": "trades",
@@ -205,10 +207,19 @@ class MexcSpotSimulated(SimulatedVenue):
             body = {"serverTime": now_ms}
         elif name == "exchangeInfo":
             return Reply(200, self._listed or self._instruments(now_ms))
-        elif name not in {"depth", "trades"}:
+        elif name == "ticker/24hr" and "symbol" not in query:
+            rows = (self._day(known, now_ms) for known in self._trades)
+            body = [row for row in rows if row is not None]
+        elif name not in {"depth", "trades", "ticker/24hr", "klines"}:
             raise RestError(404, _rest_error(404, f"no such path: {path}"))
         elif symbol not in self._names:
             raise RestError(400, _rest_error(-1121, "Invalid symbol."))
+        elif name == "ticker/24hr":
+            body = self._day(symbol, now_ms)
+        elif name == "klines":
+            body = figures.klines(self._executions(symbol), query)
+            if body is None:
+                raise RestError(400, _rest_error(-1120, "Invalid interval."))
         elif name == "depth":
             book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 100, 5_000)
             sides = {"bids": book.bids(limit), "asks": book.asks(limit)}
@@ -217,6 +228,13 @@ class MexcSpotSimulated(SimulatedVenue):
             found = (self._trades.get(symbol) or Tape()).newest(limit_of(query, 500, 1_000))
             body = [_row(deal) for deal in reversed(found)]
         return Reply(200, msgspec.json.encode(body))
+
+    def _executions(self, symbol: str) -> list[Execution]:
+        return figures.spot_executions((self._trades.get(symbol) or Tape()).all())
+
+    def _day(self, symbol: str, now_ms: int) -> dict[str, Any] | None:
+        book = self._books.get(symbol) or SimulatedBook()
+        return figures.spot_day(symbol, self._executions(symbol), book, now_ms)
 
     def _instruments(self, now_ms: int) -> bytes:
         listed = [_instrument(unified, name) for unified, name in self.symbols.items()]

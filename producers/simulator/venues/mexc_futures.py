@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from producers.exchange import Channel
+from producers.simulator.figures import Execution
 from producers.simulator.ledger import SimulatedBook, Tape
 from producers.simulator.venue import Client, Reply, RestError, SimulatedVenue, limit_of
+from producers.simulator.venues import mexc_figures as figures
 
 CHANNELS: Final[dict[str, Channel]] = {
     "deal": "trades",
@@ -193,13 +195,20 @@ class MexcFuturesSimulated(SimulatedVenue):
         name, _, symbol = path.removeprefix(f"{self.base}/").partition("/")
         if name == "ping":
             return _success(now_ms)
+        if name == "ticker":
+            return self._tickers(query.get("symbol"), now_ms)
         if name == "detail":
             listed = [_listing(unified, known) for unified, known in self.symbols.items()]
             return Reply(200, self._listed) if self._listed is not None else _success(listed)
-        if name not in {"depth", "deals"}:
+        if name not in {"depth", "deals", "kline"}:
             raise RestError(404, _rest_error(404, f"no such path: {path}"))
         if symbol not in self._names:
             raise RestError(400, _rest_error(1001, "Contract does not exist!"))
+        if name == "kline":
+            columns = figures.kline_columns(self._executions(symbol), query)
+            if columns is None:
+                raise RestError(400, _rest_error(600, "Parameter error"))
+            return _success(columns)
         if name == "deals":
             found = (self._trades.get(symbol) or Tape()).newest(limit_of(query, DEALS_MAX, DEALS_MAX))
             named = ("p", "v", "T", "O", "M", "t")
@@ -208,6 +217,21 @@ class MexcFuturesSimulated(SimulatedVenue):
         book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 1_000, 1_000)
         sides = {"asks": _levels(book.asks(limit)), "bids": _levels(book.bids(limit))}
         return _success({**sides, "version": book.last, "timestamp": now_ms})
+
+    def _executions(self, symbol: str) -> list[Execution]:
+        return figures.futures_executions((self._trades.get(symbol) or Tape()).all())
+
+    def _tickers(self, named: str | None, now_ms: int) -> Reply:
+        """The figures of the contract that is named, or a list of all that were traded."""
+        if named is not None and named not in self._names:
+            raise RestError(400, _rest_error(1001, "Contract does not exist!"))
+        rows = [
+            figures.futures_day(
+                symbol, self._executions(symbol), self._books.get(symbol) or SimulatedBook(), now_ms
+            )
+            for symbol in ([named] if named is not None else self._trades)
+        ]
+        return _success(rows[0] if named is not None else [row for row in rows if row is not None])
 
 
 def _pairs(levels: Sequence[Sequence[Any]]) -> list[tuple[str, str]]:
