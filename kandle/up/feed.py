@@ -106,6 +106,8 @@ def _of_capture(path: Path, settings: Settings) -> Feed:
     aggregated = [symbol for symbol in summary.aggregated_symbols if symbol in symbols]
     speed = settings.simulator.speed
     pace = "as fast as it goes" if speed == "max" else f"at {speed:g} times real time"
+    if summary.unknown:
+        pace += f", without {', '.join(summary.unknown)}, whose names cannot be told"
     return Feed(
         "capture",
         f"the capture {path.name}, {pace}",
