@@ -25,6 +25,7 @@ from schemas.topics import TOPICS
 R = TypeVar("R", bound=Record)
 TIMEOUT_S = 30.0
 MUTE, OPEN = 0, 1
+NOW_MS = 1_700_000_000_000
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Topics:
 
 def settings_for(topics: Topics, server: Any, **producer: Any) -> Settings:
     """Settings of a producer that reads from a simulated exchange."""
-    chosen = {"symbols": ["BTC/USDT"], "idle_marks": False} | producer
+    chosen = {"symbols": ["BTC/USDT"], "idle_marks": False, "lossless": True} | producer
     return Settings(
         kafka=topics.settings,
         producer=ProducerSettings(websocket_url=server.websocket_url, rest_url=server.rest_url, **chosen),
@@ -149,13 +150,14 @@ class ScriptedVenue:
     @asynccontextmanager
     async def serving(self, symbols: Iterable[str] = ("BTC/USDT",)) -> AsyncIterator["ScriptedVenue"]:
         venue = venue_class("binance")({symbol: symbol.replace("/", "") for symbol in symbols})
-        listed = venue.rest("/api/v3/exchangeInfo", {}, 0).body.decode()
+        listed = venue.rest("/api/v3/exchangeInfo", {}, NOW_MS).body.decode()
 
         async def answer(connection: ServerConnection) -> None:
             script = self._scripts[min(len(self.connections), len(self._scripts) - 1)]
             self.connections.append(connection)
-            self.received.append(await connection.recv())
-            await connection.send(json.dumps({"result": None, "id": len(self.connections)}))
+            request = await connection.recv()
+            self.received.append(request)
+            await connection.send(json.dumps({"result": None, "id": json.loads(request)["id"]}))
             for frame in script[0]:
                 await connection.send(frame, text=True)
             if script[1] == OPEN:

@@ -31,6 +31,7 @@ class BinanceSpot(Binance):
     testnet_websocket_url: ClassVar[str | None] = "wss://stream.testnet.binance.vision"
     testnet_rest_url: ClassVar[str | None] = "https://testnet.binance.vision"
     ping_path: ClassVar[str] = "/api/v3/time"
+    ping_after_s: ClassVar[float] = 1.0
     channels_available: ClassVar[frozenset[Channel]] = frozenset(
         {"trades", "aggregated_trades", "quotes", "books", "tickers", "candles"}
     )

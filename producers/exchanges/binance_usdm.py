@@ -53,6 +53,7 @@ class BinanceUsdM(Binance):
     testnet_websocket_url: ClassVar[str | None] = "wss://fstream.binancefuture.com"
     testnet_rest_url: ClassVar[str | None] = "https://testnet.binancefuture.com"
     ping_path: ClassVar[str] = "/fapi/v1/time"
+    ping_after_s: ClassVar[float] = 1.0
     channels_available: ClassVar[frozenset[Channel]] = frozenset(
         {
             "trades",
