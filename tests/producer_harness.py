@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from infra.kafka.admin import Admin
 from infra.settings import KafkaSettings, ProducerSettings, Settings
 from producers import stage
+from producers.simulator.faults import parse_fault
 from producers.simulator.playback import Playback
 from producers.simulator.server import SimulatorServer
 from producers.simulator.venue import venue_class
@@ -113,9 +114,9 @@ def settings_for(topics: Topics, server: Any, **producer: Any) -> Settings:
 
 
 @asynccontextmanager
-async def playing(playback: Playback) -> AsyncIterator[SimulatorServer]:
-    """A playback on a free port."""
-    server = SimulatorServer(playback)
+async def playing(playback: Playback, *faults: str) -> AsyncIterator[SimulatorServer]:
+    """A playback on a free port, with faults as the simulator's settings write them."""
+    server = SimulatorServer(playback, 0, [parse_fault(text) for text in faults])
     await server.start()
     work = asyncio.create_task(playback.play(server))
     try:

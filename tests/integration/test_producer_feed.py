@@ -199,16 +199,8 @@ async def test_no_mark_passes_a_gap_before_it_is_filled(
     topics: Topics, captures: Path, tmp_path: Path
 ) -> None:
     path = head_of(captures, tmp_path / "head.capture.gz", 3_000)
-    playback = Playback(path, 40.0, rewind=False)
-    async with playing(playback) as server:
-
-        async def cut() -> None:
-            while playback.played < 6_000:
-                await asyncio.sleep(0.01)
-            next(iter(server.clients)).transport.abort()
-
-        settings = settings_for(topics, server)
-        await asyncio.gather(cut(), asyncio.wait_for(stage.run(settings, asyncio.Event()), 30.0))
+    async with playing(Playback(path, 40.0, rewind=False), "gap@5000:20") as server:
+        await asyncio.wait_for(stage.run(settings_for(topics, server), asyncio.Event()), 30.0)
 
     newest_mark = 0
     found = topics.read(TRADES.name)
