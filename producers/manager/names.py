@@ -39,8 +39,8 @@ OWN: Final[dict[str, VenueName]] = {
     "binance": VenueName("binance", "spot", "binance", ("spot",)),
     "binanceusdm": VenueName("binance", "usdm", "binanceusdm", ("linear",)),
     "binanceus": VenueName("binanceus", "spot", "binanceus", ("spot",)),
-    "gateio": VenueName("gateio", "spot", "gateio", ("spot",)),
-    "gateiofutures": VenueName("gateio", "futures", "gateio", ("swap",), contract_volumes=True),
+    "gateio": VenueName("gateio", "spot", "gate", ("spot",)),
+    "gateiofutures": VenueName("gateio", "futures", "gate", ("swap",), contract_volumes=True),
     "mexc": VenueName("mexc", "spot", "mexc", ("spot",)),
     "mexcfutures": VenueName("mexc", "futures", "mexc", ("swap",), contract_volumes=True),
 }

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.errors import KandleError
+from schemas.errors import KandleError, RefusedError
 from schemas.records import Micros
 
 
@@ -116,3 +116,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     key: str = "unknown"
     assets: int | None = None
     error: KandleError | None = None
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether anything was answered, be it by a refusal."""
+        return self.latency_ms is not None or isinstance(self.error, RefusedError)

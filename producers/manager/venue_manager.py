@@ -13,8 +13,8 @@ from infra.resilience.cache import Cache, warm
 from infra.resilience.local_store import LocalStore
 from infra.settings import VenueSettings
 from producers.manager.names import VenueName, for_symbol, plain, venue_name
-from producers.manager.records import Check, Failure, VenueTicker
-from producers.manager.rest_venue import RestVenue
+from producers.manager.records import Candles, Check, Failure, VenueTicker
+from producers.manager.rest_venue import CANDLES, RestVenue
 from schemas.errors import KandleError, UnavailableError
 
 WARMING_S: Final = 5.0
@@ -96,16 +96,15 @@ class VenueManager:
             await before.close()
         return check
 
-    def venue(self, name: str | VenueName) -> RestVenue:
+    def venue(self, name: VenueName) -> RestVenue:
         """The client of a venue's market; one that was not added is made, and shows at its first call.
 
         Raises:
-            ConfigurationError: There is no such venue, or its settings do not fit it.
+            ConfigurationError: Its settings do not fit it.
         """
-        chosen = venue_name(name) if isinstance(name, str) else name
-        if chosen.label not in self._venues:
-            self._venues[chosen.label] = self._create(chosen)
-        return self._venues[chosen.label]
+        if name.label not in self._venues:
+            self._venues[name.label] = self._create(name)
+        return self._venues[name.label]
 
     async def first(self, symbols: Sequence[str], names: Sequence[str]) -> Answers:
         """For each symbol the ticker of the first venue that has one; venues are asked in turn.
@@ -145,6 +144,15 @@ class VenueManager:
             answers.tickers += more.tickers
             answers.failures += more.failures
         return answers
+
+    async def candles(self, name: str, symbol: str, interval: str, limit: int = CANDLES) -> Candles:
+        """The newest candles of a symbol, from the venue's market that trades it; see `RestVenue.candles`.
+
+        Raises:
+            ConfigurationError: There is no such venue, or its settings do not fit it.
+            KandleError: They could not be had.
+        """
+        return await self.venue(for_symbol(venue_name(name), symbol)).candles(symbol, interval, limit)
 
     async def forget(self) -> None:
         """Drop cached tickers, so that the next ones come from the venues."""
