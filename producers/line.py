@@ -42,7 +42,7 @@ class Line:
         """Whether the venue has announced its end."""
         self._unanswered: dict[int, Request] = {}
         self._asked_s = self.opened_s
-        self._pinged_s = self.opened_s
+        self._pinged_s = connection.answered_s
         self._beat_s = self.opened_s
         self._number = 0
         self._sending: asyncio.Task[None] | None = None

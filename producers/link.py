@@ -96,6 +96,7 @@ class Link:
         self._lossless = lossless
         self._wake = wake
         self._backoff = FullJitter()
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def room(self) -> int:
@@ -120,7 +121,8 @@ class Link:
                 if not self.has_ended:
                     await pause(stop, self._backoff.next_delay_s())
         finally:
-            await asyncio.gather(*(line.close() for line in self.lines), return_exceptions=True)
+            closing = (line.close() for line in self.lines)
+            await asyncio.gather(*closing, *self._closing, return_exceptions=True)
 
     def heard(self, line: Line, kinds: Iterable[str], at_s: float) -> None:
         """Frames of a connection were read; these kinds of records were in them."""
@@ -203,6 +205,9 @@ class Link:
         except ConnectionClosed:
             if line.connection.backlog:
                 return None
+            if line.is_settled:
+                # It may have ended as soon as it began: what came before it is asked for all the same.
+                self._accept(line, now_s)
             code, words = line.connection.close_code, line.connection.close_reason or ""
             self.has_ended = code == END_OF_FEED
             return f"{code} {words}".strip()
@@ -249,7 +254,10 @@ class Link:
         metrics.CONNECTIONS.labels(self._exchange.venue).dec()
         logger.info("disconnected", url=self._url, reason=reason)
         delivered = tuple(line.streams[name] for name in line.delivers if name in line.streams)
-        await line.close()
+        # A dead peer does not answer the close; the next connection does not wait for that.
+        closing = asyncio.create_task(line.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
         if line in self.lines:
             self.lines.remove(line)
         self._tell(LinkEvent("ended" if self.has_ended else "closed", delivered, reason, is_planned))
