@@ -24,20 +24,24 @@ Client: TypeAlias = Any
 logging.getLogger("ccxt").setLevel(logging.INFO)
 
 
-def client(name: VenueName, settings: VenueSettings) -> Client:
+def client(name: VenueName, settings: VenueSettings, of: Any = None) -> Client:
     """An object of ccxt for a venue's market; makes no call.
+
+    Args:
+        name: Which one.
+        settings: How it is called.
+        of: Class of ccxt instead of the one for REST alone.
 
     Raises:
         ConfigurationError: The venue has no test network, the address is none, or it is not one for keys.
     """
-    made = getattr(ccxt, name.ccxt_id)(_options(name, settings))
+    made = (of or getattr(ccxt, name.ccxt_id))(_options(name, settings))
     # Asks for what is traded, not for every coin and its networks: that needs keys at some venues.
     made.has = {**made.has, "fetchCurrencies": False}
     if settings.testnet:
-        try:
-            made.set_sandbox_mode(True)
-        except ccxt.NotSupported:
-            raise ConfigurationError(f"{name.label} has no test network that ccxt knows") from None
+        if not made.urls.get("test"):
+            raise ConfigurationError(f"{name.label} has no test network that ccxt knows")
+        made.set_sandbox_mode(True)
     if settings.rest_url is not None:
         _check_address(name, settings)
         made.urls["api"] = _moved(made.urls["api"], settings.rest_url)

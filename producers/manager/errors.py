@@ -92,7 +92,7 @@ def _limited(message: str, wait_s: float | None, answer: HttpAnswer) -> RateLimi
 def _by_status(message: str, wait_s: float | None, answer: HttpAnswer) -> KandleError:
     match answer.status:
         case None:
-            return UnavailableError(f"{message} cannot be reached")
+            return UnavailableError(f"{message}: no connection")
         case 403 | 451:
             return AuthorizationError(f"{message}; it may not serve the country of this address")
         case status if status >= 500:

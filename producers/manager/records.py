@@ -2,7 +2,7 @@
 
 import msgspec
 
-from schemas.errors import KandleError, RefusedError
+from schemas.errors import BadAnswerError, KandleError, RateLimitedError, RefusedError, ServerError
 from schemas.records import Micros
 
 
@@ -120,4 +120,5 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_reachable(self) -> bool:
         """Whether anything was answered, be it by a refusal."""
-        return self.latency_ms is not None or isinstance(self.error, RefusedError)
+        answers = RefusedError | RateLimitedError | ServerError | BadAnswerError
+        return self.latency_ms is not None or isinstance(self.error, answers)

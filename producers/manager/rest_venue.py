@@ -9,7 +9,7 @@ import msgspec
 
 from infra.resilience.cache import Cache
 from infra.resilience.cache_key import cache_key
-from infra.resilience.call_guard import CallGuard
+from infra.resilience.call_guard import CallGuard, CallPolicy
 from infra.resilience.token_bucket import MINUTE_S, TokenBucket
 from infra.settings import VenueSettings
 from producers.manager import readings
@@ -42,20 +42,23 @@ class RestVenue:
         name: Which one.
         settings: How it is called.
         cache: Tickers and lists of markets, by the venue's name and address.
+        policy: Attempts and their time.
 
     Raises:
         ConfigurationError: The settings do not fit the venue.
     """
 
-    def __init__(self, name: VenueName, settings: VenueSettings, cache: Cache) -> None:
+    def __init__(
+        self, name: VenueName, settings: VenueSettings, cache: Cache, policy: CallPolicy | None = None
+    ) -> None:
         self.name = name
         self._settings = settings
         self._cache = cache
         self._client = client(name, settings)
         self._secrets = secrets(settings)
-        per_minute = pace(name, settings)
-        per_s = MINUTE_S * 1_000 / self._client.rateLimit if per_minute is None else per_minute
-        self._guard = CallGuard(name.label, TokenBucket(name.label, 1.0, per_s / MINUTE_S), cache=cache)
+        per_minute = pace(name, settings) or MINUTE_S * 1_000 / self._client.rateLimit
+        bucket = TokenBucket(name.label, 1.0, per_minute / MINUTE_S)
+        self._guard = CallGuard(name.label, bucket, cache=cache, policy=policy)
         self._contexts: set[str] = set()
         self._clock_corrected = False
 
