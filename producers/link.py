@@ -209,7 +209,7 @@ class Link:
                 # It may have ended as soon as it began: what came before it is asked for all the same.
                 self._accept(line, now_s)
             code, words = line.connection.close_code, line.connection.close_reason or ""
-            self.has_ended = code == END_OF_FEED
+            self.has_ended |= code == END_OF_FEED
             return f"{code} {words}".strip()
         except UnavailableError as error:
             return str(error)
