@@ -65,15 +65,15 @@ def error_of(error: Exception, where: str, answer: HttpAnswer, secrets: Iterable
             return ServerError(message, wait_s=wait_s)
         case ccxt.ExchangeNotAvailable():
             return _by_status(message, wait_s, answer)
+        case ccxt.OperationFailed() | ccxt.ExchangeError() if (answer.status or 0) >= 500:
+            return _by_status(message, wait_s, answer)
         case ccxt.OperationFailed():
             return UnavailableError(message)
+        case ccxt.ExchangeError() if isinstance(error.__cause__, aiohttp.ClientError):
+            # The connection broke in the middle of an answer.
+            return UnavailableError(message)
         case ccxt.ExchangeError():
-            if isinstance(error.__cause__, aiohttp.ClientError):
-                # The connection broke in the middle of an answer.
-                return UnavailableError(message)
-            return (
-                _by_status(message, wait_s, answer) if (answer.status or 0) >= 500 else ClientError(message)
-            )
+            return ClientError(message)
         case _:
             # What ccxt cannot read makes it stumble, in as many ways as there are answers.
             return BadAnswerError(

@@ -10,6 +10,7 @@ import msgspec
 
 from infra.logging import get_logger
 from infra.resilience.cache import Cache, warm
+from infra.resilience.call_guard import CallPolicy
 from infra.resilience.local_store import LocalStore
 from infra.settings import VenueSettings
 from producers.manager.names import VenueName, for_symbol, plain, venue_name
@@ -52,11 +53,18 @@ class VenueManager:
     Args:
         settings: By the plain name of the venue or of its market (`gateio`, `gateiofutures`).
         store: Second layer of the cache; None for memory alone.
+        policy: How often and how patiently a call is made.
     """
 
-    def __init__(self, settings: Mapping[str, VenueSettings], store: LocalStore | None = None) -> None:
+    def __init__(
+        self,
+        settings: Mapping[str, VenueSettings],
+        store: LocalStore | None = None,
+        policy: CallPolicy | None = None,
+    ) -> None:
         self._settings = settings
         self._cache = Cache(store)
+        self._policy = policy
         self._venues: dict[str, RestVenue] = {}
 
     async def __aenter__(self) -> "VenueManager":
@@ -161,7 +169,7 @@ class VenueManager:
     def _create(self, name: VenueName) -> RestVenue:
         keys = (plain(name.venue + name.market), name.ccxt_id, name.venue)
         settings = next((self._settings[key] for key in keys if key in self._settings), VenueSettings())
-        return RestVenue(name, settings, self._cache)
+        return RestVenue(name, settings, self._cache, self._policy)
 
     @contextlib.asynccontextmanager
     async def _warming(self, names: Iterable[VenueName], symbols: Sequence[str]) -> AsyncIterator[None]:

@@ -102,7 +102,7 @@ def test_what_is_kept_keeps_the_rules_and_nothing_is_lost(rows: list[list[Any]])
 
 
 def broken(cause: Exception) -> Exception:
-    error = ccxt.ExchangeError("binance GET https://venue/path")
+    error: Exception = ccxt.ExchangeError("binance GET https://venue/path")
     error.__cause__ = cause
     return error
 
@@ -121,6 +121,7 @@ def broken(cause: Exception) -> Exception:
         (ccxt.ExchangeNotAvailable("x"), 403, errors.AuthorizationError, False),
         (ccxt.OnMaintenance("x"), 200, errors.ServerError, True),
         (ccxt.NetworkError("x"), None, errors.UnavailableError, True),
+        (ccxt.OperationFailed("x"), 500, errors.ServerError, True),
         (ccxt.InvalidNonce("x"), 400, errors.ClientError, False),
         (ccxt.AuthenticationError("x"), 401, errors.AuthenticationError, False),
         (ccxt.PermissionDenied("x"), 400, errors.AuthorizationError, False),
