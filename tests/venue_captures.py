@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from producers.capture import CaptureWriter
-from producers.exchanges.mexc_messages import frame_of
+from producers.exchanges.mexc.messages import frame_of
 from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
 
 START_US: Final = 1_700_000_000_000_000

@@ -12,7 +12,8 @@ from kandle.rendering import iso_time
 from kandle.up.tally import Seen
 from producers.capture.summary import Summary, summarize
 from producers.exchange import exchange_class
-from producers.shard import rest_base
+from producers.shard import addresses_of
+from producers.transport import transport_of
 from schemas.errors import ConfigurationError, ConflictError
 
 REACH_TIMEOUT_S = 3.0
@@ -127,7 +128,11 @@ def _of_capture(path: Path, settings: Settings) -> Feed:
 
 async def _reachable(settings: Settings) -> bool:
     exchange = exchange_class(settings.producer.venue, settings.producer.market)
-    base = rest_base(exchange, settings)
+    addresses = addresses_of(settings)
+    base = addresses.rest_base(exchange)
+    if base.startswith("ccxt:"):
+        transport = transport_of(exchange, addresses, settings.venues.get(exchange.venue))
+        return await transport.answers(exchange, REACH_TIMEOUT_S)
     try:
         async with httpx2.AsyncClient(timeout=REACH_TIMEOUT_S) as client, asyncio.timeout(REACH_TIMEOUT_S):
             return (await client.get(base + exchange.ping_path)).is_success

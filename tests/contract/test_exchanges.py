@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import producers.exchanges
 from producers.exchange import CHANNELS, BadRecord, Channel, Control, Exchange, MarketRecord, exchanges
-from producers.exchanges.mexc_messages import frame_of
+from producers.exchanges.mexc.messages import frame_of
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
@@ -73,9 +73,9 @@ def documented_frames(venue: type[Exchange]) -> list[tuple[str, bytes]]:
     return frames
 
 
-def test_each_venue_has_a_file_of_its_own(venue: type[Exchange]) -> None:
+def test_each_venue_has_a_folder_of_its_own_and_each_market_a_file(venue: type[Exchange]) -> None:
     file = Path(inspect.getfile(venue))
-    assert file.parent == Path(producers.exchanges.__path__[0])
+    assert file.parent.parent == Path(producers.exchanges.__path__[0])
     assert venue.venue.startswith(file.stem.partition("_")[0])
 
 

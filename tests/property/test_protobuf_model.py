@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from producers import protobuf
 from producers.exchange import BadRecord
-from producers.exchanges.mexc_messages import Deal, Deals, Depths, Kline, Level, Push
+from producers.exchanges.mexc.messages import Deal, Deals, Depths, Kline, Level, Push
 from producers.protobuf import Message
 
 # The package has no annotations of its own.

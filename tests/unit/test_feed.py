@@ -95,8 +95,8 @@ def told(outputs: list[Output]) -> list[tuple[Any, ...]]:
                 short.append((output.kind, output.first_sequence, output.last_sequence))
             case Refusal():
                 short.append(("refused", output.error.reason))
-            case Repeat():
-                short.append(("repeat", output.record.sequence))
+            case Repeat(record=Trade() | Quote() as record):
+                short.append(("repeat", record.sequence))
             case Control():
                 short.append((output.kind, output.request))
     return short

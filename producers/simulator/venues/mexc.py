@@ -13,7 +13,7 @@ import msgspec
 
 from producers import protobuf
 from producers.exchange import BadRecord, Channel
-from producers.exchanges.mexc_messages import ChannelOnly, Deal, Level, Push
+from producers.exchanges.mexc.messages import ChannelOnly, Deal, Level, Push
 from producers.simulator.figures import Execution
 from producers.simulator.ledger import SimulatedBook, Tape
 from producers.simulator.venue import Client, Reply, RestError, SimulatedVenue, limit_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from producers.exchanges.mexc_messages import Deal
+from producers.exchanges.mexc.messages import Deal
 from producers.simulator.figures import UNITS_MS, Bar, Execution, bar_of, bars_of, interval_ms_of
 from producers.simulator.ledger import SimulatedBook
 from producers.simulator.venue import limit_of, whole

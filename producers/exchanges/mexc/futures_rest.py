@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from producers import validation
 from producers.exchange import BadRecord, Call, CallKind, MarketRecord
-from producers.exchanges import mexc_futures_messages as messages
-from producers.exchanges import mexc_futures_records as records
-from producers.exchanges.mexc_records import BY_STREAM, TradeIds, book_update
-from producers.exchanges.mexc_rest import query_of
+from producers.exchanges.mexc import futures_messages as messages
+from producers.exchanges.mexc import futures_records as records
+from producers.exchanges.mexc.records import BY_STREAM, TradeIds, book_update
+from producers.exchanges.mexc.rest import query_of
 from schemas.records import ExchangeCandle, Instrument, InstrumentStatus, Micros
 
 DETAIL: Final = "/api/v1/contract/detail"

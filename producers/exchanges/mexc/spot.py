@@ -21,9 +21,8 @@ from producers.exchange import (
     Request,
     Stream,
 )
-from producers.exchanges import mexc_messages as messages
-from producers.exchanges import mexc_rest as rest
-from producers.exchanges.mexc_records import (
+from producers.exchanges.mexc import messages, rest
+from producers.exchanges.mexc.records import (
     BY_STREAM,
     TradeIds,
     book_update,
@@ -32,7 +31,7 @@ from producers.exchanges.mexc_records import (
     side_of,
     spot_trade,
 )
-from producers.exchanges.mexc_requests import SpotRequests
+from producers.exchanges.mexc.requests import SpotRequests
 from schemas.records import (
     BookUpdate,
     ExchangeCandle,

@@ -7,8 +7,8 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord
-from producers.exchanges import mexc_futures_messages as messages
-from producers.exchanges.mexc_records import (
+from producers.exchanges.mexc import futures_messages as messages
+from producers.exchanges.mexc.records import (
     BY_STREAM,
     FrameIds,
     Interval,

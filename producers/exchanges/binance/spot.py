@@ -3,7 +3,7 @@
 from typing import ClassVar, Final
 
 from producers.exchange import Channel, Limits
-from producers.exchanges.binance import Binance
+from producers.exchanges.binance.frames import Binance
 from schemas.records import Instrument
 
 QUOTE_ASSETS: Final = frozenset(

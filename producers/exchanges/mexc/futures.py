@@ -22,11 +22,11 @@ from producers.exchange import (
     Request,
     Stream,
 )
-from producers.exchanges import mexc_futures_messages as messages
-from producers.exchanges import mexc_futures_records as records
-from producers.exchanges import mexc_futures_rest as rest
-from producers.exchanges.mexc_records import TradeIds, book_update, interval_of
-from producers.exchanges.mexc_requests import FuturesRequests
+from producers.exchanges.mexc import futures_messages as messages
+from producers.exchanges.mexc import futures_records as records
+from producers.exchanges.mexc import futures_rest as rest
+from producers.exchanges.mexc.records import TradeIds, book_update, interval_of
+from producers.exchanges.mexc.requests import FuturesRequests
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

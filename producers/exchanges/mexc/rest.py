@@ -8,7 +8,7 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord, Call, CallKind
-from producers.exchanges.mexc_records import BY_REST, TradeIds, book_update, candle, oldest_first, spot_trade
+from producers.exchanges.mexc.records import BY_REST, TradeIds, book_update, candle, oldest_first, spot_trade
 from schemas.records import (
     BookUpdate,
     ExchangeCandle,

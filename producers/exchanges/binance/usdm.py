@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Final
 
 from producers import validation
 from producers.exchange import BadRecord, Channel, Limits, OffBookTrade, Poll
-from producers.exchanges import binance_wire as wire
-from producers.exchanges.binance import Binance, Handler
+from producers.exchanges.binance import wire
+from producers.exchanges.binance.frames import Binance, Handler
 from schemas.records import DerivativeTicker, Instrument, Liquidation, Micros, Side, Trade
 
 SETTLING_ASSETS: Final = ("FDUSD", "USDT", "USDC", "BUSD", "USD1", "BTC")

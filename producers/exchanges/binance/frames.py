@@ -1,10 +1,10 @@
 """Binance: streams and messages, as its markets share them.
 
-The markets themselves are `binance_spot.py`, with Binance US, and `binance_usdm.py`.
+The markets themselves are `spot.py`, with Binance US, and `usdm.py`.
 
 Rules of the wire: https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams and
 https://developers.binance.com/docs/derivatives/usds-margined-futures/websocket-market-streams. The shapes of
-the messages stand in `binance_wire.py`, the REST side in `binance_rest.py`.
+the messages stand in `wire.py`, the REST side in `rest.py`.
 
 Passed over on purpose: partial books (`@depth5` to `@depth20`), which say nothing that the changes of
 `@depth` do not, and cannot be told from them where they come without their stream's name; statistics of
@@ -18,8 +18,8 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord, Channel, Control, MarketRecord, Request, Stream
-from producers.exchanges import binance_wire as wire
-from producers.exchanges.binance_rest import BinanceRest
+from producers.exchanges.binance import wire
+from producers.exchanges.binance.rest import BinanceRest
 from schemas.errors import ConfigurationError
 from schemas.records import (
     BookUpdate,

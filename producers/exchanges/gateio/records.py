@@ -7,7 +7,7 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord
-from producers.exchanges import gateio_wire as wire
+from producers.exchanges.gateio import wire
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Micros, Quote
 
 LONGEST_ID: Final = len(str(validation.LARGEST_SEQUENCE))

@@ -7,9 +7,8 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from producers import validation
 from producers.exchange import BadRecord, Call, CallKind, MarketRecord
-from producers.exchanges import gateio_records as records
-from producers.exchanges import gateio_wire as wire
-from producers.exchanges.gateio_protocol import GateProtocol
+from producers.exchanges.gateio import records, wire
+from producers.exchanges.gateio.protocol import GateProtocol
 from schemas.records import Instrument, Micros, Trade
 
 ENDPOINTS: Final[Mapping[str, CallKind]] = {

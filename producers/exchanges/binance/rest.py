@@ -12,7 +12,7 @@ import msgspec
 
 from producers import validation
 from producers.exchange import BadRecord, Call, CallKind, Exchange, MarketRecord
-from producers.exchanges import binance_wire as wire
+from producers.exchanges.binance import wire
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

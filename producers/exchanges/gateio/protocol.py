@@ -21,8 +21,7 @@ from producers.exchange import (
     Request,
     Stream,
 )
-from producers.exchanges import gateio_records as records
-from producers.exchanges import gateio_wire as wire
+from producers.exchanges.gateio import records, wire
 from schemas.errors import ConfigurationError
 from schemas.records import ExchangeCandle, Instrument, Micros, Quote
 

@@ -8,10 +8,9 @@ from typing import Any, ClassVar, Final
 
 from producers import validation
 from producers.exchange import Call, Channel, MarketRecord
-from producers.exchanges import gateio_records as records
-from producers.exchanges import gateio_wire as wire
-from producers.exchanges.gateio_protocol import INTERVALS, rows
-from producers.exchanges.gateio_rest import PAGE, GateMarket
+from producers.exchanges.gateio import records, wire
+from producers.exchanges.gateio.protocol import INTERVALS, rows
+from producers.exchanges.gateio.rest import PAGE, GateMarket
 from schemas.records import (
     DerivativeTicker,
     ExchangeCandle,
