@@ -76,7 +76,7 @@ def documented_frames(venue: type[Exchange]) -> list[tuple[str, bytes]]:
 def test_each_venue_has_a_folder_of_its_own_and_each_market_a_file(venue: type[Exchange]) -> None:
     file = Path(inspect.getfile(venue))
     assert file.parent.parent == Path(producers.exchanges.__path__[0])
-    assert venue.venue.startswith(file.stem.partition("_")[0])
+    assert venue.venue.startswith(file.parent.name)
 
 
 def test_attributes_are_declared(venue: type[Exchange]) -> None:
