@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_arg
 import msgspec
 
 import producers.exchanges
-from schemas.errors import ConfigurationError, ValidationError
+from schemas.errors import ValidationError
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
@@ -378,7 +378,7 @@ def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
     """The class of a venue's market, by its names in any case, or by an alias of both in `venue`.
 
     Raises:
-        ConfigurationError: There is none; the message lists those that exist.
+        ConfigurationError: There is none, and ccxt does not know it either; the message lists what exists.
     """
     known = exchanges()
     found = known.get((_plain(venue), _plain(market)))
@@ -388,8 +388,10 @@ def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
     for (name, kind), cls in known.items():
         if wanted & {_plain(alias) for alias in (name + kind, *cls.aliases)}:
             return cls
-    names = ", ".join(f"{name} {kind}" for name, kind in sorted(known))
-    raise ConfigurationError(f"{venue} {market} is not supported; supported: {names}")
+    # All others are ccxt's, which takes half a second to be imported.
+    from producers.ccxt_feed.exchange import other_exchange
+
+    return other_exchange(_plain(venue), _plain(market), known)
 
 
 def exchanges() -> dict[tuple[str, str], type[Exchange]]:

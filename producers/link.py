@@ -17,6 +17,7 @@ from producers.exchange import Exchange, Stream
 from producers.interruption import pause
 from producers.line import Line
 from producers.liveness import Liveness
+from producers.transport import Opening
 from schemas.errors import UnavailableError
 
 END_OF_FEED: Final = 4000
@@ -70,6 +71,7 @@ class Link:
         pace: Turns to connect.
         lossless: Whether a slow consumer stops the reading, instead of losing the oldest frames.
         wake: Called when there is something for the session to look at.
+        opening: Opens its connections.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Link:
         pace: ConnectPace,
         lossless: bool,
         wake: asyncio.Event,
+        opening: Opening = open_connection,
     ) -> None:
         self._exchange = exchange
         self._url = url.rstrip("/") + path
@@ -95,6 +98,7 @@ class Link:
         self._pace = pace
         self._lossless = lossless
         self._wake = wake
+        self._opening = opening
         self._backoff = FullJitter()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -148,7 +152,7 @@ class Link:
         """A new connection that asks for all streams; None if there is none to be had."""
         await self._pace.turn()
         try:
-            connection = await open_connection(
+            connection = await self._opening(
                 self._url,
                 open_timeout_s=OPEN_TIMEOUT_S,
                 close_timeout_s=CLOSE_TIMEOUT_S,

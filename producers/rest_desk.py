@@ -29,6 +29,18 @@ LOW: Final = 0.2
 logger = get_logger(__name__)
 
 
+class RestClient(Protocol):
+    """What makes the calls; `HttpClient` unless a desk is given another."""
+
+    async def get(self, path: str) -> HttpAnswer:
+        """The answer to a path; raises errors of our tree."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
 class RestMarket(Protocol):
     """What a desk wants to know of a market; every `Exchange` tells it."""
 
@@ -95,6 +107,7 @@ class RestDesk:
         on_event: Told of limits, bans, budgets and the breaker.
         headers: Sent with every request, as an API key is.
         figures: Bounds and times.
+        client: Makes the calls instead of HTTP to `base_url`.
     """
 
     def __init__(
@@ -106,6 +119,7 @@ class RestDesk:
         on_event: OnEvent = ignore,
         headers: Mapping[str, str] | None = None,
         figures: DeskFigures | None = None,
+        client: RestClient | None = None,
     ) -> None:
         self.provider = f"{exchange.venue}-{exchange.market}"
         self._figures = figures or DeskFigures()
@@ -114,7 +128,7 @@ class RestDesk:
         self._attempts = self._figures.calls.attempts
         self._limit = exchange.limits.rest_weight_per_minute
         self._ping = Call("time", exchange.ping_path)
-        self._client = HttpClient(base_url, headers, self._figures.http)
+        self._client: RestClient = client or HttpClient(base_url, headers, self._figures.http)
         self.guard = CallGuard(
             self.provider,
             TokenBucket.of_minute(self.provider, self._limit),

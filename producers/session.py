@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from infra import metrics
 from infra.logging import get_logger
 from producers.connect_pace import ConnectPace
-from producers.connection import Portion
+from producers.connection import Portion, open_connection
 from producers.exchange import Call, Control, Exchange, Stream
 from producers.feed import Feed
 from producers.line import Line
@@ -17,6 +17,7 @@ from producers.link import Link, LinkEvent
 from producers.outlet import Outlet
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.rest_queue import Answer, Deliver
+from producers.transport import Opening
 from schemas.records import Gap, TimeMark
 
 TICK_S: Final = 0.1
@@ -54,6 +55,7 @@ class Session:
         desk: Makes the calls that the feed asks for.
         hot_feeds: How many times everything is subscribed; the first copy of a record wins.
         lossless: Whether a slow Kafka stops the reading of the sockets, instead of shedding.
+        opening: Opens the connections.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Session:
         desk: Desk,
         hot_feeds: int = 1,
         lossless: bool = False,
+        opening: Opening = open_connection,
     ) -> None:
         self._exchange = exchange
         self._feed = feed
@@ -74,6 +77,7 @@ class Session:
         self._desk = desk
         self._hot_feeds = hot_feeds
         self._lossless = lossless
+        self._opening = opening
         self._pace = ConnectPace(exchange.limits.connections_per_minute)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
@@ -158,6 +162,7 @@ class Session:
                 self._pace,
                 self._lossless,
                 self._wake,
+                self._opening,
             )
             task = asyncio.create_task(link.run(self._stop))
             task.add_done_callback(lambda _: self._wake.set())

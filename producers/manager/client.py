@@ -70,6 +70,8 @@ def _options(name: VenueName, settings: VenueSettings) -> dict[str, Any]:
         "recvWindow": settings.recv_window_ms,
         # Corrected by `RestVenue` instead, once and only where requests are signed.
         "adjustForTimeDifference": False,
+        # A list of markets needs no key, whether or not there is one.
+        "fetchMargins": False,
     }
     if name.market_types and name.venue != "mexc":
         options["fetchMarkets"] = {"types": list(name.market_types)}
