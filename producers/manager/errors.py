@@ -73,7 +73,7 @@ def error_of(error: Exception, where: str, answer: HttpAnswer, secrets: Iterable
             # The connection broke in the middle of an answer.
             return UnavailableError(message)
         case ccxt.ExchangeError():
-            return ClientError(message)
+            return AuthenticationError(message) if answer.status == 401 else ClientError(message)
         case _:
             # What ccxt cannot read makes it stumble, in as many ways as there are answers.
             return BadAnswerError(
