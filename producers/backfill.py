@@ -106,7 +106,7 @@ class Backfill:
 
     def suspect(self, symbol: str, position: Position, hold_s: float, reason: str, at_s: float) -> None:
         """Hold the marks, since trades may be made that nobody delivers; `catch_up` asks for them later."""
-        if symbol in self._holes:
+        if any(hole.last is None for hole in self._holes.get(symbol, ())):
             return
         first = None if position.sequence is None else position.sequence + 1
         time = position.event_time
@@ -151,6 +151,11 @@ class Backfill:
     def expects(self, call: Call) -> bool:
         """Whether the answer to a call is still waited for."""
         return self._asked(call) is not None
+
+    def since(self, call: Call) -> Micros:
+        """Event time of the last trade that was delivered before what a call asks for, µs."""
+        hole = self._asked(call)
+        return 0 if hole is None else hole.from_time
 
     def answered(
         self, call: Call, trades: list[Trade], overlaps: bool, at_s: float, out: list[Output]
@@ -214,8 +219,12 @@ class Backfill:
             self._end(hole, out, is_lost=True)
 
     def forget(self, symbol: str) -> None:
-        """A symbol is fed no longer."""
-        self._holes.pop(symbol, None)
+        """A symbol is fed no longer: what was announced as missing is given up at the next tick."""
+        for hole in list(self._holes.get(symbol, ())):
+            if hole.last is None:
+                self._close(hole)
+            else:
+                hole.deadline_s = -math.inf
 
     def _open(
         self, symbol: str, first: int | None, last: int | None, missing: Missing, hold_s: float, at_s: float

@@ -37,6 +37,18 @@ class Position(msgspec.Struct):
     event_time: Micros
 
 
+class Delivered(msgspec.Struct):
+    """What the log holds of a symbol whose trades are not numbered.
+
+    Attributes:
+        until: Event time up to which all of it was delivered, µs.
+        ids: Event times of the trades after that which the log holds, by their ids.
+    """
+
+    until: Micros
+    ids: dict[str, Micros]
+
+
 class Missing(msgspec.Struct, frozen=True):
     """Ids that a feed has skipped.
 
@@ -66,12 +78,14 @@ class Continuity:
         positions: Where each symbol stood when the log was last written; symbols not named begin freely.
         holes: Ids below a position that the log announces as missing: symbol, first, last and, of these, the
             ids that the log holds after all.
+        delivered: What the log holds of symbols without numbers.
     """
 
     def __init__(
         self,
         positions: Mapping[str, Position] | None = None,
         holes: Iterable[tuple[str, int, int, Iterable[int]]] = (),
+        delivered: Mapping[str, Delivered] | None = None,
     ) -> None:
         self.positions = {
             symbol: Position(where.sequence, where.event_time) for symbol, where in (positions or {}).items()
@@ -82,10 +96,12 @@ class Continuity:
         self._earlier: dict[str, RangeSet] = {}
         """Sequences delivered before that run, of symbols that skipped any or began late."""
         self._recent: dict[str, _RecentIds] = {
-            name: _RecentIds(where.event_time)
+            name: _RecentIds(where.event_time, {})
             for name, where in self.positions.items()
             if where.sequence is None
         }
+        for name, known in (delivered or {}).items():
+            self._recent[name] = _RecentIds(known.until, known.ids)
         for symbol, first, last, found in sorted(holes, key=lambda hole: hole[1]):
             earlier = self._earlier.setdefault(symbol, RangeSet(floor=first))
             earlier.add_range(self._run_starts.get(symbol, first - 1), first)
@@ -135,7 +151,8 @@ class Continuity:
     def _is_unseen(self, trade: Trade, position: Position | None) -> bool:
         recent = self._recent.get(trade.symbol)
         if recent is None:
-            recent = self._recent[trade.symbol] = _RecentIds()
+            # What came before its first trade was not this feed's to deliver.
+            recent = self._recent[trade.symbol] = _RecentIds(trade.event_time - 1, {})
         if not recent.add(trade.trade_id, trade.event_time):
             return False
         if position is None:
@@ -171,11 +188,12 @@ class _RecentIds:
 
     Args:
         floor: Event time up to which everything counts as delivered, µs.
+        times: Event times of ids that are known already.
     """
 
-    def __init__(self, floor: Micros = -1) -> None:
+    def __init__(self, floor: Micros, times: Mapping[str, Micros]) -> None:
         self._floor = floor
-        self._times: OrderedDict[str, Micros] = OrderedDict()
+        self._times: OrderedDict[str, Micros] = OrderedDict(times)
 
     def has(self, trade_id: str, time: Micros) -> bool:
         return time <= self._floor or trade_id in self._times

@@ -1,13 +1,15 @@
 """Which symbols are fed by which shard: the settings' own, and what was asked for since in the control topic.
 
 A shard is a partition of the control topic. A symbol belongs to the shard that its name hashes to, whoever
-asks, so that two processes never feed one symbol.
+asks, so that two processes never feed one symbol. A request is written to every partition: whoever holds any
+shard knows all requests, whatever the number of shards was when they were made.
 """
 
 import zlib
 from collections.abc import Iterable, Mapping
 
 from infra.kafka.publisher import Publisher
+from producers.instruments import is_pattern, matches
 from schemas.errors import DecodeError
 from schemas.records import Micros, SymbolRequest
 from schemas.rows import decode
@@ -42,15 +44,30 @@ class Requests:
         self._newest[request.symbol] = request
         return True
 
-    def apply(self, configured: Iterable[str]) -> list[str]:
-        """The symbols to feed: those configured and those asked for, without those that are not wanted."""
-        wanted = dict.fromkeys(configured)
-        for symbol, request in self._newest.items():
-            if request.wanted:
-                wanted[symbol] = None
-            else:
-                wanted.pop(symbol, None)
-        return list(wanted)
+    def names(self, configured: Iterable[str]) -> list[str]:
+        """Names and patterns that symbols to feed are to be looked for by; `permits` has the last word."""
+        asked = [name for name, request in self._newest.items() if request.wanted]
+        return [
+            name
+            for name in dict.fromkeys([*configured, *asked])
+            if (is_pattern(name) and (name not in self._newest or self._newest[name].wanted))
+            or (not is_pattern(name) and self.permits(name))
+        ]
+
+    def permits(self, symbol: str) -> bool:
+        """Whether nobody asked for a symbol not to be fed, or asked for it again since.
+
+        Of a request for the symbol and one for a pattern that it matches, the later one holds.
+        """
+        latest = self._newest.get(symbol.upper())
+        for name, request in self._newest.items():
+            if (
+                is_pattern(name)
+                and matches(symbol, name)
+                and (latest is None or request.event_time > latest.event_time)
+            ):
+                latest = request
+        return latest is None or latest.wanted
 
     @property
     def newest(self) -> Mapping[str, SymbolRequest]:
@@ -64,24 +81,23 @@ async def request_symbols(
     market: str,
     symbols: Iterable[str],
     wanted: bool,
-    shards: int,
+    partitions: int,
     now: Micros,
 ) -> None:
-    """Write requests to the control topic; the caller flushes.
+    """Write requests to every partition of the control topic; the caller flushes.
 
     Args:
         publisher: Writes them.
         venue: Venue, lower case.
         market: Kind of market.
-        symbols: Unified symbols.
+        symbols: Unified symbols, or patterns.
         wanted: False to feed them no longer.
-        shards: Shards of the market, by the settings that its producers have.
+        partitions: Partitions of the control topic.
         now: The time, µs since the epoch.
     """
     for symbol in symbols:
-        await publisher.publish(
-            CONTROL.name,
-            SymbolRequest(venue, market, symbol, wanted, now),
-            key=f"{venue}:{market}:{symbol}",
-            partition=shard_of(symbol, shards),
-        )
+        request = SymbolRequest(venue, market, symbol, wanted, now)
+        for partition in range(partitions):
+            await publisher.publish(
+                CONTROL.name, request, key=f"{venue}:{market}:{symbol}", partition=partition
+            )

@@ -6,7 +6,7 @@ them out.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -29,13 +29,15 @@ from producers.feed_books import FeedBooks
 from producers.freshness import Freshness
 from producers.marks import MarkClock
 from producers.outputs import Ask, Output, Refusal, Repeat
-from schemas.records import BookUpdate, Gap, Micros, TimeMark, Trade
+from producers.resumed import Resumed
+from schemas.records import BookUpdate, Micros, TimeMark, Trade
 
 AHEAD_LIMIT_US: Final = 300_000_000
 """An event time further ahead of its own feed is not believed unless what follows agrees with it."""
 
 TRADE_CHANNELS: Final[frozenset[Channel]] = frozenset({"trades", "aggregated_trades"})
 DISCONNECTED: Final = "disconnected"
+REMOVED: Final = "the symbol was not wanted"
 CALL_CHANNELS: Final[dict[CallKind, Channel]] = {
     "book": "books",
     "candles": "candles",
@@ -44,34 +46,6 @@ CALL_CHANNELS: Final[dict[CallKind, Channel]] = {
 }
 POLLS_EVERY_S: Final = 10.0
 """How often it is looked at which symbols are to be polled."""
-
-
-class OpenHole(msgspec.Struct, frozen=True):
-    """A gap that the log announces as open.
-
-    Attributes:
-        gap: As announced.
-        found: Event times of its trades that the log holds after all, by sequence.
-    """
-
-    gap: Gap
-    found: dict[int, Micros]
-
-
-class Resumed(msgspec.Struct, frozen=True):
-    """Where the log stood when a feed begins.
-
-    Attributes:
-        trades: Position of each symbol in the topic of trades.
-        quotes: The same for quotes.
-        newest_mark: Time of the source's newest mark, µs.
-        holes: Gaps in trades that are still open.
-    """
-
-    trades: Mapping[str, Position] = {}
-    quotes: Mapping[str, Position] = {}
-    newest_mark: Micros | None = None
-    holes: tuple[OpenHole, ...] = ()
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -119,6 +93,7 @@ class Feed:
                 for hole in resumed.holes
                 if hole.gap.first_sequence is not None and hole.gap.last_sequence is not None
             ],
+            resumed.delivered,
         )
         self._backfill = Backfill(exchange, source, self._patience.gap_s)
         self._books = FeedBooks(exchange, source)
@@ -133,7 +108,7 @@ class Feed:
         """Symbols whose trades nobody delivers, and why."""
         self._withholds = False
         """Whether trades were delivered that no mark covers, since some were missing."""
-        self._has_reopened = False
+        self._has_begun = False
         self._polls: list[Poll] = []
         self._polls_made_s = -math.inf
         self._polled_s: dict[str, float] = {}
@@ -169,7 +144,10 @@ class Feed:
         try:
             records = self.exchange.parse(frame, receive_time)
         except BadRecord as error:
-            out.append(Refusal(error, frame, self._channel_of(frame)))
+            channel = self._channel_of(frame)
+            out.append(Refusal(error, frame, channel))
+            if channel in TRADE_CHANNELS:
+                self._doubt(self._trades.positions, "a frame was refused", at_s)
             return
         for record in records:
             if isinstance(record, Control):
@@ -222,6 +200,7 @@ class Feed:
 
     def connected(self, streams: Iterable[Stream], at_s: float, out: list[Output]) -> None:
         """These streams are delivered from now on; what came before is asked for."""
+        self._begin(at_s)
         for stream in streams:
             if stream.channel not in TRADE_CHANNELS:
                 continue
@@ -230,18 +209,17 @@ class Feed:
             if reason is not None and position is not None:
                 hold_s = self._patience.restart_s if reason == BETWEEN_RUNS else self._patience.gap_s
                 self._backfill.catch_up(stream.symbol, position, hold_s, reason, at_s)
-        if not self._has_reopened:
-            self._has_reopened = True
-            for hole in self._resumed.holes:
-                self._backfill.reopen(hole.gap, hole.found, self._patience.restart_s, at_s)
         self.tick(at_s, None, out)
 
     def drop(self, symbol: str) -> None:
-        """A symbol is fed no longer: nothing of it is waited for."""
+        """A symbol is fed no longer: nothing of it is waited for.
+
+        Where it stands is kept: if it is fed again, what was missed is asked for, or told.
+        """
         self._backfill.forget(symbol)
         self._books.drop(symbol)
-        self._dark.pop(symbol, None)
-        self._trades.positions.pop(symbol, None)
+        if symbol in self._trades.positions:
+            self._dark[symbol] = REMOVED
 
     def tick(self, at_s: float, answered_s: float | None, out: list[Output]) -> None:
         """Append what is due by the time; call about ten times a second.
@@ -252,6 +230,7 @@ class Feed:
                 None while any is down, or its subscriptions are not accepted.
             out: Takes the outputs.
         """
+        self._begin(at_s)
         if self._backfill.is_open:
             self._backfill.tick(at_s, out)
             self._release(out)
@@ -270,6 +249,19 @@ class Feed:
             self._held = None
         out.append(self._mark(self._marks.final(), final=True))
 
+    def _begin(self, at_s: float) -> None:
+        """Hold the marks from the first moment until what was missed between runs has been asked for."""
+        if self._has_begun:
+            return
+        self._has_begun = True
+        fed, patience_s = self.exchange.instruments, self._patience.restart_s
+        for symbol, position in self._trades.positions.items():
+            if symbol in fed and symbol in self._dark:
+                self._backfill.suspect(symbol, position, patience_s, BETWEEN_RUNS, at_s)
+        for hole in self._resumed.holes:
+            hold_s = patience_s if hole.gap.symbol in fed else 0.0
+            self._backfill.reopen(hole.gap, hole.found, hold_s, at_s)
+
     def _pass(self, record: MarketRecord, at_s: float, out: list[Output]) -> None:
         time = record.event_time
         if time is not None and (self._reached_us is None or time > self._reached_us):
@@ -280,7 +272,10 @@ class Feed:
         if time is not None and not self._marked_by_trades:
             self._marks.observe(time, record.receive_time, at_s)
         if isinstance(record, BookUpdate):
+            before = len(out)
             self._books.take(record, at_s, out)
+            if any(isinstance(said, BookGap) and said.gap.status == "opened" for said in out[before:]):
+                self._doubt([record.symbol], "the book has a gap", at_s)
         elif self._freshness.is_new(record):
             out.append(record)
         else:
@@ -322,6 +317,13 @@ class Feed:
                 self._polled_s[call.path] = at_s
                 out.append(Ask(call))
 
+    def _doubt(self, symbols: Iterable[str], reason: str, at_s: float) -> None:
+        """Trades may be missing: those without numbers do not show it themselves, so they are asked for."""
+        for symbol in symbols:
+            position = self._trades.positions.get(symbol)
+            if position is not None and position.sequence is None and symbol not in self._dark:
+                self._backfill.catch_up(symbol, position, self._patience.gap_s, reason, at_s)
+
     def _take_page(
         self, call: Call, records: list[MarketRecord] | None, at_s: float, out: list[Output]
     ) -> None:
@@ -332,7 +334,9 @@ class Feed:
             self._backfill.failed(call, out)
             return
         trades = [record for record in records if isinstance(record, Trade)]
-        overlaps = any(self._trades.knows(trade) for trade in trades)
+        since = self._backfill.since(call)
+        # What the stream has delivered since it came back says nothing about what came before.
+        overlaps = any(trade.event_time <= since and self._trades.knows(trade) for trade in trades)
         for trade in trades:
             if call.last is None or trade.sequence is None or trade.sequence <= call.last:
                 self._pass(trade, at_s, out)

@@ -64,6 +64,16 @@ async def await_instruments(
     return None
 
 
+def is_pattern(name: str) -> bool:
+    """Whether a name stands for all symbols of a form, as `*/USDT` does."""
+    return "*" in name
+
+
+def matches(symbol: str, pattern: str) -> bool:
+    """Whether a unified symbol has the form of a pattern, in any case."""
+    return fnmatch.fnmatchcase(symbol.upper(), pattern.upper())
+
+
 class Listing:
     """What a venue lists at one time, by every name that a user may write.
 
@@ -87,18 +97,18 @@ class Listing:
             ConfigurationError: It is no pattern and is not listed; the message names near matches.
         """
         wanted = name.upper()
-        if "*" in wanted:
+        if is_pattern(wanted):
             return [
                 instrument
                 for symbol, instrument in self.by_symbol.items()
-                if instrument.status == "trading" and fnmatch.fnmatchcase(symbol.upper(), wanted)
+                if instrument.status == "trading" and matches(symbol, wanted)
             ]
         found = self._by_name.get(wanted)
         if found is not None:
             return [found]
         near = difflib.get_close_matches(wanted, self._by_name, NEAR_MATCHES, cutoff=0.5)
-        matches = list(dict.fromkeys(self._by_name[match].symbol for match in near))
-        hint = f"did you mean {', '.join(matches)}?" if matches else "symbols are written like BTC/USDT"
+        meant = list(dict.fromkeys(self._by_name[name].symbol for name in near))
+        hint = f"did you mean {', '.join(meant)}?" if meant else "symbols are written like BTC/USDT"
         raise ConfigurationError(f"{self._venue} lists no {name}; {hint}")
 
     def choose(self, wanted: Iterable[str]) -> dict[str, Instrument]:

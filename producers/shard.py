@@ -1,7 +1,7 @@
 """One shard of a market at work: its symbols, from the venue's sockets to the topics."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from infra.clock import SystemClock
@@ -11,9 +11,9 @@ from infra.settings import Settings
 from producers.exchange import Exchange
 from producers.feed import Feed, Patience
 from producers.outlet import STAGE, Outlet, fed_topics
-from producers.rest_desk import RestDesk
 from producers.resume import resume
 from producers.session import Session
+from producers.transport import Addresses, Transport
 from schemas.records import Instrument
 
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -30,7 +30,8 @@ class Shard:
         number: Of the shard.
         instruments: What is fed at first.
         aggregated: Unified symbols whose trades come aggregated.
-        desk: Makes the calls to the venue's REST interface, for all shards of this process.
+        transport: The ways to the market, for all shards of this process.
+        is_lost: Whether the shard may be another process's by now: then it ends, and hands over.
     """
 
     def __init__(
@@ -40,16 +41,18 @@ class Shard:
         number: int,
         instruments: Iterable[Instrument],
         aggregated: Iterable[str],
-        desk: RestDesk,
+        transport: Transport,
+        is_lost: Callable[[], bool] = lambda: False,
     ) -> None:
         chosen = settings.producer
         self._settings = settings
-        self._desk = desk
+        self._transport = transport
         self._source = f"{chosen.source or f'{market.venue}-{market.market}'}-{number}"
         self._exchange = market(instruments, chosen.channels, aggregated, chosen.candle_interval)
         self._feed: Feed | None = None
         self._session: Session | None = None
-        self._stop = asyncio.Event()
+        self._stop = _Stop(is_lost)
+        self._is_lost = is_lost
         self._hands_over = False
         self.counts: dict[str, int] = {}
         """Outputs carried, by the name of their type."""
@@ -82,12 +85,16 @@ class Shard:
                 exchange,
                 self._feed,
                 outlet,
-                websocket_base(type(exchange), settings),
-                desk=self._desk,
+                addresses_of(settings).websocket_base(type(exchange)),
+                desk=self._transport.desk,
                 hot_feeds=chosen.hot_feeds,
                 lossless=chosen.lossless,
+                opening=self._transport.opening(exchange),
             )
-            return await self._session.run(self._stop, hand_over=lambda: self._hands_over) == "ended"
+            return (
+                await self._session.run(self._stop, hand_over=lambda: self._hands_over or self._is_lost())
+                == "ended"
+            )
         finally:
             self._session = None
             self.counts = dict(outlet.counts)
@@ -116,14 +123,23 @@ class Shard:
         self._stop.set()
 
 
-def websocket_base(market: type[Exchange], settings: Settings) -> str:
-    """Base URL of the WebSocket interface that the settings want."""
-    chosen = settings.producer
-    test = market.testnet_websocket_url if chosen.testnet else None
-    return chosen.websocket_url or test or market.websocket_url
+class _Stop(asyncio.Event):
+    """Set by hand, or since the shard may be another process's.
+
+    Args:
+        is_lost: Whether it may.
+    """
+
+    def __init__(self, is_lost: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_lost = is_lost
+
+    def is_set(self) -> bool:
+        """Whether to end."""
+        return super().is_set() or self._is_lost()
 
 
-def rest_base(market: type[Exchange], settings: Settings) -> str:
-    """Base URL of the REST interface that the settings want."""
+def addresses_of(settings: Settings) -> Addresses:
+    """Where the market is that the settings want."""
     chosen = settings.producer
-    return chosen.rest_url or (market.testnet_rest_url if chosen.testnet else None) or market.rest_url
+    return Addresses(chosen.websocket_url, chosen.rest_url, chosen.testnet)

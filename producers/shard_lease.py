@@ -97,6 +97,10 @@ class ShardLease:
         if self.is_overdue:
             logger.warning("held up for too long: the shards are lost", group=self._group)
             self._assigned.clear()
+            self._unread.clear()
+            # The group may not have noticed: joining anew is the way to be given shards again, for certain.
+            self._consumer.unsubscribe()
+            self.start()
         messages = self._consumer.consume(POLL_RECORDS, timeout=0)
         self._polled_s = time.monotonic()
         for message in messages:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from producers.continuity import BETWEEN_RUNS, Position
 from producers.exchange import Control, Stream, exchange_class
-from producers.feed import AHEAD_LIMIT_US, Feed, OpenHole, Patience, Resumed
+from producers.feed import AHEAD_LIMIT_US, Feed, Patience
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
+from producers.resumed import OpenHole, Resumed
 from schemas.records import BookUpdate, Gap, Quote, TimeMark, Trade
 
 T0_MS = 1_723_161_255_000
