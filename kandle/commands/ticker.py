@@ -62,8 +62,8 @@ def ticker(symbols: Sequence[str], venue: str | None, as_json: bool, fresh: bool
 
     answers = call_venues(f"asking for {', '.join(wanted)}", ask)
     _print(answers, as_json)
-    for failure in answers.failures:
-        click.echo(f"kandle: {failure.error}", err=True)
+    for words in dict.fromkeys(str(failure.error) for failure in answers.failures):
+        click.echo(f"kandle: {words}", err=True)
     had = {found.symbol.upper() for found in answers.tickers}
     missing = [symbol for symbol in wanted if symbol not in had]
     if missing:

@@ -103,28 +103,20 @@ class RestVenue:
         """Tickers of many symbols, by a single call where the venue has one; each with its own error.
 
         Raises:
-            KandleError: None at all could be had.
+            KandleError: The list of markets could not be had.
         """
         found: dict[str, VenueTicker | KandleError] = {}
-        named: dict[str, str] = {}
-        await self.markets()
+        by_type: dict[str, dict[str, str]] = {}
+        markets = await self.markets()
         for asked in symbols:
             try:
-                named[asked] = await self._symbol(asked)
+                symbol = await self._symbol(asked)
+                # No venue tells of spot and of futures in one answer.
+                by_type.setdefault(markets[symbol].get("type") or "", {})[asked] = symbol
             except ClientError as error:
                 found[asked] = error
-        if len(named) > 1 and self._client.has.get("fetchTickers"):
-            return found | await self._many(named)
-        places = asyncio.Semaphore(SINGLE_CALLS)
-
-        async def one(asked: str, symbol: str) -> None:
-            async with places:
-                try:
-                    found[asked] = await self.ticker(symbol)
-                except KandleError as error:
-                    found[asked] = error
-
-        await asyncio.gather(*(one(asked, symbol) for asked, symbol in named.items()))
+        for named in by_type.values():
+            found |= await self._tickers_of_type(named)
         return found
 
     async def candles(self, symbol: str, interval: str, limit: int = CANDLES) -> Candles:
@@ -204,6 +196,24 @@ class RestVenue:
         else:
             listing = self._client.fetch_markets
         return listing
+
+    async def _tickers_of_type(self, named: Mapping[str, str]) -> dict[str, VenueTicker | KandleError]:
+        has = self._client.has
+        if has.get("fetchTickers") and (len(named) > 1 or not has.get("fetchTicker")):
+            try:
+                return await self._many(named)
+            except KandleError as error:
+                return dict.fromkeys(named, error)
+        places = asyncio.Semaphore(SINGLE_CALLS)
+
+        async def one(symbol: str) -> VenueTicker | KandleError:
+            async with places:
+                try:
+                    return await self.ticker(symbol)
+                except KandleError as error:
+                    return error
+
+        return dict(zip(named, await asyncio.gather(*map(one, named.values())), strict=True))
 
     async def _many(self, named: Mapping[str, str]) -> dict[str, VenueTicker | KandleError]:
         found: dict[str, VenueTicker | KandleError] = {}

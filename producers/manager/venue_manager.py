@@ -78,11 +78,6 @@ class VenueManager:
         venues, self._venues = list(self._venues.values()), {}
         await asyncio.gather(*(venue.close() for venue in venues))
 
-    @property
-    def venues(self) -> tuple[str, ...]:
-        """Labels of the venues that are held."""
-        return tuple(self._venues)
-
     async def add(self, name: str) -> Check:
         """Make a venue's client, check it, then hold it.
 
@@ -141,10 +136,18 @@ class VenueManager:
     async def all(self, symbols: Sequence[str], names: Sequence[str]) -> Answers:
         """For each symbol the tickers of all venues, asked at the same time; who fails is named and left out.
 
+        Args:
+            symbols: Unified symbols, in any case.
+            names: Venues; of two markets of one venue the first counts, since a symbol finds its market.
+
         Raises:
             ConfigurationError: There is no such venue.
         """
-        asked = list(dict.fromkeys(venue_name(name) for name in names))
+        by_venue: dict[str, VenueName] = {}
+        for name in names:
+            chosen = venue_name(name)
+            by_venue.setdefault(chosen.venue, chosen)
+        asked = list(by_venue.values())
         async with self._warming(asked, symbols):
             found = await asyncio.gather(*(self._ask(name, symbols) for name in asked))
         answers = Answers()

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from infra.settings import VenueSettings, environment_names, load
 from producers.manager.client import client
-from producers.manager.names import OWN, VenueName, for_symbol, venue_name
+from producers.manager.names import OWN, VenueName, ccxt_ids, for_symbol, venue_name
 from producers.manager.supported import supported
 from schemas.errors import ConfigurationError
 
@@ -67,6 +67,13 @@ def test_other_venues_keep_the_pace_of_ccxt() -> None:
     made = client(VenueName("kraken", "", "kraken"), VenueSettings())
     assert made.rateLimit == type(made)().rateLimit
     assert client(VenueName("kraken", "", "kraken"), VenueSettings(calls_per_minute=30)).rateLimit == 2_000
+
+
+def test_a_client_of_every_exchange_of_ccxt_can_be_made() -> None:
+    settings = KEYS.model_copy(update={"rest_url": "http://127.0.0.1:9", "calls_per_minute": 10.0})
+    for ccxt_id in ccxt_ids():
+        name = venue_name(ccxt_id)
+        assert client(name, settings).rateLimit == 6_000, name
 
 
 def test_the_test_network_is_used_where_there_is_one() -> None:
