@@ -1,7 +1,8 @@
 """Every metric of the product, in one place, with unit and meaning.
 
 Counters end in `_total`; times are in seconds. Labels are bounded: venue, topic, table, stage, channel
-and reason have few values; symbols are never labels.
+and reason have few values; symbols are never labels, but for the first 200 operations of a venue that is
+called through ccxt.
 """
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram, start_http_server, write_to_textfile
@@ -37,7 +38,8 @@ FRAMES_SHED = Counter(
     "kandle_frames_shed", "Frames dropped because Kafka was too slow, trades and other.", ["source", "kind"]
 )
 FEED_ENDED = Gauge("kandle_feed_ended", "1 once every feed of this process has ended.")
-# outgoing calls; a provider is a venue's market (`binance-spot`), an operation what is asked of it (`book`)
+# outgoing calls; a provider is a venue's market (`binance-spot`), an operation what is asked of it (`book`,
+# through ccxt `fetchTicker:BTC/USDT`)
 CALL_OUTCOMES = Counter(
     "kandle_call_outcomes",
     "Outgoing calls by how they ended: ok, memory, store, shared, or an error's code in lower case.",
