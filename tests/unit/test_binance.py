@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from producers.exchange import BadRecord, Control, Stream
-from producers.exchanges.binance_spot import BinanceSpot
+from producers.exchanges.binance.spot import BinanceSpot
 from schemas.records import Quote, Trade
 
 RECEIVED = 1_723_161_256_000_000

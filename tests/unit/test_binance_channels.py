@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from producers.exchange import BadRecord, Channel, MarketRecord
-from producers.exchanges.binance_spot import BinanceSpot, BinanceUs
-from producers.exchanges.binance_usdm import BinanceUsdM
+from producers.exchanges.binance.spot import BinanceSpot, BinanceUs
+from producers.exchanges.binance.usdm import BinanceUsdM
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Ticker
 

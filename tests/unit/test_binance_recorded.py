@@ -10,9 +10,9 @@ import pytest
 
 from producers.capture import CaptureReader
 from producers.exchange import BadRecord, Channel, exchange_class
-from producers.exchanges.binance import Binance
-from producers.exchanges.binance_spot import BinanceSpot
-from producers.exchanges.binance_usdm import BinanceUsdM
+from producers.exchanges.binance.frames import Binance
+from producers.exchanges.binance.spot import BinanceSpot
+from producers.exchanges.binance.usdm import BinanceUsdM
 from schemas.records import BookUpdate, Instrument, Trade
 
 

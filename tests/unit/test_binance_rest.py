@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from producers.exchange import BadRecord, Call, exchange_class
-from producers.exchanges.binance_rest import BinanceRest
-from producers.exchanges.binance_spot import BinanceSpot, BinanceUs
-from producers.exchanges.binance_usdm import BinanceUsdM
+from producers.exchanges.binance.rest import BinanceRest
+from producers.exchanges.binance.spot import BinanceSpot, BinanceUs
+from producers.exchanges.binance.usdm import BinanceUsdM
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Ticker, Trade
 

@@ -9,7 +9,7 @@ import pytest
 from producers.capture import CaptureReader, CaptureWriter
 from producers.capture.reading import CaptureReading
 from producers.exchange import BadRecord, Control, MarketRecord, OffBookTrade
-from producers.exchanges.binance_usdm import BinanceUsdM
+from producers.exchanges.binance.usdm import BinanceUsdM
 from producers.feed import Feed, Patience
 from producers.outputs import Ask, Output
 from schemas.records import BookUpdate, DerivativeTicker, Gap, Instrument, Liquidation, Quote, Trade

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_capture_is_refused(tmp_path: Path, content: bytes, me
     [
         (b"no stamp here", "expected '<ns> <frame>'"),
         (b"123", "expected '<ns> <frame>'"),
-        (b"123 base64:@@", "not base64"),
+        (b"123 base64:", "not base64"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from producers.exchange import BadRecord
-from producers.exchanges.gateio import GateSpot
+from producers.exchanges.gateio.spot import GateSpot
 from schemas.records import BookUpdate, Instrument
 
 RECEIVED = 1_788_336_082_500_000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from producers.exchange import BadRecord, exchange_class
-from producers.exchanges.gateio_futures import GateFutures
+from producers.exchanges.gateio.futures import GateFutures
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

@@ -11,8 +11,8 @@ import pytest
 from producers.books import BookBreak, BookChain
 from producers.capture.file import CaptureReader
 from producers.exchange import BadRecord, Control, Exchange, MarketRecord
-from producers.exchanges.gateio import GateSpot
-from producers.exchanges.gateio_futures import GateFutures
+from producers.exchanges.gateio.futures import GateFutures
+from producers.exchanges.gateio.spot import GateSpot
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from producers.exchange import Call, Request
-from producers.exchanges.gateio import GateSpot
-from producers.exchanges.gateio_futures import GateFutures
+from producers.exchanges.gateio.futures import GateFutures
+from producers.exchanges.gateio.spot import GateSpot
 
 
 def spot(*names: str, channels: tuple[str, ...] = ("trades",), interval: str = "1m") -> GateSpot:

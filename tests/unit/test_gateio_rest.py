@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from producers.exchange import BadRecord, Call, Exchange
-from producers.exchanges.gateio import GateSpot
-from producers.exchanges.gateio_futures import GateFutures
+from producers.exchanges.gateio.futures import GateFutures
+from producers.exchanges.gateio.spot import GateSpot
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Quote, Ticker, Trade
 
 RECEIVED = 1_778_026_711_000_000

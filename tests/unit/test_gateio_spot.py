@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from producers.exchange import BadRecord, Control, exchange_class
-from producers.exchanges.gateio import GateSpot
+from producers.exchanges.gateio.spot import GateSpot
 from schemas.errors import ConfigurationError
 from schemas.records import ExchangeCandle, Instrument, Quote, Ticker, Trade
 

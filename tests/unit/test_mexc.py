@@ -8,8 +8,8 @@ import pytest
 
 from producers import protobuf
 from producers.exchange import CHANNELS, BadRecord, Call, Control, exchange_class
-from producers.exchanges.mexc import MexcSpot
-from producers.exchanges.mexc_messages import ChannelOnly, frame_of
+from producers.exchanges.mexc.messages import ChannelOnly, frame_of
+from producers.exchanges.mexc.spot import MexcSpot
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Quote, Ticker, Trade
 

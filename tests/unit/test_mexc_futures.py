@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from producers.exchange import CHANNELS, BadRecord, Call, Control, Poll, exchange_class
-from producers.exchanges.mexc_futures import MexcFutures
+from producers.exchanges.mexc.futures import MexcFutures
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

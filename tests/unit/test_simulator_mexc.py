@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producers.exchanges.mexc_messages import frame_of
+from producers.exchanges.mexc.messages import frame_of
 from producers.simulator.venue import RestError
 from producers.simulator.venues.mexc import MexcClient, MexcSpotSimulated
 

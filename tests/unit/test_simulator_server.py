@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from producers.capture import CaptureWriter
-from producers.exchanges.mexc_messages import frame_of
+from producers.exchanges.mexc.messages import frame_of
 from producers.simulator.faults import parse_fault
 from producers.simulator.playback import Playback
 from producers.simulator.server import SimulatorServer
