@@ -33,7 +33,10 @@ def feed_client(
     if known.kind != "spot":
         made.options["defaultType"] = known.kind
     listed = made.options.get("fetchMarkets")
-    if isinstance(listed, dict) and known.kind in (listed.get("types") or ()):
+    types = listed.get("types") if isinstance(listed, dict) else None
+    if isinstance(types, dict) and types.get(known.kind) is True:
+        made.options["fetchMarkets"] = {**listed, "types": {kind: kind == known.kind for kind in types}}
+    elif types and known.kind in types:
         made.options["fetchMarkets"] = {**listed, "types": [known.kind]}
     made.options.update(OPTIONS.get(known.ccxt_id, {}))
     moved_to = {"ws": websocket_url, "http": rest_url or settings.rest_url}

@@ -353,11 +353,16 @@ class CcxtConnection:
             await asyncio.sleep(self._watchdog.look_every_s)
             for name in list(self._tasks):
                 try:
-                    why = await self._watchdog.judge(name, time.monotonic(), desk)
+                    found = await self._watchdog.judge(name, time.monotonic(), desk)
                 except UnavailableError:
                     continue
-                if why is not None and name in self._tasks:
-                    self.lose(why)
+                if name not in self._tasks:
+                    continue
+                if found.trades is not None:
+                    stream = msgspec.json.encode(name)
+                    self._push(b'{"stream":%b,"asked":true,"data":%b}' % (stream, found.trades))
+                if found.why is not None:
+                    self.lose(found.why)
 
     def _hook(self, client: Client) -> None:
         """Stamp messages as they come, and see every end of a socket: ccxt opens another without a word."""

@@ -2,6 +2,7 @@
 
 A frame is JSON: `{"stream": "trades/XXBTZUSD", "data": [...]}` with a structure of ccxt, cut down to the
 fields that are read, or a word on a subscription: `{"ack": 1}`, `{"refused": 1, "message": "..."}`.
+Trades that were asked for beside their stream, to see whether it is whole, are marked `"asked": true`.
 Answers of REST are `{"data": ...}`. Trades carry no sequence: ccxt does not tell which ids are dense.
 """
 
@@ -65,6 +66,7 @@ CALL_KINDS: Final[dict[str, CallKind]] = {
 class _Frame(msgspec.Struct):
     stream: str = ""
     data: msgspec.Raw = msgspec.Raw(b"null")
+    asked: bool = False
     ack: int | None = None
     refused: int | None = None
     message: str = ""
@@ -110,7 +112,7 @@ class CcxtExchange(Exchange):
             )
         self._named: dict[str, bool] = {}
         """Whether the stream of a symbol's trades brings the venue's ids."""
-        self._recent: dict[str, deque[tuple[tuple[Micros, float, float], str]]] = {}
+        self._recent: dict[str, deque[tuple[Micros, str]]] = {}
         super().__init__(instruments, channels, aggregated, candle_interval)
 
     def drop(self, symbol: str) -> None:
@@ -218,6 +220,9 @@ class CcxtExchange(Exchange):
         instrument = None if named is None else self.by_name.get(named[1])
         if named is None or instrument is None or named[0] not in self.channels:
             return []
+        if found.asked:
+            page = self._page(bytes(found.data), instrument, receive_time)
+            return page if self._shares_names(instrument.symbol, page) else []
         interval = found.stream.partition("/")[0].partition("@")[2]
         return self._records(named[0], bytes(found.data), instrument, interval, receive_time)
 
@@ -245,14 +250,15 @@ class CcxtExchange(Exchange):
         instrument = self.instruments.get(call.symbol)
         if call.kind != "trades" or instrument is None:
             return []
-        data = bytes(validation.decoded(_ANSWER.decode, body).data)
-        rows = validation.decoded(_TRADES.decode, data)
-        named = self._named.get(call.symbol)
-        if named is None:
-            named = all(row.id not in (None, "") for row in rows)
-        found = unified.trades(rows, instrument, receive_time, backfilled=True, named=named)
-        self._check_names(call.symbol, found)
-        return list(found)
+        page = self._page(bytes(validation.decoded(_ANSWER.decode, body).data), instrument, receive_time)
+        covered = self._recent.get(call.symbol, ())
+        if not self._shares_names(call.symbol, page) and any(
+            page[0].event_time < time < page[-1].event_time for time, _ in covered
+        ):
+            raise BadRecord(
+                "id", "past trades have other ids than those of the stream: which are new is unknown"
+            )
+        return list(page)
 
     def _records(
         self, channel: Channel, data: bytes, instrument: Instrument, interval: str, receive_time: Micros
@@ -296,22 +302,21 @@ class CcxtExchange(Exchange):
         recent = self._recent.get(symbol)
         if recent is None:
             recent = self._recent[symbol] = deque(maxlen=REMEMBERED)
-        recent.extend((_print_of(trade), trade.trade_id) for trade in found)
+        recent.extend((trade.event_time, trade.trade_id) for trade in found)
         return found
 
-    def _check_names(self, symbol: str, page: Sequence[Trade]) -> None:
-        """Refuse a page that has trades of the stream under other ids: it would bring them twice."""
-        recent = self._recent.get(symbol)
-        if not recent:
-            return
+    def _page(self, data: bytes, instrument: Instrument, receive_time: Micros) -> list[Trade]:
+        """Trades that were asked for, known by ids as those of the stream are."""
+        rows = validation.decoded(_TRADES.decode, data)
+        named = self._named.get(instrument.symbol)
+        if named is None:
+            named = all(row.id not in (None, "") for row in rows)
+        return unified.trades(rows, instrument, receive_time, backfilled=True, named=named)
+
+    def _shares_names(self, symbol: str, page: Sequence[Trade]) -> bool:
+        """Whether any trade of a page is one of the stream, by its id."""
         ids = {trade.trade_id for trade in page}
-        if any(trade_id in ids for _, trade_id in recent):
-            return
-        prints = {_print_of(trade) for trade in page}
-        if any(known in prints for known, _ in recent):
-            raise BadRecord(
-                "id", "past trades have other ids than those of the stream: which are new is unknown"
-            )
+        return any(trade_id in ids for _, trade_id in self._recent.get(symbol, ()))
 
 
 @functools.cache
@@ -381,7 +386,3 @@ def _of(row: Any, instrument: Instrument) -> Any:
     if row.symbol is not None and row.symbol != instrument.symbol:
         raise BadRecord("symbol", f"expected {instrument.symbol} in its stream, got {row.symbol!r}")
     return row
-
-
-def _print_of(trade: Trade) -> tuple[Micros, float, float]:
-    return trade.event_time, trade.price, trade.size

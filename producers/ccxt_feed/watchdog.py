@@ -1,7 +1,7 @@
 """Whether a stream of ccxt hangs: its calls may wait for ever for a subscription that is dead."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -10,29 +10,39 @@ from producers.ccxt_feed.polling import Desk
 from producers.exchange import Stream
 from producers.liveness import Liveness
 
-UNKNOWN_S: Final = 60.0
-"""Trades whose pace is not known yet are asked for after so much silence."""
+EVERY_S: Final = 60.0
+"""How often trades are asked for beside their stream at best: ccxt's ids show no gap by themselves."""
 
 LATE_MS: Final = 1_000
 """A venue's REST may know a trade so much before its stream brings it."""
 
 
-class _Row(msgspec.Struct):
-    timestamp: float = 0.0
+class Finding(NamedTuple):
+    """What came of a look at a stream.
+
+    Attributes:
+        why: Why it hangs; None if it does not, as far as is known.
+        trades: JSON of trades that it must have brought; none for other streams.
+    """
+
+    why: str | None = None
+    trades: bytes | None = None
 
 
 class _Answer(msgspec.Struct):
-    data: list[_Row]
+    data: list[dict[str, Any]]
 
 
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
+FINE: Final = Finding()
 
 
 class Watchdog:
     """The pace of each stream of a feed; what it learned outlives a connection.
 
     A stream is judged by its own pace (`producers.liveness`). Silence alone is no proof where trades can be
-    asked for: a quiet symbol hangs only if the venue knows trades that its stream did not bring.
+    asked for: a quiet symbol hangs only if the venue knows trades that its stream did not bring. They are
+    asked for now and then in any case, since a stream may leave trades out.
 
     Args:
         exchange: The venue's market.
@@ -59,43 +69,48 @@ class Watchdog:
     def heard(self, name: str, at_s: float, trades: Sequence[Mapping[str, Any]] = ()) -> None:
         """A stream has brought something."""
         self._paces.setdefault(name, Liveness()).heard((name,), at_s)
-        self._checked_s[name] = at_s
-        for trade in trades:
-            time_ms = trade.get("timestamp")
-            if isinstance(time_ms, int | float) and time_ms > self._newest_ms.get(name, 0.0):
-                self._newest_ms[name] = time_ms
+        newest_ms = max(map(_time_ms, trades), default=0.0)
+        if newest_ms > self._newest_ms.get(name, 0.0):
+            self._newest_ms[name] = newest_ms
 
     def forget(self, name: str) -> None:
         """A stream is delivered no longer."""
         for held in (self._paces, self._streams, self._checked_s, self._newest_ms):
             held.pop(name, None)
 
-    async def judge(self, name: str, at_s: float, desk: Desk) -> str | None:
-        """Why a stream hangs, or None.
+    async def judge(self, name: str, at_s: float, desk: Desk) -> Finding:
+        """Look at a stream.
 
         Raises:
             UnavailableError: It cannot be told now.
         """
         stream = self._streams.get(name)
         if stream is None:
-            return None
+            return FINE
         is_mute = self._paces[name].mute(at_s) is not None
         call = None
         if stream.channel == "trades":
             call = self._exchange.trades_call(stream.symbol, None, None)
         if call is None:
-            return f"{name} hangs: it is silent for far longer than usual" if is_mute else None
-        patience_s = max(UNKNOWN_S, 3 * len(self._streams) * self._exchange.capabilities.pace_ms / 1_000)
+            return Finding(f"{name} hangs: it is silent for far longer than usual") if is_mute else FINE
+        patience_s = max(EVERY_S, 3 * len(self._streams) * self._exchange.capabilities.pace_ms / 1_000)
         if not is_mute and at_s - self._checked_s[name] < patience_s:
-            return None
+            return FINE
         self._checked_s[name] = at_s
         known_ms = self._newest_ms.get(name)
-        body = await desk.fetch(call)
-        newest_ms = max((row.timestamp for row in _ANSWER.decode(body).data), default=0.0)
+        rows = _ANSWER.decode(await desk.fetch(call)).data
+        times_ms = [_time_ms(row) for row in rows]
+        newest_ms = max(times_ms, default=0.0)
         if known_ms is None:
             # Nothing was heard yet: what was traded until now counts as known.
             self._newest_ms[name] = newest_ms
-            return None
+            return FINE
         if newest_ms > known_ms + LATE_MS and self._newest_ms.get(name) == known_ms:
-            return f"{name} hangs: the venue has trades that it did not bring"
-        return None
+            return Finding(f"{name} hangs: the venue has trades that it did not bring")
+        due = [row for row, time_ms in zip(rows, times_ms, strict=True) if time_ms <= known_ms]
+        return Finding(None, msgspec.json.encode(due)) if due else FINE
+
+
+def _time_ms(trade: Mapping[str, Any]) -> float:
+    time_ms = trade.get("timestamp")
+    return time_ms if isinstance(time_ms, int | float) else 0.0
