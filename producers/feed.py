@@ -28,7 +28,7 @@ from producers.exchange import (
 from producers.feed_books import FeedBooks
 from producers.freshness import Freshness
 from producers.marks import MarkClock
-from producers.outputs import Ask, Output, Refusal, Repeat
+from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.resumed import Resumed
 from schemas.records import BookUpdate, Micros, TimeMark, Trade
 

@@ -257,6 +257,9 @@ class Link:
         """Give a connection up, and say so."""
         metrics.CONNECTIONS.labels(self._exchange.venue).dec()
         logger.info("disconnected", url=self._url, reason=reason)
+        if line.has_delivered and not is_planned:
+            # Frames may have come of streams whose subscription was not answered yet.
+            self._accept(line, time.monotonic())
         delivered = tuple(line.streams[name] for name in line.delivers if name in line.streams)
         # A dead peer does not answer the close; the next connection does not wait for that.
         closing = asyncio.create_task(line.close())
