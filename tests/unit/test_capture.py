@@ -82,7 +82,7 @@ def test_a_file_that_is_no_capture_is_refused(tmp_path: Path, content: bytes, me
     [
         (b"no stamp here", "expected '<ns> <frame>'"),
         (b"123", "expected '<ns> <frame>'"),
-        (b"123 base64:", "not base64"),
+        (b"123 base64:@@", "not base64"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
@@ -117,7 +117,7 @@ def test_damaged_bytes_in_the_middle_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("venue", "market"), [("atlantis", "spot"), ("binance", "moon")])
 def test_a_venue_that_is_not_supported_is_named(tmp_path: Path, venue: str, market: str) -> None:
     path = write(tmp_path / "a", "{}", header={"venue": venue, "market": market})
-    with pytest.raises(CaptureError, match=f"{venue} {market} is not supported; supported: .*binance spot"):
+    with pytest.raises(CaptureError, match=f"{venue}.* not supported.*binance spot"):
         summarize(path)
 
 
