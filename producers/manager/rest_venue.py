@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+import ccxt
 import msgspec
 
 from infra.resilience.cache import Cache
@@ -76,7 +77,7 @@ class RestVenue:
         """
         if not self._client.markets:
             fetch = self._market_list()
-            key = self._key("instruments")
+            key = self._key("instruments", form=ccxt.__version__)
             listed = await self._call("loadMarkets", "", fetch, key=key)
             self._client.set_markets(listed)
         markets: Mapping[str, Any] = self._client.markets
@@ -325,9 +326,10 @@ class RestVenue:
         return found
 
     def _ticker_key(self, symbol: str) -> str:
-        return self._key("ticker", symbol=symbol)
+        return self._key("ticker", symbol=symbol, form=VenueTicker.__struct_encode_fields__)
 
     def _key(self, context: str, **parameters: Any) -> str:
+        """The key of a cached value; its `form` keeps values of another version of this program apart."""
         where = {"venue": self.name.label, "testnet": self._settings.testnet, "url": self._settings.rest_url}
         return cache_key(context, {**where, **parameters})
 

@@ -12,11 +12,10 @@ from pydantic import SecretStr
 from infra.resilience.cache import Cache
 from infra.resilience.call_guard import CallPolicy
 from infra.settings import VenueSettings
-from producers.manager.names import OWN
+from producers.manager.names import OWN, VenueName
 from producers.manager.records import Check
 from producers.manager.rest_venue import RestVenue
-from producers.simulator.venue import RestError
-from producers.simulator.venues.binance import BinanceSpotSimulated
+from producers.simulator.venue import RestError, venue_class
 from schemas.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -38,25 +37,29 @@ POLICY = CallPolicy(delay_s=0.01, jitter_s=0.0, timeout_s=1.0)
 Answer = Callable[[str], Reply | None]
 
 
-def simulated(target: str) -> Reply:
-    """What Binance answers, seven seconds ahead of us."""
+def simulated(name: VenueName, target: str) -> Reply:
+    """What the venue answers, seven seconds ahead of us."""
     parts = urlsplit(target)
-    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+    unified = "BTC/USDT" if name.market == "spot" else "BTC/USDT:USDT"
+    own = "BTCUSDT" if "binance" in name.venue or name.label == "mexc-spot" else "BTC_USDT"
     now_ms = int(time.time() * 1_000) + AHEAD_MS
     try:
-        reply = BinanceSpotSimulated({"BTC/USDT": "BTCUSDT"}).rest(parts.path, query, now_ms)
+        reply = venue_class(name.venue, name.market)({unified: own}).rest(parts.path, query, now_ms)
     except RestError as error:
         reply = error.reply
     return Reply(reply.body, reply.status)
 
 
 @contextlib.asynccontextmanager
-async def serving(answer: Answer, with_key: bool = False) -> AsyncIterator[tuple[RestVenue, RestServer]]:
-    server = RestServer(lambda target: answer(target) or simulated(target))
+async def serving(
+    answer: Answer, with_key: bool = False, name: VenueName = OWN["binance"]
+) -> AsyncIterator[tuple[RestVenue, RestServer]]:
+    server = RestServer(lambda target: answer(target) or simulated(name, target))
     async with server.running():
         keys = {"api_key": SecretStr(KEY), "secret": SecretStr(SECRET)} if with_key else {}
         settings = VenueSettings(rest_url=server.url, calls_per_minute=60_000, **keys)
-        venue = RestVenue(OWN["binance"], settings, Cache(), POLICY)
+        venue = RestVenue(name, settings, Cache(), POLICY)
         try:
             yield venue, server
         finally:
@@ -153,6 +156,37 @@ async def test_a_valid_key_is_checked_by_the_balance_signed_with_the_time_of_the
         assert SECRET not in head
         # The time was asked for once.
         assert sum("/time" in path for path in server.paths) == 1
+
+
+GATE_ACCOUNT = Reply(b'[{"currency":"BTC","available":"1.5","locked":"0.5"}]')
+MARGIN = '"marginBalance":"2","maintMargin":"0","initialMargin":"0","unrealizedProfit":"0"'
+USDM_ACCOUNT = Reply(f'{{"assets":[{{"asset":"BTC","walletBalance":"2",{MARGIN}}}]}}'.encode())
+GATE_FUTURES = Reply(b'{"currency":"BTC","total":"2","available":"1.5","order_margin":"0.5"}')
+MEXC_FUTURES = Reply(
+    b'{"success":true,"code":0,"data":[{"currency":"BTC","availableBalance":1.5,"frozenBalance":0.5}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reply", "header"),
+    [
+        ("binanceusdm", "/account", USDM_ACCOUNT, "x-mbx-apikey"),
+        ("gateio", "/spot/accounts", GATE_ACCOUNT, "key"),
+        ("gateiofutures", "/futures/usdt/accounts", GATE_FUTURES, "key"),
+        ("mexc", "/account", ACCOUNT, "x-mexc-apikey"),
+        ("mexcfutures", "/private/account/assets", MEXC_FUTURES, "apikey"),
+    ],
+)
+async def test_every_venue_is_asked_for_the_balance_in_its_own_way(
+    name: str, path: str, reply: Reply, header: str
+) -> None:
+    async with serving(on(path, reply), with_key=True, name=OWN[name]) as (venue, server):
+        check = await venue.check()
+        assert (check.error, check.key, check.assets) == (None, "valid", 1)
+        assert await venue.balance() == {"BTC": 2.0}
+        head = next(head for head in server.heads if path in head)
+        assert f"\r\n{header}: {KEY}\r\n" in head.lower()
+        assert SECRET not in head
 
 
 @pytest.mark.parametrize(
