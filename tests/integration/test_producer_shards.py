@@ -1,0 +1,183 @@
+"""Who feeds which symbols: standbys, hand-overs, processes that stall, and shards; none lost, none twice."""
+
+import asyncio
+import contextlib
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.embedded import cluster
+from producers import stage
+from producers.control import shard_of
+from producers.simulator.server import SimulatorServer
+from schemas.records import Gap, TimeMark, Trade
+from schemas.topics import TRADES
+from tests.producer_harness import Topics, settings_for
+from tests.producer_processes import (
+    TAKEOVER_S,
+    ProducerProcess,
+    WatchedMarket,
+    assert_exact,
+    marks_of,
+    members,
+    trading,
+    until,
+)
+
+PARTITIONS = 4
+RATE = 40.0
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Topics]:
+    with (
+        tempfile.TemporaryDirectory(prefix="kandle-shards-") as folder,
+        cluster.broker(Path(folder)) as servers,
+    ):
+        yield Topics(servers)
+
+
+@pytest.fixture
+def topics(broker: Topics) -> Topics:
+    broker.renew()
+    return broker
+
+
+@contextlib.asynccontextmanager
+async def pair(
+    topics: Topics, server: SimulatorServer, folder: Path, **producer: object
+) -> AsyncIterator[tuple[ProducerProcess, ProducerProcess]]:
+    """A producer at work and one that stands by."""
+    servers = topics.settings.bootstrap_servers
+    first = ProducerProcess(servers, server, folder, "first", **producer)
+    second = None
+    try:
+        await until(lambda: len(marks_of(topics, "first")) >= PARTITIONS, 30, "the first feeds")
+        second = ProducerProcess(servers, server, folder, "second", **producer)
+        await until(lambda: members(topics) == 2, 30, "the second stands by")
+        yield first, second
+    finally:
+        first.end()
+        if second is not None:
+            second.end()
+
+
+def finals(topics: Topics) -> list[TimeMark]:
+    return [mark for mark in topics.records(TRADES.name, TimeMark) if mark.final]
+
+
+async def test_a_standby_takes_over_from_one_that_was_killed(topics: Topics, tmp_path: Path) -> None:
+    market = WatchedMarket(["BTC/USDT"], RATE)
+    async with trading(market) as server, pair(topics, server, tmp_path) as (first, second):
+        assert not marks_of(topics, "second"), "it only stands by"
+        first.kill()
+        await until(
+            lambda: bool(marks_of(topics, "second")), TAKEOVER_S + 5, "the second has taken over and marks"
+        )
+        assert not finals(topics), "the feed goes on"
+        assert await second.stop() == 0
+    trades = assert_exact(topics, market)["BTC/USDT"]
+    assert any(trade.backfilled for trade in trades.values()), "trades were made while nobody listened"
+    assert {gap.status for gap in topics.records(TRADES.name, Gap)} <= {"opened", "filled"}
+    assert [mark.instance for mark in finals(topics)] == ["second"] * PARTITIONS
+    assert_nothing_behind_marks(topics)
+
+
+async def test_a_clean_stop_hands_over_at_once_or_ends_the_source(topics: Topics, tmp_path: Path) -> None:
+    market = WatchedMarket(["BTC/USDT"], RATE)
+    async with trading(market) as server, pair(topics, server, tmp_path) as (first, second):
+        assert await first.stop() == 0
+        took_s = await until(lambda: bool(marks_of(topics, "second")), 5, "the second has taken over")
+        assert took_s < TAKEOVER_S / 2
+        assert not finals(topics), "a hand-over is no end"
+        assert await second.stop() == 0
+    assert [mark.instance for mark in finals(topics)] == ["second"] * PARTITIONS
+    assert_exact(topics, market)
+    assert_nothing_behind_marks(topics)
+
+
+async def test_one_that_was_suspended_finds_its_shard_gone(topics: Topics, tmp_path: Path) -> None:
+    market = WatchedMarket(["BTC/USDT"], RATE)
+    async with trading(market) as server, pair(topics, server, tmp_path) as (first, second):
+        first.suspend()
+        suspended_us = time.time_ns() // 1_000
+        await until(lambda: bool(marks_of(topics, "second")), TAKEOVER_S + 5, "the second has taken over")
+        first.go_on()
+        await until(lambda: "shards are lost" in first.said, 5, "the first has noticed")
+        await asyncio.sleep(3)
+        assert first.process.poll() is None, "it stands by"
+        own = marks_of(topics, "first")
+        # Only what was on its way to the broker already.
+        assert max(mark.time for mark in own) <= suspended_us
+        # And it is a standby as good as any.
+        assert await second.stop() == 0
+        await until(lambda: len(marks_of(topics, "first")) > len(own), 8, "the first feeds again")
+        assert await first.stop() == 0
+    assert_exact(topics, market)
+    assert [mark.instance for mark in finals(topics)] == ["first"] * PARTITIONS
+    assert_nothing_behind_marks(topics)
+
+
+async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, tmp_path: Path) -> None:
+    market = WatchedMarket(["BTC/USDT"], RATE)
+    async with trading(market) as server:
+        only = ProducerProcess(
+            topics.settings.bootstrap_servers, server, tmp_path, "only", instance_id="one", takeover_s=60
+        )
+        try:
+            await until(lambda: bool(marks_of(topics, "only")), 30, "it feeds")
+            only.kill()
+            before = len(marks_of(topics, "only"))
+            only.restart()
+            await until(lambda: len(marks_of(topics, "only")) > before + PARTITIONS, 20, "it feeds again")
+            assert await only.stop() == 0
+        finally:
+            only.end()
+    assert_exact(topics, market)
+
+
+async def test_shards_share_the_symbols_of_a_market(topics: Topics) -> None:
+    symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT"]
+    parts = {shard_of(symbol, 2) for symbol in symbols}
+    assert parts == {0, 1}
+    market = WatchedMarket(symbols, 10.0)
+    stops = [asyncio.Event(), asyncio.Event()]
+    async with trading(market) as server:
+        running: list[asyncio.Task[Any]] = []
+        for stop in stops:
+            settings = settings_for(topics, server, symbols=symbols, shards=2, lossless=False)
+            running.append(asyncio.create_task(stage.run(settings, stop)))
+        expected = {"binance-spot-0", "binance-spot-1"}
+        await until(
+            lambda: {mark.source for mark in topics.records(TRADES.name, TimeMark)} == expected, 20, "marks"
+        )
+        # Both processes are members by now, or become so: the shards are parted between them.
+        await asyncio.sleep(3)
+        stops[0].set()
+        await asyncio.wait_for(running[0], 20)
+        await asyncio.sleep(2)
+        stops[1].set()
+        await asyncio.wait_for(running[1], 20)
+    assert_exact(topics, market)
+    last = finals(topics)
+    assert len(last) == 2 * PARTITIONS
+    assert {mark.source for mark in last} == expected
+    assert len({mark.instance for mark in topics.records(TRADES.name, TimeMark)}) == 2
+
+
+def assert_nothing_behind_marks(topics: Topics) -> None:
+    """In no partition a trade follows a mark of its source that covers it, unless it is a repeat."""
+    marked: dict[int, int] = {}
+    seen: set[tuple[str, int | None]] = set()
+    for stored in topics.read(TRADES.name):
+        record = stored.record
+        if isinstance(record, TimeMark):
+            marked[stored.partition] = max(record.time, marked.get(stored.partition, 0))
+        elif isinstance(record, Trade):
+            is_new = (record.symbol, record.sequence) not in seen
+            seen.add((record.symbol, record.sequence))
+            assert not is_new or record.event_time >= marked.get(stored.partition, 0) // 1_000 * 1_000
