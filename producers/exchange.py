@@ -225,6 +225,8 @@ class Exchange(ABC):
         self.channels = frozenset(channels) & self.channels_available
         self.aggregated = frozenset(aggregated)
         self.candle_interval = candle_interval
+        self.talk: Any = self.new_talk()
+        """What was said on the connection that `requests` and `parse` are about; its owner sets it first."""
         for instrument in instruments:
             self.admit(instrument)
 
@@ -290,6 +292,14 @@ class Exchange(ABC):
 
         A playback begins once trades are subscribed.
         """
+
+    def new_talk(self) -> Any:
+        """What must be remembered of one connection, so that its answers can be told to requests.
+
+        Each connection has its own, since answers without a number are matched by their order. None where
+        they carry one.
+        """
+        return None
 
     @abstractmethod
     def requests(

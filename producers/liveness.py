@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-HALF_LIFE_S: Final = 600.0
-"""How slowly a long silence is forgotten."""
+HALF_LIFE_S: Final = 3_600.0
+"""How slowly a long silence is forgotten: symbols that sleep at night are not busy ones in the morning."""
 
 BEYOND: Final = 10.0
 """Silence of so many times the usual longest one is no chance: the channel is mute."""
@@ -18,7 +18,11 @@ LEAST_S: Final = 10.0
 """No silence shorter than this counts, however busy the channel was."""
 
 LEARNED_AFTER: Final = 20
-"""Messages before a pace is known."""
+"""Messages before a pace is known, if they took `LEARNED_IN_S` or more."""
+
+LEARNED_IN_S: Final = 60.0
+LEARNED_AT_ONCE: Final = 50
+"""Messages before a pace is known, however fast they came: fewer may be one burst of a quiet symbol."""
 
 
 @dataclass(slots=True)
@@ -26,19 +30,29 @@ class _Pace:
     """How a channel usually goes.
 
     Attributes:
-        heard_s: When it was last heard, by the monotonic clock, s.
+        heard_s: When it was last heard, or a connection began, by the monotonic clock, s.
         usual_s: The longest usual silence, decayed, s.
         messages: Heard so far.
+        listened_s: Time over which they were heard, s.
+        pardoned_s: A silence for which a connection was given up. It counts as usual until the next one
+            has shown whether it was the connection's fault, s.
     """
 
     heard_s: float
     usual_s: float = 0.0
-    messages: int = 0
+    messages: int = 1
+    listened_s: float = 0.0
+    pardoned_s: float = 0.0
 
-    def silence_allowed_s(self) -> float | None:
-        if self.messages < LEARNED_AFTER:
-            return None
-        return max(LEAST_S, BEYOND * self.usual_s)
+    @property
+    def is_known(self) -> bool:
+        if self.messages >= LEARNED_AT_ONCE:
+            return True
+        return self.messages >= LEARNED_AFTER and self.listened_s >= LEARNED_IN_S
+
+    @property
+    def allowed_s(self) -> float:
+        return max(LEAST_S, BEYOND * max(self.usual_s, self.pardoned_s))
 
 
 class Liveness:
@@ -57,22 +71,30 @@ class Liveness:
         for channel in channels:
             pace = self._paces.get(channel)
             if pace is None:
-                self._paces[channel] = _Pace(at_s, messages=1)
+                self._paces[channel] = _Pace(at_s)
                 continue
-            silence_s = at_s - pace.heard_s
-            decayed = pace.usual_s * 0.5 ** (silence_s / HALF_LIFE_S)
-            pace.usual_s = max(decayed, silence_s)
-            pace.heard_s = at_s
+            # A frame that came before the connection began to count may be looked at later.
+            silence_s = max(0.0, at_s - pace.heard_s)
+            pace.usual_s = max(pace.usual_s * 0.5 ** (silence_s / HALF_LIFE_S), silence_s)
+            pace.pardoned_s = 0.0
+            pace.listened_s += silence_s
+            pace.heard_s = max(at_s, pace.heard_s)
             pace.messages += 1
 
     def mute(self, at_s: float) -> str | None:
-        """The channel that is silent far beyond its pace, or None; said once, then its silence is usual."""
+        """The channel that is silent far beyond its pace, or None; its silence is pardoned once told.
+
+        A channel that is silent on the next connection too is told again only after many times that silence,
+        so a market that stands still does not bring one reconnect after another.
+        """
         for channel, pace in self._paces.items():
-            allowed_s = pace.silence_allowed_s()
-            silence_s = at_s - pace.heard_s
-            if allowed_s is not None and silence_s > allowed_s:
-                # If it stays silent on a new connection too, that is no fault of the connection.
-                pace.usual_s = max(pace.usual_s, silence_s)
-                pace.heard_s = at_s
+            if pace.is_known and at_s - pace.heard_s > pace.allowed_s:
+                self._pardon(at_s)
                 return channel
         return None
+
+    def _pardon(self, at_s: float) -> None:
+        """The next connection is a test of all channels, not of the one alone that was found first."""
+        for pace in self._paces.values():
+            pace.pardoned_s = max(pace.pardoned_s, at_s - pace.heard_s)
+            pace.heard_s = at_s

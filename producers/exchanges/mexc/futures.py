@@ -86,7 +86,6 @@ class MexcFutures(Exchange):
         super().__init__(*args, **kwargs)
         self._interval = interval_of(self.candle_interval if "candles" in self.channels else "1m")
         self._ids = TradeIds()
-        self._requests = FuturesRequests()
         handlers: dict[str, tuple[Handler, frozenset[Channel]]] = {
             "deal": (self.on_deal, frozenset(("trades",))),
             "depth": (self.on_depth, frozenset(("books",))),
@@ -169,6 +168,10 @@ class MexcFutures(Exchange):
             for symbol, name in names.items()
         ]
 
+    def new_talk(self) -> FuturesRequests:
+        """See `Exchange.new_talk`."""
+        return FuturesRequests()
+
     def requests(
         self, streams: Sequence[Stream], number: int, now_s: float, subscribe: bool = True
     ) -> list[Request]:
@@ -187,7 +190,7 @@ class MexcFutures(Exchange):
             method = f"{'sub' if subscribe else 'unsub'}.{subject}"
             text = msgspec.json.encode({"method": method, "param": param}).decode()
             made.append(Request(at, text, (stream.name,)))
-            self._requests.asked(method, made[-1])
+            self.talk.asked(method, made[-1])
         return made
 
     def heartbeat(self, now_s: float) -> str:
@@ -215,7 +218,7 @@ class MexcFutures(Exchange):
         words = bytes(push.data).decode(errors="replace").strip('"')
         if "close the channel" in words:
             return (Control("shutdown", None, words),)
-        control = self._requests.answered(push.channel, words)
+        control = self.talk.answered(push.channel, words)
         return (control,) if control else ()
 
     # channels

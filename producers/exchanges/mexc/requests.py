@@ -65,8 +65,7 @@ class SpotRequests:
 class FuturesRequests:
     """Tells which subscription an answer is about, which names only the method: `rs.sub.deal`.
 
-    Requests are answered in their order. That holds on one connection; an instance that serves several at
-    once may take an answer of one for the other's, which evens out once both are answered.
+    Requests are answered in their order, so each connection has an instance of its own.
     """
 
     def __init__(self) -> None:

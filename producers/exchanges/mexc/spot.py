@@ -90,7 +90,6 @@ class MexcSpot(Exchange):
         super().__init__(*args, **kwargs)
         self._interval = interval_of(self.candle_interval if "candles" in self.channels else "1m")
         self._ids = TradeIds()
-        self._requests = SpotRequests(self.channel_of)
         handlers: dict[Channel, tuple[str, Handler]] = {
             "trades": ("public_aggre_deals", self.on_deals),
             "quotes": ("public_aggre_book_ticker", self.on_book_ticker),
@@ -159,6 +158,10 @@ class MexcSpot(Exchange):
             for instrument in instruments
         ]
 
+    def new_talk(self) -> SpotRequests:
+        """See `Exchange.new_talk`."""
+        return SpotRequests(self.channel_of)
+
     def requests(
         self, streams: Sequence[Stream], number: int, now_s: float, subscribe: bool = True
     ) -> list[Request]:
@@ -170,7 +173,7 @@ class MexcSpot(Exchange):
             names = tuple(stream.name for stream in streams[start : start + step])
             message = {"method": method, "params": names, "id": number + offset}
             made.append(Request(number + offset, msgspec.json.encode(message).decode(), names))
-            self._requests.asked(number + offset, names)
+            self.talk.asked(number + offset, names)
         return made
 
     def heartbeat(self, now_s: float) -> str:
@@ -203,7 +206,7 @@ class MexcSpot(Exchange):
             raise BadRecord("shape", "the frame is neither market data nor an answer to a request")
         if reply.msg == "PONG":
             return (Control("alive", None),)
-        control = self._requests.answered(reply.id, reply.code, reply.msg)
+        control = self.talk.answered(reply.id, reply.code, reply.msg)
         return (control,) if control else ()
 
     def _records(self, push: messages.Push, receive_time: Micros) -> Sequence[MarketRecord]:
