@@ -80,12 +80,14 @@ CONTRACTS_ONLY: Final[frozenset[Channel]] = frozenset({"derivatives", "liquidati
 PAGE: Final = 1_000
 """Trades asked for at once; a venue that refuses the number is asked without one."""
 
-OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
-    # Single trades, as the stream has them; by default these two ask for aggregated ones, with other ids.
-    "binance": {"fetchTradesMethod": "publicGetTrades"},
-    "binancecoinm": {"fetchTradesMethod": "dapiPublicGetTrades"},
+OPTIONS: Final[Mapping[tuple[str, Kind], Mapping[str, Any]]] = {
+    # Single trades, as the stream has them; by default these ask for aggregated ones, with other ids.
+    ("binance", "spot"): {"fetchTradesMethod": "publicGetTrades"},
+    ("binancecoinm", "swap"): {"fetchTradesMethod": "dapiPublicGetTrades"},
+    ("binancecoinm", "future"): {"fetchTradesMethod": "dapiPublicGetTrades"},
+    ("mexc", "spot"): {"fetchTradesMethod": "spotPublicGetTrades"},
 }
-"""Options that a venue needs for stream and REST to say the same."""
+"""Options that a market needs for stream and REST to say the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def capabilities(venue: str, market: str) -> Capabilities:
         channel: found
         for channel, all_ways in WAYS.items()
         if (kind != "spot" or channel not in CONTRACTS_ONLY)
-        and (found := tuple(way for way in all_ways if has.get(way.has) is True))
+        and (found := tuple(way for way in all_ways if _has(way, has.get(way.has))))
     }
     return Capabilities(
         venue,
@@ -160,6 +162,11 @@ def ccxt_class(venue: str) -> Any:
     import ccxt.pro
 
     return getattr(ccxt.pro, venue, None) or getattr(ccxt.async_support, venue)
+
+
+def _has(way: Way, told: object) -> bool:
+    """Some calls are made out of others by ccxt; a stream is the venue's own or none."""
+    return told is True or (told == "emulated" and not way.is_stream)
 
 
 @functools.cache

@@ -38,7 +38,7 @@ def feed_client(
         made.options["fetchMarkets"] = {**listed, "types": {kind: kind == known.kind for kind in types}}
     elif types and known.kind in types:
         made.options["fetchMarkets"] = {**listed, "types": [known.kind]}
-    made.options.update(OPTIONS.get(known.ccxt_id, {}))
+    made.options.update(OPTIONS.get((known.ccxt_id, known.kind), {}))
     moved_to = {"ws": websocket_url, "http": rest_url or settings.rest_url}
     made.urls["api"] = _moved(made.urls["api"], moved_to)
     if any(base and urlsplit(base).hostname in LOOPBACK for base in moved_to.values()):
