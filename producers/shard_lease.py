@@ -21,7 +21,9 @@ from schemas.topics import CONTROL
 
 POLL_S: Final = 0.1
 POLL_RECORDS: Final = 500
-HEARTBEATS_IN_TAKEOVER: Final = 5
+HEARTBEAT_MS: Final = 500
+"""By a heartbeat a member learns that the shards are to be parted anew: so long a hand-over may take."""
+
 ASK_TIMEOUT_S: Final = 3.0
 
 logger = get_logger(__name__)
@@ -60,7 +62,7 @@ class ShardLease:
             "enable.partition.eof": True,
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": timeout_ms,
-            "heartbeat.interval.ms": timeout_ms // HEARTBEATS_IN_TAKEOVER,
+            "heartbeat.interval.ms": HEARTBEAT_MS,
             "max.poll.interval.ms": timeout_ms,
             "fetch.wait.max.ms": 100,
         }

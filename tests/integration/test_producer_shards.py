@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import itertools
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ async def pair(
             second.end()
 
 
+def instances(topics: Topics) -> set[tuple[str, str]]:
+    """Which run has fed which source."""
+    return {(mark.source, mark.instance) for mark in topics.records(TRADES.name, TimeMark)}
+
+
 def finals(topics: Topics) -> list[TimeMark]:
     return [mark for mark in topics.records(TRADES.name, TimeMark) if mark.final]
 
@@ -104,21 +109,24 @@ async def test_one_that_was_suspended_finds_its_shard_gone(topics: Topics, tmp_p
     market = WatchedMarket(["BTC/USDT"], RATE)
     async with trading(market) as server, pair(topics, server, tmp_path) as (first, second):
         first.suspend()
-        suspended_us = time.time_ns() // 1_000
         await until(lambda: bool(marks_of(topics, "second")), TAKEOVER_S + 5, "the second has taken over")
         first.go_on()
         await until(lambda: "shards are lost" in first.said, 5, "the first has noticed")
         await asyncio.sleep(3)
         assert first.process.poll() is None, "it stands by"
         own = marks_of(topics, "first")
-        # Only what was on its way to the broker already.
-        assert max(mark.time for mark in own) <= suspended_us
         # And it is a standby as good as any.
         assert await second.stop() == 0
         await until(lambda: len(marks_of(topics, "first")) > len(own), 8, "the first feeds again")
         assert await first.stop() == 0
     assert_exact(topics, market)
     assert [mark.instance for mark in finals(topics)] == ["first"] * PARTITIONS
+    marks = [stored.record for stored in topics.read(TRADES.name) if stored.partition == 0]
+    turns = [
+        name for name, _ in itertools.groupby(mark.instance for mark in marks if isinstance(mark, TimeMark))
+    ]
+    # One mark of the first may have been on its way when it was suspended; then they take turns.
+    assert len(turns) <= 5
     assert_nothing_behind_marks(topics)
 
 
@@ -141,7 +149,7 @@ async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, 
 
 
 async def test_shards_share_the_symbols_of_a_market(topics: Topics) -> None:
-    symbols = ["BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT"]
+    symbols = ["BTC/USDT", "ETH/USDT", "DOGE/USDT", "ADA/USDT"]
     parts = {shard_of(symbol, 2) for symbol in symbols}
     assert parts == {0, 1}
     market = WatchedMarket(symbols, 10.0)
@@ -152,21 +160,17 @@ async def test_shards_share_the_symbols_of_a_market(topics: Topics) -> None:
             settings = settings_for(topics, server, symbols=symbols, shards=2, lossless=False)
             running.append(asyncio.create_task(stage.run(settings, stop)))
         expected = {"binance-spot-0", "binance-spot-1"}
-        await until(
-            lambda: {mark.source for mark in topics.records(TRADES.name, TimeMark)} == expected, 20, "marks"
-        )
-        # Both processes are members by now, or become so: the shards are parted between them.
-        await asyncio.sleep(3)
+        await until(lambda: len(instances(topics)) == 2, 20, "each process has one shard")
         stops[0].set()
         await asyncio.wait_for(running[0], 20)
-        await asyncio.sleep(2)
+        await until(lambda: len(instances(topics)) == 3, 10, "the other has both")
         stops[1].set()
         await asyncio.wait_for(running[1], 20)
     assert_exact(topics, market)
     last = finals(topics)
     assert len(last) == 2 * PARTITIONS
     assert {mark.source for mark in last} == expected
-    assert len({mark.instance for mark in topics.records(TRADES.name, TimeMark)}) == 2
+    assert len({instance for _, instance in instances(topics)}) == 2
 
 
 def assert_nothing_behind_marks(topics: Topics) -> None:
