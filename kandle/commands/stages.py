@@ -42,18 +42,23 @@ def _given(**values: Any) -> dict[str, Any]:
 
 @click.command()
 @click.option("--venue", help="Venue in lower case; default from the settings: binance.")
-@click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT.")
+@click.option("--market", help="Kind of market: spot, usdm, futures; default from the settings: spot.")
+@click.option(
+    "--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT; or all of a kind: */USDT."
+)
+@click.option("--channels", help="What is fed, comma separated: trades,quotes,books,tickers,candles ...")
 @click.option("--websocket-url", help="Instead of the venue's own, a simulator for one.")
 @click.option("--rest-url", help="Instead of the venue's own.")
-def produce(venue: str | None, symbols: str | None, websocket_url: str | None, rest_url: str | None) -> None:
-    """Read a venue and publish its trades and quotes.
+def produce(**given: str | None) -> None:
+    """Read a venue and publish what its channels say.
 
-    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle produce --symbols BTC/USDT
+    Start it twice with the same settings, here or elsewhere, and the second stands by for the first.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle produce --venue gateio --symbols BTC/USDT
     """
     from producers.stage import run
 
-    given = _given(venue=venue, symbols=symbols, websocket_url=websocket_url, rest_url=rest_url)
-    _run(run, _prepare("produce", producer=given))
+    _run(run, _prepare("produce", producer=_given(**given)))
 
 
 @click.command()
