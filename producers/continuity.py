@@ -108,6 +108,10 @@ class Continuity:
             for sequence in found:
                 earlier.add(sequence)
             self._run_starts[symbol] = last + 1
+            position = self.positions.get(symbol)
+            if position is not None and position.sequence is not None and position.sequence < last:
+                # The trade that revealed the hole did not reach the log any more: it comes next.
+                position.sequence = last
 
     def admit(self, trade: Trade) -> bool | Missing:
         """Judge a trade and move on: True: the next one, False: a repeat, else what is missing before it."""
