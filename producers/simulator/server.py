@@ -70,6 +70,8 @@ class SimulatorServer:
         self.injection = Injection(faults)
         self.rest = RestFront(market.venue, self.injection)
         self._closing: set[asyncio.Task[None]] = set()
+        self._dead: list[ServerConnection] = []
+        """Connections that nothing is read from any more."""
         self.clients: dict[ServerConnection, Client] = {}
         self.departures = 0
         """How often a client has gone and left streams that nobody else is subscribed to."""
@@ -125,6 +127,8 @@ class SimulatorServer:
         """Close all connections as a server that goes away, and stop listening."""
         if self._server is None:
             return
+        for connection in self._dead:
+            connection.transport.abort()
         connections = list(self._server.connections)
         self._server.close(code=1001, reason="going away")
         with contextlib.suppress(TimeoutError):
@@ -215,6 +219,7 @@ class SimulatorServer:
                         connection.transport.abort()
                     elif step.how == "no_pong":
                         connection.transport.pause_reading()
+                        self._dead.append(connection)
             case Shutdown():
                 await self._announce(step.after_s)
 
