@@ -48,6 +48,8 @@ class Line:
         """Whether the venue has announced its end."""
         self.is_proven = False
         """Whether it has lived long enough to count as a success; for its link."""
+        self.replaced_s: float | None = None
+        """Since when another connection delivers all that this one does; for its link."""
         self._doubtful = frozenset(doubtful)
         self._unanswered: dict[int, Request] = {}
         self._asked_s = self.opened_s

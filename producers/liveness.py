@@ -18,11 +18,10 @@ LEAST_S: Final = 10.0
 """No silence shorter than this counts, however busy the channel was."""
 
 LEARNED_AFTER: Final = 20
-"""Messages before a pace is known, if they took `LEARNED_IN_S` or more."""
+"""Messages before a pace is known."""
 
-LEARNED_IN_S: Final = 60.0
-LEARNED_AT_ONCE: Final = 50
-"""Messages before a pace is known, however fast they came: fewer may be one burst of a quiet symbol."""
+DOUBT: Final = 50.0
+"""A pace that so few messages have shown is half believed: they may be one burst of a quiet symbol."""
 
 
 @dataclass(slots=True)
@@ -33,7 +32,6 @@ class _Pace:
         heard_s: When it was last heard, or a connection began, by the monotonic clock, s.
         usual_s: The longest usual silence, decayed, s.
         messages: Heard so far.
-        listened_s: Time over which they were heard, s.
         pardoned_s: A silence for which a connection was given up. It counts as usual until the next one
             has shown whether it was the connection's fault, s.
     """
@@ -41,18 +39,16 @@ class _Pace:
     heard_s: float
     usual_s: float = 0.0
     messages: int = 1
-    listened_s: float = 0.0
     pardoned_s: float = 0.0
 
     @property
     def is_known(self) -> bool:
-        if self.messages >= LEARNED_AT_ONCE:
-            return True
-        return self.messages >= LEARNED_AFTER and self.listened_s >= LEARNED_IN_S
+        return self.messages >= LEARNED_AFTER
 
     @property
     def allowed_s(self) -> float:
-        return max(LEAST_S, BEYOND * max(self.usual_s, self.pardoned_s))
+        least_s = LEAST_S * (1.0 + DOUBT / self.messages)
+        return max(least_s, BEYOND * max(self.usual_s, self.pardoned_s))
 
 
 class Liveness:
@@ -77,7 +73,6 @@ class Liveness:
             silence_s = max(0.0, at_s - pace.heard_s)
             pace.usual_s = max(pace.usual_s * 0.5 ** (silence_s / HALF_LIFE_S), silence_s)
             pace.pardoned_s = 0.0
-            pace.listened_s += silence_s
             pace.heard_s = max(at_s, pace.heard_s)
             pace.messages += 1
 

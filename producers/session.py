@@ -9,19 +9,22 @@ from typing import Final, Literal, Protocol, TypeAlias
 from infra import metrics
 from infra.logging import get_logger
 from producers.connect_pace import ConnectPace
-from producers.connection import Portion, open_connection
+from producers.connection import TRADES, Portion, open_connection
 from producers.exchange import Call, Control, Exchange, Stream
-from producers.feed import Feed
+from producers.feed import TRADE_CHANNELS, Feed
 from producers.line import Line
 from producers.link import Link, LinkEvent
 from producers.outlet import Outlet
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.rest_queue import Answer, Deliver
 from producers.transport import Opening
-from schemas.records import Gap, TimeMark
+from schemas.records import BookUpdate, Gap, TimeMark
 
 TICK_S: Final = 0.1
 """How often acknowledgements, silence and the stop signal are looked at while nothing comes."""
+
+YIELD_S: Final = 0.01
+"""How long portions are taken without a turn for others."""
 
 FLUSH_TIMEOUT_S: Final = 15.0
 SHED_TOLD_EVERY_S: Final = 10.0
@@ -56,6 +59,7 @@ class Session:
         hot_feeds: How many times everything is subscribed; the first copy of a record wins.
         lossless: Whether a slow Kafka stops the reading of the sockets, instead of shedding.
         opening: Opens the connections.
+        pace: Turns to connect; one for all sessions of a venue in a process. Its own by default.
     """
 
     def __init__(
@@ -69,16 +73,19 @@ class Session:
         hot_feeds: int = 1,
         lossless: bool = False,
         opening: Opening = open_connection,
+        pace: ConnectPace | None = None,
     ) -> None:
         self._exchange = exchange
         self._feed = feed
         self._outlet = outlet
         self._url = url
         self._desk = desk
+        self._received = metrics.FRAMES_RECEIVED.labels(exchange.venue)
         self._hot_feeds = hot_feeds
+        self._has_books = "books" in exchange.channels
         self._lossless = lossless
         self._opening = opening
-        self._pace = ConnectPace(exchange.limits.connections_per_minute)
+        self._pace = pace or ConnectPace(exchange.limits.connections_per_minute)
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._links: list[tuple[Link, asyncio.Task[None]]] = []
@@ -87,6 +94,8 @@ class Session:
         self._shed: Counter[str] = Counter()
         self._shed_told_s = 0.0
         self._ticked_s = 0.0
+        self._yielded_s = 0.0
+        self._failure: BaseException | None = None
 
     async def run(self, stop: asyncio.Event, hand_over: Callable[[], bool] = lambda: False) -> Ending:
         """Feed until the venue says that the feed has ended, or `stop` is set; then write the final mark.
@@ -98,6 +107,7 @@ class Session:
         Raises:
             PublishError: Kafka refused a record for good.
             UnavailableError: Kafka did not acknowledge the last records in time.
+            Exception: What a link has failed with.
         """
         self.change(self._exchange.streams(), [])
         stopping = asyncio.create_task(stop.wait())
@@ -110,10 +120,9 @@ class Session:
         finally:
             stopping.cancel()
             self._stop.set()
-            results = await asyncio.gather(*(task for _, task in self._links), return_exceptions=True)
-            for result in results:
-                if isinstance(result, Exception):
-                    logger.error("a link has failed", exc_info=result)
+            await asyncio.gather(stopping, *(task for _, task in self._links), return_exceptions=True)
+        if self._failure is not None:
+            raise self._failure
         ending: Ending = "stopped" if stop.is_set() else "ended"
         await self._take_events()
         if not (stop.is_set() and hand_over()):
@@ -147,8 +156,9 @@ class Session:
     def _place(self, path: str, streams: Sequence[Stream], copy: int) -> None:
         """Give streams to links with room, and to new ones; the copies of a stream go to different links."""
         left = list(streams)
-        same_path = [link for link, _ in self._links if link.path == path and not link.has_ended]
-        for link in same_path[copy :: self._hot_feeds]:
+        for link, _ in self._links:
+            if link.path != path or link.copy != copy or link.has_ended or link.is_retired:
+                continue
             taken, left = left[: link.room], left[max(link.room, 0) :]
             if taken:
                 link.change(taken, [])
@@ -163,13 +173,25 @@ class Session:
                 self._lossless,
                 self._wake,
                 self._opening,
+                copy,
             )
             task = asyncio.create_task(link.run(self._stop))
-            task.add_done_callback(lambda _: self._wake.set())
+            task.add_done_callback(self._link_done)
             self._links.append((link, task))
 
+    def _link_done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and self._failure is None:
+            self._failure = task.exception()
+        self._wake.set()
+
     async def _turn(self) -> None:
-        """Take what has come, then look at what is due."""
+        """Take what has come, then look at what is due.
+
+        Raises:
+            Exception: What a link has failed with.
+        """
+        if self._failure is not None:
+            raise self._failure
         portion = self._next_portion()
         if portion is not None:
             await self._take(*portion)
@@ -181,6 +203,10 @@ class Session:
             await self._tick(now_s)
         if portion is None:
             await self._rest()
+        elif now_s - self._yielded_s >= YIELD_S:
+            # Taking a backlog may not wait for anything: sockets and links must have their turn all the same.
+            await asyncio.sleep(0)
+            self._yielded_s = time.monotonic()
 
     async def _rest(self) -> None:
         self._wake.clear()
@@ -207,17 +233,23 @@ class Session:
         return link, line, line.connection.take()
 
     async def _take(self, link: Link, line: Line, portion: Portion) -> None:
-        metrics.FRAMES_RECEIVED.labels(self._exchange.venue).inc(len(portion.frames))
+        self._received.inc(len(portion.frames))
+        self._exchange.talk = line.talk
         outputs: list[Output] = []
         heard: set[type] = set()
+        count = 0
         take, receive_time, at_s = self._feed.take, portion.receive_time, portion.at_s
         for frame in portion.frames:
             take(frame, receive_time, at_s, outputs)
-            if outputs and type(outputs[-1]) is TimeMark:
+            if len(outputs) == count and self._has_books:
+                # Nothing is made of updates alone while their book waits for its snapshot.
+                heard.add(BookUpdate)
+            elif outputs and type(outputs[-1]) is TimeMark:
                 # Carried at once, while the feed stands exactly at the mark: positions depend on it.
                 heard.update(map(_kind, outputs))
                 await self._carry(outputs, at_s, line)
                 outputs = []
+            count = len(outputs)
         if outputs:
             heard.update(map(_kind, outputs))
             await self._carry(outputs, at_s, line)
@@ -244,9 +276,14 @@ class Session:
             await self._carry(outputs, now_s)
 
     async def _take_events(self) -> None:
-        for link, _ in self._links:
-            while link.events:
-                await self._take_event(link.events.pop(0))
+        """Take what has happened to the links, in the order in which it did."""
+        while happened := [(link.events[0].at_s, link) for link, _ in self._links if link.events]:
+            link = min(happened, key=lambda item: item[0])[1]
+            await self._take_event(link.events.pop(0))
+        if any(link.is_retired for link, _ in self._links):
+            self._links = [
+                (link, task) for link, task in self._links if not (link.is_retired and task.done())
+            ]
 
     async def _take_event(self, event: LinkEvent) -> None:
         now_s = time.monotonic()
@@ -259,12 +296,14 @@ class Session:
             case "refused":
                 await events.report("provider.error", "error", event.reason, url=self._url)
             case "accepted":
-                fresh = [stream for stream in event.streams if not self._delivering[stream]]
+                fresh = [stream for stream in event.streams if stream not in self._delivering]
                 self._delivering.update(event.streams)
                 self._feed.connected(fresh, now_s, outputs)
             case _:
                 self._delivering.subtract(event.streams)
                 gone = [stream for stream in event.streams if self._delivering[stream] <= 0]
+                for stream in gone:
+                    del self._delivering[stream]
                 if event.change == "closed":
                     self._feed.interrupted(gone, now_s, outputs)
                 is_quiet = event.change == "ended" or event.is_planned
@@ -279,24 +318,34 @@ class Session:
         await self._outlet.settle(now_s)
         backlog = sum(line.connection.backlog for line in self._lines())
         metrics.BACKLOG.labels(self._outlet.source).set(backlog)
-        answered = [link.answered_s for link, _ in self._links]
-        known = [at_s for at_s in answered if at_s is not None]
-        metrics.FEED_AGE.labels(self._outlet.source).set(now_s - max(known) if known else 0.0)
+        oldest_s = min((link.heard_s for link, _ in self._links), default=now_s)
+        metrics.FEED_AGE.labels(self._outlet.source).set(max(0.0, now_s - oldest_s))
         outputs: list[Output] = []
-        is_whole = bool(known) and len(known) == len(answered) and not backlog
-        self._feed.tick(now_s, min(known) if is_whole else None, outputs)
+        self._feed.tick(now_s, None if backlog else self._answered_s(), outputs)
         if outputs:
             await self._carry(outputs, now_s)
         await self._take_shed(now_s)
+
+    def _answered_s(self) -> float | None:
+        """Until when all that the venue had sent has come; None while a stream is delivered by no link."""
+        known: list[float] = []
+        for link, _ in self._links:
+            at_s = link.answered_s
+            if at_s is not None:
+                known.append(at_s)
+            elif any(stream not in self._delivering for stream in link.streams.values()):
+                return None
+        return min(known, default=None)
 
     async def _take_shed(self, now_s: float) -> None:
         """Say what was shed since the last time, and have it made good."""
         shed: Counter[str] = Counter()
         for line in self._lines():
             if line.connection.shed:
-                shed += line.connection.shed
+                lost = line.connection.shed.copy()
                 line.connection.shed.clear()
-                await self._make_good(line, now_s)
+                shed += lost
+                await self._make_good(line, now_s, with_trades=bool(lost[TRADES]))
         for kind, count in shed.items():
             metrics.FRAMES_SHED.labels(self._outlet.source, kind).inc(count)
         self._shed += shed
@@ -313,10 +362,15 @@ class Session:
                 **told,
             )
 
-    async def _make_good(self, line: Line, now_s: float) -> None:
-        """Frames of a connection were shed: its trades are caught up with, as after an interruption."""
+    async def _make_good(self, line: Line, now_s: float, with_trades: bool) -> None:
+        """Frames of a connection were shed: trades are caught up with, books doubted until an update."""
         outputs: list[Output] = []
-        streams = [line.streams[name] for name in line.delivers if name in line.streams]
+        streams = [
+            stream
+            for name in line.delivers
+            if (stream := line.streams.get(name)) is not None
+            and (stream.channel == "books" or (with_trades and stream.channel in TRADE_CHANNELS))
+        ]
         self._feed.interrupted(streams, now_s, outputs)
         self._feed.connected(streams, now_s, outputs)
         await self._carry(outputs, now_s)
