@@ -44,7 +44,7 @@ def _given(**values: Any) -> dict[str, Any]:
 @click.option("--venue", help="Venue in lower case; default from the settings: binance.")
 @click.option("--market", help="Kind of market: spot, usdm, futures; default from the settings: spot.")
 @click.option(
-    "--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT; or all of a kind: */USDT."
+    "--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT, or */USDT."
 )
 @click.option("--channels", help="What is fed, comma separated: trades,quotes,books,tickers,candles ...")
 @click.option("--websocket-url", help="Instead of the venue's own, a simulator for one.")
