@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from infra.resilience.events import OnEvent, ignore
 from infra.settings import VenueSettings
 from producers.connection import open_connection
-from producers.exchange import Exchange
+from producers.exchange import Exchange, Limits
 from producers.rest_desk import RestDesk
 from schemas.errors import UnavailableError
 
@@ -83,6 +83,16 @@ class Addresses:
         return self.rest_url or (market.testnet_rest_url if self.testnet else None) or market.rest_url
 
 
+@dataclass(frozen=True, slots=True)
+class _Paced:
+    """A market at the pace of the settings; see `producers.rest_desk.RestMarket`."""
+
+    venue: str
+    market: str
+    limits: Limits
+    ping_path: str
+
+
 def transport_of(
     market: type[Exchange],
     addresses: Addresses,
@@ -123,11 +133,16 @@ def _by_ccxt(
     def make() -> Any:
         return feed_client(market.capabilities, chosen, addresses.websocket_url, addresses.rest_url)
 
+    pace_ms = market.capabilities.pace_ms
+    if chosen.calls_per_minute is not None:
+        pace_ms = 60_000 / chosen.calls_per_minute
+    limits = replace(market.limits, rest_weight_per_minute=60_000 / pace_ms)
+    paced = _Paced(market.venue, market.market, limits, market.ping_path)
     calls = CcxtCalls(market, make, chosen)
-    desk = RestDesk(market, market.rest_url, lambda _: None, on_event=on_event, client=calls)
+    desk = RestDesk(paced, market.rest_url, lambda _: None, on_event=on_event, client=calls)
 
     def opening(exchange: Exchange) -> Opening:
         assert isinstance(exchange, CcxtExchange)
-        return CcxtOpening(exchange, make, calls, desk)
+        return CcxtOpening(exchange, make, calls, desk, pace_ms)
 
     return Transport(desk, opening)

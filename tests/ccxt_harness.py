@@ -68,7 +68,7 @@ async def reached(market: type[Exchange], addresses: Addresses) -> AsyncIterator
         await transport.desk.close()
 
 
-async def produce(
+async def produced(
     playback: Playback,
     venue: str,
     market: str = "spot",

@@ -59,6 +59,7 @@ class CcxtConnection:
         client: An object of ccxt with its markets, for this connection alone; None to poll only.
         desk: Makes the calls for what is polled.
         watchdog: Knows the usual pace of each stream.
+        pace_ms: Between two calls or subscriptions, as the venue or the settings have it.
         wake: Set when something has come, or the connection has ended.
     """
 
@@ -68,13 +69,15 @@ class CcxtConnection:
         client: Client | None,
         desk: Desk,
         watchdog: Watchdog,
+        pace_ms: float,
         wake: asyncio.Event,
     ) -> None:
         self._exchange = exchange
         self._client = client
         self._watchdog = watchdog
         self._wake = wake
-        self._poller = Poller(exchange, desk, self._push, self.lose)
+        self._pace_ms = pace_ms
+        self._poller = Poller(exchange, desk, pace_ms, self._push, self.lose)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heard: set[str] = set()
         self._refused: dict[str, str] = {}
@@ -304,7 +307,7 @@ class CcxtConnection:
     async def _accepted(self, streams: list[Stream]) -> str | None:
         """Wait until these streams are subscribed, as far as can be told; why not, if one is refused."""
         begun_s = time.monotonic()
-        settled_s = begun_s + SETTLE_S + len(streams) * self._exchange.capabilities.pace_ms / 1_000
+        settled_s = begun_s + SETTLE_S + len(streams) * self._pace_ms / 1_000
         names = {stream.name for stream in streams}
         while not self.is_lost:
             self._progress.clear()

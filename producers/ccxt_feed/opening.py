@@ -23,16 +23,23 @@ class CcxtOpening:
         make: Makes an object of ccxt; each connection has its own.
         calls: Knows the markets once they were asked for.
         desk: Makes calls.
+        pace_ms: Between two calls.
     """
 
     def __init__(
-        self, exchange: CcxtExchange, make: Callable[[], Client], calls: CcxtCalls, desk: Desk
+        self,
+        exchange: CcxtExchange,
+        make: Callable[[], Client],
+        calls: CcxtCalls,
+        desk: Desk,
+        pace_ms: float,
     ) -> None:
         self._exchange = exchange
         self._make = make
         self._calls = calls
         self._desk = desk
-        self.watchdog = Watchdog(exchange)
+        self._pace_ms = pace_ms
+        self.watchdog = Watchdog(exchange, pace_ms)
 
     async def __call__(
         self,
@@ -61,4 +68,6 @@ class CcxtOpening:
         if not url.endswith(POLLS):
             client = self._make()
             client.set_markets(dict(self._calls.markets), dict(self._calls.currencies))
-        return CcxtConnection(self._exchange, client, self._desk, self.watchdog, wake or asyncio.Event())
+        return CcxtConnection(
+            self._exchange, client, self._desk, self.watchdog, self._pace_ms, wake or asyncio.Event()
+        )

@@ -63,6 +63,7 @@ class Poller:
     Args:
         exchange: The venue's market.
         desk: Makes the calls.
+        pace_ms: Between two calls.
         push: Takes frames.
         lose: Ends the connection, for a reason.
     """
@@ -71,11 +72,13 @@ class Poller:
         self,
         exchange: CcxtExchange,
         desk: Desk,
+        pace_ms: float,
         push: Callable[[bytes], None],
         lose: Callable[[str], None],
     ) -> None:
         self._exchange = exchange
         self._desk = desk
+        self._pace_ms = pace_ms
         self._push = push
         self._lose = lose
         self._names: dict[str, frozenset[str] | None] = {}
@@ -153,7 +156,7 @@ class Poller:
 
     def _pause_s(self, channel: Channel) -> float:
         """Seconds to the next poll; no two streams in step."""
-        turn_s = len(self._names) * self._exchange.capabilities.pace_ms / 1_000 / SHARE
+        turn_s = len(self._names) * self._pace_ms / 1_000 / SHARE
         return max(EVERY_S[channel], turn_s) * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
 
 

@@ -70,7 +70,7 @@ def trades(
     backfilled: bool,
     named: bool,
 ) -> list[Trade]:
-    """Trades by ascending time; those of one time in the order in which they came.
+    """Trades by ascending time; those of one time by their ids where these are numbers, else as they came.
 
     Args:
         rows: As ccxt has them.
@@ -115,6 +115,9 @@ def trades(
                 or (size == row.amount and _is_inexact(row.amount, size)),
             )
         )
+    if named and all(trade.trade_id.isdecimal() for trade in found):
+        # ccxt sorts ids as texts.
+        return sorted(found, key=lambda trade: (trade.event_time, int(trade.trade_id)))
     return sorted(found, key=lambda trade: trade.event_time)
 
 
