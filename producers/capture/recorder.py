@@ -11,7 +11,7 @@ from producers.capture.recording import Recorded, Recording, Say
 from producers.exchange import BadRecord, Channel, Exchange
 from producers.instruments import Listing
 from producers.interruption import unless_stopped
-from producers.rest_desk import RestDesk
+from producers.transport import Addresses, transport_of
 from schemas.errors import ConfigurationError
 
 __all__ = ["Recorded", "Target", "record"]
@@ -61,7 +61,8 @@ async def record(
     """
     market = target.market
     rest_url = (target.rest_url or market.rest_url).rstrip("/")
-    desk = RestDesk(market, rest_url, lambda _: None, headers=market.headers)
+    transport = transport_of(market, Addresses(target.websocket_url, target.rest_url))
+    desk = transport.desk
     asking = asyncio.create_task(desk.run(stop))
     try:
         body = await unless_stopped(stop, desk.fetch(market.instruments_call()))
@@ -78,6 +79,7 @@ async def record(
             recording = Recording(exchange, writer, desk, recorded or Recorded(), stop, say)
             recording.websocket_url = (target.websocket_url or market.websocket_url).rstrip("/")
             recording.rest_url = rest_url
+            recording.opening = transport.opening(exchange)
             if seconds is not None:
                 asyncio.get_running_loop().call_later(seconds, stop.set)
             await recording.run(body)

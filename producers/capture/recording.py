@@ -22,6 +22,7 @@ from producers.interruption import pause, unless_stopped
 from producers.outputs import Ask, Output
 from producers.rest_desk import RestDesk
 from producers.rest_queue import Answer
+from producers.transport import Opening
 from schemas.records import BookUpdate
 
 FLUSH_EVERY_S: Final = 5.0
@@ -86,6 +87,8 @@ class Recording:
         """Base of the WebSocket endpoint."""
         self.rest_url = exchange.rest_url
         """Base of the REST endpoint, for the capture: the desk has its own."""
+        self.opening: Opening = open_connection
+        """Opens the connections."""
         self._exchange = exchange
         self._writer = writer
         self._desk = desk
@@ -160,13 +163,14 @@ class Recording:
             await pause(self._stop, delay_s)
 
     async def _open(self, path: str) -> FeedConnection:
-        return await open_connection(
+        connection: FeedConnection = await self.opening(
             self.websocket_url + path,
             open_timeout_s=OPEN_TIMEOUT_S,
             close_timeout_s=CLOSE_TIMEOUT_S,
             frame_bytes=self._exchange.limits.frame_bytes,
             headers=self._exchange.headers,
         )
+        return connection
 
     async def _follow(self, connection: FeedConnection, streams: list[Stream]) -> str:
         """Write what a connection brings; returns why it should be given up."""

@@ -4,8 +4,9 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -110,7 +111,7 @@ class Bitso:
         assert dict(parse_qsl(parts.query)).get("book", "btc_mxn") == "btc_mxn"
         if endpoint in self.refuses:
             return Reply(status=503, body=b'{"success":false}')
-        payload = {
+        payload: dict[str, Callable[[], Any]] = {
             "available_books": lambda: [{"book": "btc_mxn", "tick_size": "0.01", "minimum_value": "5"}],
             "trades": lambda: [self._trade(number) for number in reversed(self.ids[-self.page :])],
             "ticker": lambda: {"book": "btc_mxn", "last": "10.5", "bid": "10", "ask": "11", "volume": "3"},
@@ -118,8 +119,8 @@ class Bitso:
                 "bids": [{"price": "10", "amount": "1"}],
                 "asks": [{"price": "11", "amount": "2"}],
             },
-        }[endpoint]()
-        return Reply(json.dumps({"success": True, "payload": payload}).encode())
+        }
+        return Reply(json.dumps({"success": True, "payload": payload[endpoint]()}).encode())
 
     def _trade(self, number: int) -> dict[str, str]:
         at = time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(self.begun_ms // 1_000 + number // 50))

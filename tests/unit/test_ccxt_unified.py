@@ -8,7 +8,7 @@ import pytest
 
 from producers.ccxt_feed import encoding
 from producers.ccxt_feed.exchange import CcxtExchange, ccxt_exchange
-from producers.exchange import BadRecord, Control
+from producers.exchange import CHANNELS, BadRecord, Control
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
@@ -22,7 +22,6 @@ from schemas.records import (
 
 NOW = 1_700_000_000_500_000
 AT_MS = 1_700_000_000_123
-CHANNELS = ("trades", "quotes", "books", "tickers", "candles", "derivatives", "liquidations")
 
 
 def market(kind: str = "spot", **values: Any) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def test_names_of_methods_are_those_of_python() -> None:
 def test_requests_name_no_more_than_a_venue_takes_in_time() -> None:
     cls = ccxt_exchange("kraken", "spot")
     markets = [market(id=f"X{number}", symbol=f"X{number}/USD") for number in range(20)]
-    exchange = cls(listed(cls, *markets), ("trades",))
+    exchange = cls(listed(cls, *markets), ["trades"])
     requests = exchange.requests(exchange.streams(), 5, 0.0)
     assert [request.number for request in requests] == [5, 6, 7]
     assert sum(len(request.streams) for request in requests) == 20
@@ -97,7 +97,7 @@ def test_streams_are_known_by_their_frames() -> None:
 def test_candles_of_an_interval_that_the_venue_has_not() -> None:
     cls = ccxt_exchange("kraken", "spot")
     with pytest.raises(ConfigurationError, match="no candles of 7m"):
-        cls([], ("candles",), candle_interval="7m")
+        cls([], ["candles"], candle_interval="7m")
 
 
 def test_every_venue_of_ccxt_with_a_market_makes_a_class() -> None:
