@@ -113,6 +113,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         # No more patience than such a short market needs.
         patch.setattr(liveness, "LEAST_S", 3.0)
         patch.setattr(liveness, "BEYOND", 2.0)
+        patch.setattr(liveness, "DOUBT", 0.0)
         patch.setattr(line, "PONG_WITHIN_S", 2.0)
         patch.setattr(line, "ANSWER_WITHIN_S", 1.0)
         patch.setattr(link, "CLOSE_TIMEOUT_S", 0.5)
