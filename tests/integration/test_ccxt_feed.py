@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from infra.clock import SystemClock
-from infra.settings import VenueSettings
-from producers import liveness
+from infra.settings import ProducerSettings, Settings, VenueSettings
+from producers import liveness, stage
 from producers.capture import CaptureReader
 from producers.capture.reading import CaptureReading
+from producers.capture.recorder import Target, record
 from producers.ccxt_feed.exchange import ccxt_exchange
 from producers.exchange import Exchange, exchange_class
 from producers.feed import Feed, Patience
@@ -27,6 +28,7 @@ from producers.transport import Addresses, transport_of
 from schemas.records import BookUpdate, Gap, Quote, Ticker, Trade
 from tests.ccxt_harness import produced
 from tests.fault_harness import CollectingPublisher
+from tests.producer_harness import Topics
 from tests.rest_server import Reply, RestServer
 from tests.venue_captures import write_market
 
@@ -189,6 +191,54 @@ async def test_more_trades_than_two_polls_tell_are_announced_as_missing(
     given_up = [record for record in records if isinstance(record, Gap) and record.status == "given_up"]
     assert len(given_up) == 1
     assert given_up[0].from_time < given_up[0].to_time
+
+
+async def test_a_producer_goes_on_from_its_topics(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("producers.ccxt_feed.polling.EVERY_S", {"trades": 0.3})
+    topics = Topics(kafka)
+    topics.renew()
+    venue = Bitso()
+    venue.trade(40)
+
+    async def run(seconds: float, made: int) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.call_later(seconds / 2, venue.trade, made)
+        loop.call_later(seconds, stop.set)
+        chosen = ProducerSettings(
+            venue="Bitso", symbols=["BTC/MXN"], channels=["trades"], rest_url=server.url, idle_marks=False
+        )
+        settings = Settings(
+            kafka=topics.settings,
+            producer=chosen,
+            venues={"bitso": VenueSettings(calls_per_minute=2_000)},
+        )
+        async with asyncio.timeout(40):
+            await stage.run(settings, stop)
+
+    async with RestServer(venue.answer).running() as server:
+        await run(6.0, 30)
+        venue.trade(20)
+        await run(6.0, 10)
+    stored = topics.records("market.trades.v1", Trade)
+    assert sorted(int(trade.trade_id) for trade in stored) == list(range(1, 101))
+    assert {trade.venue for trade in stored} == {"bitso"}
+
+
+async def test_a_recording_is_read_as_records_again(tmp_path: Path) -> None:
+    venue = Bitso()
+    venue.trade(40)
+    path = tmp_path / "bitso.capture.gz"
+    kind = ccxt_exchange("bitso", "spot")
+    async with RestServer(venue.answer).running() as server:
+        target = Target(kind, ["btc/mxn"], ["trades", "tickers"], path, rest_url=server.url)
+        await record(target, asyncio.Event(), seconds=2.5)
+    reading = CaptureReading(CaptureReader(path), exchange_class("bitso"))
+    found = [one for one in reading if isinstance(one, Trade)]
+    assert [trade.trade_id for trade in found][:40] == [str(number) for number in range(1, 41)]
+    assert reading.tally.counts["ticker"] >= 1
+    assert reading.tally.rejected.total() == 0
+    assert reading.tally.gaps == 0
 
 
 async def test_a_venue_that_cannot_be_reached_is_told_so() -> None:
