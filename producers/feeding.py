@@ -22,6 +22,7 @@ from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import Instrument
 
 CLOCK_EVERY_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 20.0
 RETRY_S: Final = 2.0
 """A shard that Kafka has failed is started again after so long."""
 
@@ -170,9 +171,17 @@ class Feeding:
         self._shards.clear()
         for running in stopped:
             running.shard.stop(hand_over or running.is_leaving)
-        results = await asyncio.gather(*(running.task for running in stopped), return_exceptions=True)
+        tasks = [running.task for running in stopped]
+        if tasks:
+            # While Kafka is away a shard may wait for room in its queue without end.
+            _, pending = await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+            for task in pending:
+                task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
         for running, result in zip(stopped, results, strict=True):
             self._counts.update(running.shard.counts)
+            if isinstance(result, asyncio.CancelledError):
+                raise UnavailableError("Kafka has not taken the last records in time; is the broker up?")
             if isinstance(result, BaseException):
                 raise result
 

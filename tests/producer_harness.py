@@ -48,6 +48,7 @@ class Topics:
     """The topics of one broker, emptied for each test."""
 
     def __init__(self, bootstrap_servers: str) -> None:
+        self.servers = bootstrap_servers
         self.settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
 
     def renew(self) -> None:
@@ -63,6 +64,14 @@ class Topics:
             time.sleep(0.05)
         Admin(self.settings).ensure_topics()
         while not all(self._has_leaders(client, name) for name in wanted) and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def await_leaders(self) -> None:
+        """Wait until every topic can be read, as after a start of the broker."""
+        client = AdminClient({"bootstrap.servers": self.servers, "log_level": 2})
+        deadline = time.monotonic() + TIMEOUT_S
+        while not all(self._has_leaders(client, topic.name) for topic in TOPICS):
+            assert time.monotonic() < deadline, "the topics have no leaders"
             time.sleep(0.05)
 
     def _has_leaders(self, client: AdminClient, topic: str) -> bool:

@@ -52,7 +52,7 @@ async def pair(
     topics: Topics, server: SimulatorServer, folder: Path, **producer: object
 ) -> AsyncIterator[tuple[ProducerProcess, ProducerProcess]]:
     """A producer at work and one that stands by."""
-    servers = topics.settings.bootstrap_servers
+    servers = topics.servers
     first = ProducerProcess(servers, server, folder, "first", **producer)
     second = None
     try:
@@ -133,9 +133,7 @@ async def test_one_that_was_suspended_finds_its_shard_gone(topics: Topics, tmp_p
 async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, tmp_path: Path) -> None:
     market = WatchedMarket(["BTC/USDT"], RATE)
     async with trading(market) as server:
-        only = ProducerProcess(
-            topics.settings.bootstrap_servers, server, tmp_path, "only", instance_id="one", takeover_s=60
-        )
+        only = ProducerProcess(topics.servers, server, tmp_path, "only", instance_id="one", takeover_s=60)
         try:
             await until(lambda: bool(marks_of(topics, "only")), 30, "it feeds")
             only.kill()

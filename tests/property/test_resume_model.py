@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from producers.exchange import Call, Exchange, MarketRecord, exchange_class
+from producers.exchange import Call, Control, Exchange, MarketRecord, exchange_class
 from producers.feed import Feed, Patience
 from producers.log_tail import LogTail
 from producers.outputs import Ask, Output
@@ -43,9 +43,8 @@ class Venue:
             changed: Any = self.exchange
             changed.parse = lambda frame, at: [_unnumbered(record) for record in parse(frame, at)]
             changed.read = lambda asked, body, at: [_unnumbered(record) for record in read(asked, body, at)]
-            changed.trades_call = lambda symbol, first, last: replace(
-                call(symbol, 1, None), first=None, last=None
-            )
+            newest: Any = call("BTC/USDT", 1, None)
+            changed.trades_call = lambda *_: replace(newest, first=None, last=None)
 
     def page(self, call: Call, newest: int) -> bytes:
         """Trades from REST: from the number on that is asked for, up to the newest that was made."""
@@ -63,7 +62,7 @@ def _ms(number: int) -> int:
     return T0_MS + (number - number % 3 // 2) * STEP_MS
 
 
-def _unnumbered(record: MarketRecord) -> MarketRecord:
+def _unnumbered(record: MarketRecord | Control) -> Any:
     return replace(record, sequence=None) if isinstance(record, Trade) else record
 
 
@@ -76,7 +75,7 @@ def _frame(number: int) -> bytes:
 class Log:
     """One partition: records in order, and positions with the offset that they were written at."""
 
-    records: list[Output] = field(default_factory=list)
+    records: list[Trade | Gap | TimeMark] = field(default_factory=list)
     positions: list[tuple[int, Position]] = field(default_factory=list)
 
     def write(self, outputs: list[Output], feed: Feed) -> None:
