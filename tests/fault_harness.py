@@ -145,8 +145,14 @@ def exchange_playing(path: Path, speed: float | Literal["max"] = 20.0) -> Playba
     return Playback(path, speed, rewind=False)
 
 
-async def produce(playback: Playback, faults: Sequence[str] = ()) -> Outcome:
-    """Feed a playback with faults, by the parts that the stage `produce` is made of."""
+async def produce(playback: Playback, faults: Sequence[str] = (), patience_s: float = 20.0) -> Outcome:
+    """Feed a playback with faults, by the parts that the stage `produce` is made of.
+
+    Args:
+        playback: What is fed.
+        faults: As in settings.
+        patience_s: How long marks wait for what is missing, s.
+    """
     server = SimulatorServer(playback, 0, [parse_fault(text) for text in faults])
     await server.start()
     market = exchange_class(playback.venue.venue, playback.venue.market)
@@ -156,7 +162,7 @@ async def produce(playback: Playback, faults: Sequence[str] = ()) -> Outcome:
     try:
         publisher = CollectingPublisher()
         async with asyncio.timeout(TIMEOUT_S):
-            exchange = await _feed(market, playback, server, desk, publisher)
+            exchange = await _feed(market, playback, server, desk, publisher, patience_s)
         return Outcome(
             publisher.written,
             server.injection.injected,
@@ -178,10 +184,11 @@ async def _feed(
     server: SimulatorServer,
     desk: RestDesk,
     publisher: CollectingPublisher,
+    patience_s: float,
 ) -> Exchange:
     listed = await fetch_instruments(market, desk, SystemClock().now_us())
     exchange = market([one for one in listed if one.symbol in playback.venue.symbols], CHANNELS)
-    feed = Feed(exchange, "source", "run", idle_marks=False, patience=Patience(gap_s=20.0))
+    feed = Feed(exchange, "source", "run", idle_marks=False, patience=Patience(gap_s=patience_s))
     outlet = Outlet(publisher, market.venue, "source", 1, fed_topics(exchange.channels), SystemClock())
     session = Session(exchange, feed, outlet, server.websocket_url, desk=desk, lossless=True)
     assert await session.run(asyncio.Event()) == "ended"
