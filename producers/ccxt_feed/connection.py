@@ -153,8 +153,7 @@ class CcxtConnection:
     async def send(self, text: str) -> None:
         """Carry out a request of `CcxtExchange.requests`; returns once its streams are subscribed, or not."""
         request = _REQUEST.decode(text)
-        for stream in request.unsubscribe:
-            await self._end(stream)
+        await asyncio.gather(*map(self._end, request.unsubscribe))
         for stream in request.subscribe:
             self._begin(stream)
         refused = await self._accepted(request.subscribe)
