@@ -43,9 +43,7 @@ def _given(**values: Any) -> dict[str, Any]:
 @click.command()
 @click.option("--venue", help="Venue in lower case; default from the settings: binance.")
 @click.option("--market", help="Kind of market: spot, usdm, futures; default from the settings: spot.")
-@click.option(
-    "--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT, or */USDT."
-)
+@click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT, or */USDT.")
 @click.option("--channels", help="What is fed, comma separated: trades,quotes,books,tickers,candles ...")
 @click.option("--websocket-url", help="Instead of the venue's own, a simulator for one.")
 @click.option("--rest-url", help="Instead of the venue's own.")
@@ -91,12 +89,17 @@ def sink() -> None:
 @click.option("--speed", help="Times real time, or max.")
 @click.option("--symbols", help="Symbols of the market that it makes when there is no capture.")
 @click.option("--port", type=int, help="Port to listen on; default any free one.")
-def simulate(capture: str | None, speed: str | None, symbols: str | None, port: int | None) -> None:
+@click.option(
+    "--faults", help="What goes wrong: gap@5000:20,mute@30s,429@0:3; see producers/simulator/faults.py."
+)
+def simulate(
+    capture: str | None, speed: str | None, symbols: str | None, port: int | None, faults: str | None
+) -> None:
     """Be an exchange on this machine, by WebSocket and REST.
 
-    Example: kandle simulate --capture binance.capture.gz --speed 10 --port 9443
+    Example: kandle simulate --capture binance.capture.gz --speed 10 --port 9443 --faults gap@5000:20
     """
     from producers.simulator.stage import run
 
-    given = _given(capture=capture, speed=speed, symbols=symbols, port=port)
+    given = _given(capture=capture, speed=speed, symbols=symbols, port=port, faults=faults)
     _run(run, _prepare("simulate", simulator=given))
