@@ -26,6 +26,9 @@ TICK_S: Final = 0.1
 YIELD_S: Final = 0.01
 """How long portions are taken without a turn for others."""
 
+TOGETHER: Final = 256
+"""Frames after which what they brought is handed on, at the latest."""
+
 FLUSH_TIMEOUT_S: Final = 15.0
 SHED_TOLD_EVERY_S: Final = 10.0
 
@@ -192,16 +195,16 @@ class Session:
         """
         if self._failure is not None:
             raise self._failure
-        portion = self._next_portion()
-        if portion is not None:
-            await self._take(*portion)
+        found = self._next_line()
+        if found is not None:
+            await self._take(*found)
         await self._take_events()
         await self._take_answers()
         now_s = time.monotonic()
         if now_s - self._ticked_s >= TICK_S:
             self._ticked_s = now_s
             await self._tick(now_s)
-        if portion is None:
+        if found is None:
             await self._rest()
         elif now_s - self._yielded_s >= YIELD_S:
             # Taking a backlog may not wait for anything: sockets and links must have their turn all the same.
@@ -218,42 +221,60 @@ class Session:
         await self._wake.wait()
         timer.cancel()
 
-    def _next_portion(self) -> tuple[Link, Line, Portion] | None:
-        """The portion that arrived first, of all connections."""
+    def _next_line(self) -> tuple[Link, Line, float] | None:
+        """The connection whose next portion arrived first of all, and when that of the others did, s."""
         first: tuple[Link, Line] | None = None
-        at_s = float("inf")
+        at_s = others_s = float("inf")
         for link, _ in self._links:
             for line in link.lines:
                 came_s = line.connection.next_at_s
-                if came_s is not None and came_s < at_s:
-                    first, at_s = (link, line), came_s
-        if first is None:
-            return None
-        link, line = first
-        return link, line, line.connection.take()
+                if came_s is None:
+                    continue
+                if came_s < at_s:
+                    first, at_s, others_s = (link, line), came_s, at_s
+                elif came_s < others_s:
+                    others_s = came_s
+        return None if first is None else (*first, others_s)
 
-    async def _take(self, link: Link, line: Line, portion: Portion) -> None:
-        self._received.inc(len(portion.frames))
-        self._exchange.talk = line.talk
+    async def _take(self, link: Link, line: Line, others_s: float) -> None:
+        """Take what arrived on a connection before anything of the others; small portions go on together."""
         outputs: list[Output] = []
         heard: set[type] = set()
-        count = 0
-        take, receive_time, at_s = self._feed.take, portion.receive_time, portion.at_s
-        for frame in portion.frames:
-            take(frame, receive_time, at_s, outputs)
-            if len(outputs) == count and self._has_books:
-                # Nothing is made of updates alone while their book waits for its snapshot.
-                heard.add(BookUpdate)
-            elif outputs and type(outputs[-1]) is TimeMark:
-                # Carried at once, while the feed stands exactly at the mark: positions depend on it.
-                heard.update(map(_kind, outputs))
-                await self._carry(outputs, at_s, line)
-                outputs = []
-            count = len(outputs)
+        connection = line.connection
+        frames, at_s = 0, -float("inf")
+        while frames < TOGETHER and (came_s := connection.next_at_s) is not None and came_s <= others_s:
+            portion: Portion = connection.take()
+            frames += len(portion.frames)
+            at_s = portion.at_s
+            outputs = await self._read(line, portion, outputs, heard)
+        self._received.inc(frames)
         if outputs:
             heard.update(map(_kind, outputs))
             await self._carry(outputs, at_s, line)
         link.heard(line, (kind.__name__ for kind in heard if kind not in NO_DATA), at_s)
+
+    async def _read(
+        self, line: Line, portion: Portion, outputs: list[Output], heard: set[type]
+    ) -> list[Output]:
+        """Feed the frames of a portion; returns the outputs that are still to be carried."""
+        take, receive_time, at_s = self._feed.take, portion.receive_time, portion.at_s
+        self._exchange.talk = line.talk
+        count = len(outputs)
+        for frame in portion.frames:
+            take(frame, receive_time, at_s, outputs)
+            if len(outputs) == count:
+                if self._has_books:
+                    # Nothing is made of updates alone while their book waits for its snapshot.
+                    heard.add(BookUpdate)
+            elif type(outputs[-1]) is TimeMark:
+                # Carried at once, while the feed stands exactly at the mark: positions depend on it.
+                heard.update(map(_kind, outputs))
+                await self._carry(outputs, at_s, line)
+                outputs = []
+                # A link may have spoken meanwhile.
+                self._exchange.talk = line.talk
+            count = len(outputs)
+        return outputs
 
     async def _carry(self, outputs: Sequence[Output], at_s: float, line: Line | None = None) -> None:
         for control in await self._outlet.carry(outputs, self._feed, at_s):
@@ -340,10 +361,12 @@ class Session:
     async def _take_shed(self, now_s: float) -> None:
         """Say what was shed since the last time, and have it made good."""
         shed: Counter[str] = Counter()
-        for line in self._lines():
+        for link, line in [(link, line) for link, _ in self._links for line in link.lines]:
             if line.connection.shed:
                 lost = line.connection.shed.copy()
                 line.connection.shed.clear()
+                # What was shed was said all the same: its channel is not mute.
+                link.liveness.begin(now_s)
                 shed += lost
                 await self._make_good(line, now_s, with_trades=bool(lost[TRADES]))
         for kind, count in shed.items():

@@ -10,6 +10,7 @@ import pytest
 
 from infra import metrics
 from producers import connection, line, link, liveness
+from producers.connect_pace import ConnectPace
 from producers.exchange import exchange_class
 from producers.link import END_OF_FEED
 from tests.link_harness import SPOT, Client, Fed, Venue, accept, change, fed, quote, trade
@@ -18,7 +19,7 @@ BTC = "btcusdt@trade"
 
 
 def reconnects() -> float:
-    return metrics.RECONNECTS.labels("binance")._value.get()
+    return float(metrics.RECONNECTS.labels("binance")._value.get())
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +229,7 @@ async def test_connections_are_opened_no_faster_than_the_venue_allows() -> None:
         await accept(venue, client, request)
 
     async with Venue(reply).serving() as venue:
-        pace = link.ConnectPace(360.0)
+        pace = ConnectPace(360.0)
         for _ in range(60):
             pace.reserve(time.monotonic())
         async with fed(venue, names, limits=limits, pace=pace) as on:
