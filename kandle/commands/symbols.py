@@ -15,9 +15,15 @@ from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
 from producers.control import Requests, request_symbols, shard_of
 from producers.exchange import exchange_class
+from producers.instruments import Listing, fetch_instruments, is_pattern
+from producers.shard import addresses_of
+from producers.transport import transport_of
+from schemas.errors import UnavailableError
+from schemas.records import Instrument
 from schemas.topics import CONTROL
 
 FLUSH_TIMEOUT_S = 10.0
+ASK_TIMEOUT_S = 10.0
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,13 +48,20 @@ def _options(command: F) -> F:
 
 @symbols.command()
 @click.argument("names", nargs=-1, required=True)
+@click.option("--unchecked", is_flag=True, help="Do not ask the venue whether it lists them.")
 @_options
-def add(names: Sequence[str], **where: str | None) -> None:
+def add(names: Sequence[str], unchecked: bool, **where: str | None) -> None:
     """Feed these symbols as well; patterns as */USDT are allowed.
+
+    The venue is asked whether it lists them; if it cannot be reached, they are taken as they are, with a
+    warning: a producer leaves out what is not listed, and feeds it once it is.
 
     Example: kandle symbols add SOL/USDT --venue binance
     """
-    _request(names, True, **where)
+    settings = _settings(symbols=",".join(names), **where)
+    if not unchecked:
+        _check_listed(settings)
+    _request(settings, True)
 
 
 @symbols.command()
@@ -59,7 +72,7 @@ def remove(names: Sequence[str], **where: str | None) -> None:
 
     Example: kandle symbols remove SOL/USDT
     """
-    _request(names, False, **where)
+    _request(_settings(symbols=",".join(names), **where), False)
 
 
 @symbols.command("list")
@@ -82,11 +95,11 @@ def list_(as_json: bool, **where: str | None) -> None:
     shards = settings.producer.shards
     fed = [
         {
-            "symbol": symbol,
-            "shard": shard_of(symbol, shards),
-            "from": "settings" if symbol in configured else "request",
+            "symbol": name,
+            "shard": None if is_pattern(name) else shard_of(name, shards),
+            "from": "settings" if name in configured else "request",
         }
-        for symbol in requests.apply(configured)
+        for name in requests.names(configured)
     ]
     removed = [symbol for symbol, request in requests.newest.items() if not request.wanted]
     if as_json:
@@ -94,13 +107,41 @@ def list_(as_json: bool, **where: str | None) -> None:
         click.echo(json.dumps({**head, "symbols": fed, "removed": removed}))
         return
     for row in fed:
-        click.echo(f"{row['symbol']:<20} shard {row['shard']}  by {row['from']}")
+        place = "all shards" if row["shard"] is None else f"shard {row['shard']}"
+        click.echo(f"{row['symbol']:<20} {place:<10}  by {row['from']}")
     for symbol in removed:
         click.echo(f"{symbol:<20} removed")
 
 
-def _request(names: Sequence[str], wanted: bool, **where: str | None) -> None:
-    settings = _settings(symbols=",".join(names), **where)
+def _check_listed(settings: Settings) -> None:
+    """Ask the venue whether it lists the symbols of the settings.
+
+    Raises:
+        ConfigurationError: It does not; the message names near matches.
+    """
+    market = exchange_class(settings.producer.venue, settings.producer.market)
+    transport = transport_of(market, addresses_of(settings), settings.venues.get(market.venue))
+
+    async def listed() -> list[Instrument]:
+        making = asyncio.create_task(transport.desk.run(asyncio.Event()))
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return await fetch_instruments(market, transport.desk, time.time_ns() // 1_000)
+        finally:
+            making.cancel()
+            await asyncio.gather(making, return_exceptions=True)
+            await transport.desk.close()
+
+    try:
+        found = asyncio.run(listed())
+    except (UnavailableError, TimeoutError) as error:
+        why = str(error) or f"no answer within {ASK_TIMEOUT_S:g} s"
+        click.echo(f"warning: whether {market.venue} lists these is not known: {why}", err=True)
+        return
+    Listing(found, market.venue).choose(settings.producer.symbols)
+
+
+def _request(settings: Settings, wanted: bool) -> None:
     chosen = settings.producer
     market = exchange_class(chosen.venue, chosen.market)
 
@@ -109,7 +150,7 @@ def _request(names: Sequence[str], wanted: bool, **where: str | None) -> None:
         try:
             now = time.time_ns() // 1_000
             await request_symbols(
-                publisher, market.venue, market.market, chosen.symbols, wanted, chosen.shards, now
+                publisher, market.venue, market.market, chosen.symbols, wanted, partitions, now
             )
             await publisher.flush(FLUSH_TIMEOUT_S)
         finally:
@@ -117,6 +158,7 @@ def _request(names: Sequence[str], wanted: bool, **where: str | None) -> None:
 
     with reach_kafka(settings) as reached:
         Admin(reached.kafka).ensure_topics()
+        partitions = reached.kafka.partitions
         asyncio.run(write())
     verb = "will be fed" if wanted else "will be fed no longer"
     click.echo(f"{', '.join(chosen.symbols)} of {market.venue} {market.market} {verb}")
