@@ -283,7 +283,8 @@ class Link:
             if not line.is_proven and line.age_s > STABLE_AFTER_S:
                 line.is_proven = True
                 self._backoff.reset()
-            channel = self.liveness.mute(line.looked_s(now_s)) if line is self.lines[-1] else None
+            is_judged = line is self.lines[-1] and not line.connection.shed
+            channel = self.liveness.mute(line.looked_s(now_s)) if is_judged else None
             if channel is not None:
                 return f"mute: {channel} is silent for far longer than usual"
         return None

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
 from infra import metrics
@@ -14,6 +14,7 @@ from producers.exchange import Call, Control, Exchange, Stream
 from producers.feed import TRADE_CHANNELS, Feed
 from producers.line import Line
 from producers.link import Link, LinkEvent
+from producers.links import Links
 from producers.outlet import Outlet
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.rest_queue import Answer, Deliver
@@ -84,21 +85,22 @@ class Session:
         self._url = url
         self._desk = desk
         self._received = metrics.FRAMES_RECEIVED.labels(exchange.venue)
-        self._hot_feeds = hot_feeds
         self._has_books = "books" in exchange.channels
-        self._lossless = lossless
-        self._opening = opening
-        self._pace = pace or ConnectPace(exchange.limits.connections_per_minute)
         self._wake = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._links: list[tuple[Link, asyncio.Task[None]]] = []
-        self._delivering: Counter[Stream] = Counter()
+        self.links = Links(
+            exchange,
+            url,
+            self._wake,
+            hot_feeds=hot_feeds,
+            lossless=lossless,
+            opening=opening,
+            pace=pace,
+        )
         self._answers: deque[Answer] = deque()
         self._shed: Counter[str] = Counter()
         self._shed_told_s = 0.0
         self._ticked_s = 0.0
         self._yielded_s = 0.0
-        self._failure: BaseException | None = None
 
     async def run(self, stop: asyncio.Event, hand_over: Callable[[], bool] = lambda: False) -> Ending:
         """Feed until the venue says that the feed has ended, or `stop` is set; then write the final mark.
@@ -116,16 +118,14 @@ class Session:
         stopping = asyncio.create_task(stop.wait())
         stopping.add_done_callback(lambda _: self._wake.set())
         try:
-            while not stop.is_set() and not self._has_ended:
+            while not stop.is_set() and not self.links.has_ended:
                 await self._turn()
             if not stop.is_set():
                 await self._finish_waiting(stop)
         finally:
             stopping.cancel()
-            self._stop.set()
-            await asyncio.gather(stopping, *(task for _, task in self._links), return_exceptions=True)
-        if self._failure is not None:
-            raise self._failure
+            await self.links.stop()
+        self.links.raise_if_failed()
         ending: Ending = "stopped" if stop.is_set() else "ended"
         await self._take_events()
         if not (stop.is_set() and hand_over()):
@@ -137,55 +137,7 @@ class Session:
 
     def change(self, add: Sequence[Stream], remove: Sequence[Stream]) -> None:
         """Deliver more streams from now on, and others no longer."""
-        for link, _ in self._links:
-            gone = [stream for stream in remove if stream.name in link.streams]
-            if gone:
-                link.change([], gone)
-        for stream in remove:
-            self._delivering.pop(stream, None)
-        by_path: dict[str, list[Stream]] = {}
-        for stream in add:
-            by_path.setdefault(stream.path, []).append(stream)
-        for path, streams in by_path.items():
-            for copy in range(self._hot_feeds):
-                self._place(path, streams, copy)
-
-    @property
-    def _has_ended(self) -> bool:
-        return bool(self._links) and all(
-            link.has_ended and not link.lines and not link.events for link, _ in self._links
-        )
-
-    def _place(self, path: str, streams: Sequence[Stream], copy: int) -> None:
-        """Give streams to links with room, and to new ones; the copies of a stream go to different links."""
-        left = list(streams)
-        for link, _ in self._links:
-            if link.path != path or link.copy != copy or link.has_ended or link.is_retired:
-                continue
-            taken, left = left[: link.room], left[max(link.room, 0) :]
-            if taken:
-                link.change(taken, [])
-        size = self._exchange.limits.streams_per_connection
-        for start in range(0, len(left), size):
-            link = Link(
-                self._exchange,
-                self._url,
-                path,
-                left[start : start + size],
-                self._pace,
-                self._lossless,
-                self._wake,
-                self._opening,
-                copy,
-            )
-            task = asyncio.create_task(link.run(self._stop))
-            task.add_done_callback(self._link_done)
-            self._links.append((link, task))
-
-    def _link_done(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and self._failure is None:
-            self._failure = task.exception()
-        self._wake.set()
+        self.links.change(add, remove)
 
     async def _turn(self) -> None:
         """Take what has come, then look at what is due.
@@ -193,9 +145,8 @@ class Session:
         Raises:
             Exception: What a link has failed with.
         """
-        if self._failure is not None:
-            raise self._failure
-        found = self._next_line()
+        self.links.raise_if_failed()
+        found = self.links.next_line()
         if found is not None:
             await self._take(*found)
         await self._take_events()
@@ -213,28 +164,11 @@ class Session:
 
     async def _rest(self) -> None:
         self._wake.clear()
-        if self._answers or any(
-            link.events or any(line.connection.backlog for line in link.lines) for link, _ in self._links
-        ):
+        if self._answers or self.links.has_news:
             return
         timer = asyncio.get_running_loop().call_later(TICK_S, self._wake.set)
         await self._wake.wait()
         timer.cancel()
-
-    def _next_line(self) -> tuple[Link, Line, float] | None:
-        """The connection whose next portion arrived first of all, and when that of the others did, s."""
-        first: tuple[Link, Line] | None = None
-        at_s = others_s = float("inf")
-        for link, _ in self._links:
-            for line in link.lines:
-                came_s = line.connection.next_at_s
-                if came_s is None:
-                    continue
-                if came_s < at_s:
-                    first, at_s, others_s = (link, line), came_s, at_s
-                elif came_s < others_s:
-                    others_s = came_s
-        return None if first is None else (*first, others_s)
 
     async def _take(self, link: Link, line: Line, others_s: float) -> None:
         """Take what arrived on a connection before anything of the others; small portions go on together."""
@@ -298,18 +232,14 @@ class Session:
 
     async def _take_events(self) -> None:
         """Take what has happened to the links, in the order in which it did."""
-        while happened := [(link.events[0].at_s, link) for link, _ in self._links if link.events]:
-            link = min(happened, key=lambda item: item[0])[1]
-            await self._take_event(link.events.pop(0))
-        if any(link.is_retired for link, _ in self._links):
-            self._links = [
-                (link, task) for link, task in self._links if not (link.is_retired and task.done())
-            ]
+        while (event := self.links.next_event()) is not None:
+            await self._take_event(event)
 
     async def _take_event(self, event: LinkEvent) -> None:
         now_s = time.monotonic()
         outputs: list[Output] = []
         events, venue = self._outlet.events, self._exchange.venue
+        changed = self.links.count(event)
         match event.change:
             case "opened":
                 self._desk.retry_now()
@@ -317,16 +247,10 @@ class Session:
             case "refused":
                 await events.report("provider.error", "error", event.reason, url=self._url)
             case "accepted":
-                fresh = [stream for stream in event.streams if stream not in self._delivering]
-                self._delivering.update(event.streams)
-                self._feed.connected(fresh, now_s, outputs)
+                self._feed.connected(changed, now_s, outputs)
             case _:
-                self._delivering.subtract(event.streams)
-                gone = [stream for stream in event.streams if self._delivering[stream] <= 0]
-                for stream in gone:
-                    del self._delivering[stream]
                 if event.change == "closed":
-                    self._feed.interrupted(gone, now_s, outputs)
+                    self._feed.interrupted(changed, now_s, outputs)
                 is_quiet = event.change == "ended" or event.is_planned
                 severity: Literal["info", "warning"] = "info" if is_quiet else "warning"
                 await events.report("provider.disconnected", severity, f"disconnected: {event.reason}")
@@ -337,36 +261,27 @@ class Session:
 
     async def _tick(self, now_s: float) -> None:
         await self._outlet.settle(now_s)
-        backlog = sum(line.connection.backlog for line in self._lines())
+        backlog = sum(line.connection.backlog for line in self.links.lines)
         metrics.BACKLOG.labels(self._outlet.source).set(backlog)
-        oldest_s = min((link.heard_s for link, _ in self._links), default=now_s)
-        metrics.FEED_AGE.labels(self._outlet.source).set(max(0.0, now_s - oldest_s))
+        heard_s = self.links.heard_s
+        age_s = 0.0 if heard_s is None else max(0.0, now_s - heard_s)
+        metrics.FEED_AGE.labels(self._outlet.source).set(age_s)
         outputs: list[Output] = []
-        self._feed.tick(now_s, None if backlog else self._answered_s(), outputs)
+        self._feed.tick(now_s, None if backlog else self.links.answered_s, outputs)
         if outputs:
             await self._carry(outputs, now_s)
         await self._take_shed(now_s)
-
-    def _answered_s(self) -> float | None:
-        """Until when all that the venue had sent has come; None while a stream is delivered by no link."""
-        known: list[float] = []
-        for link, _ in self._links:
-            at_s = link.answered_s
-            if at_s is not None:
-                known.append(at_s)
-            elif any(stream not in self._delivering for stream in link.streams.values()):
-                return None
-        return min(known, default=None)
+        self.links.forget_retired()
 
     async def _take_shed(self, now_s: float) -> None:
         """Say what was shed since the last time, and have it made good."""
         shed: Counter[str] = Counter()
-        for link, line in [(link, line) for link, _ in self._links for line in link.lines]:
+        for line in list(self.links.lines):
             if line.connection.shed:
                 lost = line.connection.shed.copy()
                 line.connection.shed.clear()
                 # What was shed was said all the same: its channel is not mute.
-                link.liveness.begin(now_s)
+                self.links.pardon(line, now_s)
                 shed += lost
                 await self._make_good(line, now_s, with_trades=bool(lost[TRADES]))
         for kind, count in shed.items():
@@ -402,9 +317,6 @@ class Session:
         """The feed has ended: wait for trades that are asked for, as long as marks would."""
         while self._feed.is_waiting and not stop.is_set():
             await self._turn()
-
-    def _lines(self) -> Iterable[Line]:
-        return (line for link, _ in self._links for line in link.lines)
 
 
 def _kind(output: Output) -> type:

@@ -63,7 +63,7 @@ async def test_a_server_that_hangs_up_at_once_is_called_without_end_and_ever_mor
             await accept(venue, client, request)
 
     async with Venue(hang_up).serving() as venue, fed(venue) as on:
-        made = on.session._links[0][0]
+        made = on.session.links.all[0]
         made._backoff._draw = lambda: 0.15  # the same share of every ceiling
         await subscribed(venue, on)
         await venue.trade(1)
@@ -77,7 +77,7 @@ async def test_a_venue_that_cannot_be_reached_is_told_once_and_tried_on() -> Non
     venue = Venue()
     venue.url = "ws://127.0.0.1:9"
     async with fed(venue) as on:
-        await on.until(lambda: on.session._links[0][0]._backoff.attempts >= 3, 10.0)
+        await on.until(lambda: on.session.links.all[0]._backoff.attempts >= 3, 10.0)
         assert len(on.events("provider.error")) == 1
 
 
@@ -322,7 +322,7 @@ async def test_an_old_connection_that_ends_in_the_middle_of_the_change_is_made_g
 async def test_two_hot_feeds_bring_everything_once_and_one_may_die() -> None:
     async with Venue().serving() as venue, fed(venue, hot_feeds=2) as on:
         await subscribed(venue, on, times=2)
-        await on.until(lambda: on.session._delivering and max(on.session._delivering.values()) == 2)
+        await on.until(lambda: all(on.session.links.copies(one) == 2 for one in on.exchange.streams()))
         trading = asyncio.create_task(venue.keep_trading(0.005))
         await on.until(lambda: len(on.trades()) > 20)
         venue.clients[0].socket.transport.abort()
@@ -387,7 +387,7 @@ async def test_symbols_change_while_running_and_while_away() -> None:
         await subscribed(venue, on, "solusdt@trade")
         await on.until(lambda: not venue.holders("ethusdt@trade"))
         venue.clients[0].socket.transport.abort()
-        await on.until(lambda: not on.session._links[0][0].lines)
+        await on.until(lambda: not on.session.links.all[0].lines)
         change(on, add=["XRPUSDT"], remove=["SOLUSDT"])
         await subscribed(venue, on, "xrpusdt@trade")
         assert venue.clients[1].streams == {BTC, "xrpusdt@trade"}
@@ -402,7 +402,7 @@ async def test_a_connection_with_nothing_left_to_deliver_is_closed_and_another_o
         await on.has(1)
         change(on, remove=["BTCUSDT"])
         await on.until(lambda: not venue.open)
-        await on.until(lambda: not on.session._links)
+        await on.until(lambda: not on.session.links.all)
         assert not on.running.done()
         change(on, add=["ETHUSDT"])
         await subscribed(venue, on, "ethusdt@trade")
@@ -419,9 +419,9 @@ async def test_a_lossless_feed_stops_reading_while_kafka_is_slow(monkeypatch: py
         await subscribed(venue, on)
         on.publisher.free.clear()
         flood = asyncio.create_task(venue.trade(20_000))
-        await on.until(lambda: any(one.connection.is_halted for one in on.session._lines()))
+        await on.until(lambda: any(one.connection.is_halted for one in on.session.links.lines))
         await asyncio.sleep(1.0)
-        assert next(iter(on.session._lines())).connection.backlog < 10_000
+        assert next(iter(on.session.links.lines)).connection.backlog < 10_000
         on.publisher.free.set()
         await on.has(20_000)
         await flood
@@ -441,7 +441,7 @@ async def test_a_live_feed_sheds_while_kafka_is_slow_and_makes_trades_good(
         for number in range(1, 1_001):
             await venue.trade(1)
             await venue.clients[0].say(quote(number))
-        (held,) = (one.connection for one in on.session._lines())
+        (held,) = (one.connection for one in on.session.links.lines)
         await on.until(lambda: held.shed[connection.TRADES] and held.shed[connection.OTHER])
         assert held.backlog <= 400
         assert held.shed[connection.OTHER] >= held.shed[connection.TRADES]
@@ -462,7 +462,7 @@ async def test_heartbeats_go_out_however_busy_the_connection(monkeypatch: pytest
         trading = asyncio.create_task(venue.keep_trading(0.002))
         await on.until(lambda: sum(one["method"] == "ping" for one in venue.clients[0].requests) >= 3)
         trading.cancel()
-        assert next(iter(on.session._lines())).connection.backlog
+        assert next(iter(on.session.links.lines)).connection.backlog
 
 
 async def test_the_end_of_a_feed_waits_for_trades_that_are_asked_for() -> None:
@@ -518,6 +518,5 @@ async def test_answers_without_numbers_are_told_apart_by_their_connection() -> N
         for client, request in reversed(asked):
             method = request["method"]
             await client.say(json.dumps({"channel": f"rs.{method}", "data": "success", "ts": 1}))
-        await on.until(lambda: on.session._delivering and min(on.session._delivering.values()) == 2, 5.0)
-        assert len(on.session._delivering) == 2
+        await on.until(lambda: all(on.session.links.copies(one) == 2 for one in on.exchange.streams()), 5.0)
         assert len(venue.clients) == 2
