@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
+from infra.http import LOOPBACK
 from infra.resilience.events import OnEvent, ignore
 from infra.settings import VenueSettings
 from producers.connection import open_connection
@@ -133,6 +135,7 @@ def _by_ccxt(
     def make() -> Any:
         return feed_client(market.capabilities, chosen, addresses.websocket_url, addresses.rest_url)
 
+    simulated = urlsplit(addresses.websocket_url or "").hostname in LOOPBACK
     pace_ms = market.capabilities.pace_ms
     if chosen.calls_per_minute is not None:
         pace_ms = 60_000 / chosen.calls_per_minute
@@ -143,6 +146,6 @@ def _by_ccxt(
 
     def opening(exchange: Exchange) -> Opening:
         assert isinstance(exchange, CcxtExchange)
-        return CcxtOpening(exchange, make, calls, desk, pace_ms)
+        return CcxtOpening(exchange, make, calls, desk, pace_ms, simulated)
 
     return Transport(desk, opening)

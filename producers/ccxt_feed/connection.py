@@ -7,7 +7,7 @@ end of the connection here: the link opens another, and what is missing is asked
 import asyncio
 import contextlib
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -21,8 +21,9 @@ from producers.ccxt_feed.capabilities import Way
 from producers.ccxt_feed.encoding import encoded
 from producers.ccxt_feed.exchange import CcxtExchange
 from producers.ccxt_feed.polling import Desk, Poller
+from producers.ccxt_feed.portions import Portions
 from producers.ccxt_feed.watchdog import Watchdog
-from producers.connection import OTHER, SHED_BYTES, SHED_FRAMES, TRADES, Portion
+from producers.connection import Portion
 from producers.exchange import Stream
 from producers.manager.client import Client
 from schemas.errors import UnavailableError
@@ -37,6 +38,8 @@ ATTEMPTS: Final = 3
 STUMBLE_S: Final = 1.0
 CLOSE_WITHIN_S: Final = 3.0
 ABNORMAL: Final = 1006
+END_OF_FEED: Final = 4000
+"""Close code of a simulator whose feed has ended; other sockets may still bring what came before."""
 CLOSING_CODE: Final = "closing code "
 
 logger = get_logger(__name__)
@@ -61,6 +64,7 @@ class CcxtConnection:
         watchdog: Knows the usual pace of each stream.
         pace_ms: Between two calls or subscriptions, as the venue or the settings have it.
         wake: Set when something has come, or the connection has ended.
+        simulated: Whether the venue is one of this machine, whose end of a feed is believed.
     """
 
     def __init__(
@@ -71,30 +75,27 @@ class CcxtConnection:
         watchdog: Watchdog,
         pace_ms: float,
         wake: asyncio.Event,
+        simulated: bool = False,
     ) -> None:
         self._exchange = exchange
         self._client = client
         self._watchdog = watchdog
         self._wake = wake
+        self._simulated = simulated
         self._pace_ms = pace_ms
         self._poller = Poller(exchange, desk, pace_ms, self._push, self.lose)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._heard: set[str] = set()
         self._refused: dict[str, str] = {}
         self._progress = asyncio.Event()
-        self._portions: deque[Portion] = deque()
-        self._bytes = 0
+        self._portions = Portions(exchange.is_trade_frame)
         self._came: tuple[int, float] = (0, 0.0)
         self._opened_s = time.monotonic()
         self._closing = False
-        self.backlog = 0
-        """Frames that wait to be taken."""
         self.is_halted = False
         """Never: what is too much is shed, since ccxt would shed it unseen."""
         self.is_lost = False
         """Whether the connection has ended; frames may still wait."""
-        self.shed: Counter[str] = Counter()
-        """Frames shed since somebody cleared this, by `trades` and `other`."""
         self.close_code: int | None = None
         self.close_reason: str | None = None
         self._guarding: asyncio.Task[None] | None = None
@@ -124,14 +125,21 @@ class CcxtConnection:
     @property
     def next_at_s(self) -> float | None:
         """When the portion came that `take` would return, by the monotonic clock, s; None without one."""
-        return self._portions[0].at_s if self._portions else None
+        return self._portions.next_at_s
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait to be taken."""
+        return self._portions.frames
+
+    @property
+    def shed(self) -> Counter[str]:
+        """Frames shed since somebody cleared this, by `trades` and `other`."""
+        return self._portions.shed
 
     def take(self) -> Portion:
         """The next frames; there must be some."""
-        portion = self._portions.popleft()
-        self.backlog -= len(portion.frames)
-        self._bytes -= portion.size
-        return portion
+        return self._portions.take()
 
     async def next_portion(self, timeout_s: float) -> Portion | None:
         """The next frames; waits for some, None if none come within `timeout_s` seconds.
@@ -139,12 +147,12 @@ class CcxtConnection:
         Raises:
             websockets.exceptions.ConnectionClosed: The connection has ended and all frames were taken.
         """
-        if not self._portions and not self.is_lost:
+        if not self.backlog and not self.is_lost:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._wake.wait()
-        if self._portions:
+        if self.backlog:
             return self.take()
         if self.is_lost:
             raise self.close_exc
@@ -177,7 +185,6 @@ class CcxtConnection:
         self._closing = True
         self.is_lost = True
         self._portions.clear()
-        self.backlog = self._bytes = 0
         tasks = [*self._tasks.values(), *([self._guarding] if self._guarding else [])]
         for task in tasks:
             task.cancel()
@@ -195,7 +202,8 @@ class CcxtConnection:
         if self.is_lost:
             return
         self.is_lost = True
-        self.close_code, self.close_reason = code, reason
+        ends = code == END_OF_FEED and self._simulated
+        self.close_code, self.close_reason = code if ends else ABNORMAL, reason
         self._progress.set()
         self._wake.set()
 
@@ -328,21 +336,9 @@ class CcxtConnection:
         return None
 
     def _push(self, frame: bytes, came: tuple[int, float] | None = None) -> None:
-        if self._closing:
+        if self._closing or (self.is_lost and self.close_code != END_OF_FEED):
             return
-        receive_time, at_s = came or _now()
-        portion = self._portions[-1] if self._portions else None
-        if portion is None or portion.at_s != at_s:
-            portion = Portion(receive_time, at_s)
-            self._portions.append(portion)
-        portion.frames.append(frame)
-        self.backlog += 1
-        self._bytes += len(frame)
-        while (self.backlog > SHED_FRAMES or self._bytes > SHED_BYTES) and len(self._portions) > 1:
-            oldest = self.take()
-            trades = sum(map(self._exchange.is_trade_frame, oldest.frames))
-            self.shed[TRADES] += trades
-            self.shed[OTHER] += len(oldest.frames) - trades
+        self._portions.put(frame, *(came or _now()))
         self._wake.set()
 
     def _sockets(self) -> list[Any]:

@@ -24,6 +24,7 @@ class CcxtOpening:
         calls: Knows the markets once they were asked for.
         desk: Makes calls.
         pace_ms: Between two calls.
+        simulated: Whether the venue is one of this machine.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class CcxtOpening:
         calls: CcxtCalls,
         desk: Desk,
         pace_ms: float,
+        simulated: bool = False,
     ) -> None:
         self._exchange = exchange
         self._make = make
         self._calls = calls
         self._desk = desk
         self._pace_ms = pace_ms
+        self._simulated = simulated
         self.watchdog = Watchdog(exchange, pace_ms)
 
     async def __call__(
@@ -69,5 +72,11 @@ class CcxtOpening:
             client = self._make()
             client.set_markets(dict(self._calls.markets), dict(self._calls.currencies))
         return CcxtConnection(
-            self._exchange, client, self._desk, self.watchdog, self._pace_ms, wake or asyncio.Event()
+            self._exchange,
+            client,
+            self._desk,
+            self.watchdog,
+            self._pace_ms,
+            wake or asyncio.Event(),
+            self._simulated,
         )

@@ -86,7 +86,8 @@ def trades(
     alike: Counter[str] = Counter()
     for row in rows:
         price = _price(row.price)
-        size = _base(_size(row.amount), instrument, price)
+        amount = _size(row.amount)
+        size = _base(amount, instrument, price)
         time = _time(row.timestamp)
         if row.side not in SIDES:
             raise BadRecord("side", f"expected buy or sell, got {row.side!r}")
@@ -95,7 +96,7 @@ def trades(
                 raise BadRecord("id", "a trade without an id among such that have one")
             trade_id = str(row.id)
         else:
-            text = f"{time}-{row.side or 'unknown'}-{row.price}-{row.amount}"
+            text = f"{time}-{row.side or 'unknown'}-{price!r}-{amount!r}"
             trade_id = f"{text}-{alike[text]}"
             alike[text] += 1
         found.append(
