@@ -46,6 +46,8 @@ class Line:
         """Whether any frame of it was read."""
         self.is_leaving = False
         """Whether the venue has announced its end."""
+        self.is_told = False
+        """Whether its link has said that it brings nothing any more; frames may still wait."""
         self.is_proven = False
         """Whether it has lived long enough to count as a success; for its link."""
         self.replaced_s: float | None = None

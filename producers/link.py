@@ -205,7 +205,7 @@ class Link:
         if len(self.lines) > 1:
             await self._take_over(self.lines[0], self.lines[-1], now_s)
         elif self._opening is None and now_s >= self._retry_s and self._is_wanting():
-            if self.lines:
+            if self.lines and not self.lines[0].is_told:
                 logger.info("the connection is replaced", url=self._url, age_s=round(self.lines[0].age_s))
                 self._retry_s = now_s + self._backoff.next_delay_s()
             self._opening = asyncio.create_task(self._open())
@@ -225,6 +225,8 @@ class Link:
         if not self.lines:
             return True
         line = self.lines[0]
+        if line.is_told:
+            return True
         return line.is_settled and (line.is_leaving or line.age_s > self._life_s)
 
     def _new_life_s(self) -> float:
@@ -267,15 +269,19 @@ class Link:
     async def _tend(self, line: Line, now_s: float) -> str | None:
         """Look after a connection; why it must be given up, or None."""
         try:
-            if line.connection.is_lost and not line.connection.backlog:
+            if line.connection.is_lost:
                 raise line.connection.protocol.close_exc
             await line.tend(now_s)
         except ConnectionClosed:
-            if line.connection.backlog:
+            connection = line.connection
+            reason = f"{connection.close_code} {connection.close_reason or ''}".strip()
+            if connection.backlog:
+                # Frames wait, but none come any more. Another connection must not hide that.
+                if connection.is_lost and connection.close_code != END_OF_FEED:
+                    self._lose(line, reason)
                 return None
-            code, words = line.connection.close_code, line.connection.close_reason or ""
-            self.has_ended |= code == END_OF_FEED
-            return f"{code} {words}".strip()
+            self.has_ended |= connection.close_code == END_OF_FEED
+            return reason
         except UnavailableError as error:
             return str(error)
         if line.is_settled:
@@ -313,21 +319,30 @@ class Link:
         if old.is_drained(now_s) or now_s - old.replaced_s > TAKE_OVER_S:
             self._drop(old, "replaced", is_planned=True)
 
-    def _drop(self, line: Line, reason: str, is_planned: bool = False) -> None:
-        """Give a connection up, and say so."""
-        metrics.CONNECTIONS.labels(self._exchange.venue).dec()
+    def _lose(self, line: Line, reason: str, is_planned: bool = False) -> None:
+        """Say, once, that a connection brings nothing any more."""
+        if line.is_told:
+            return
+        line.is_told = True
         logger.info("disconnected", url=self._url, reason=reason)
         if line.is_settled or line.has_delivered:
             # Frames may have come of streams whose subscription was not seen as accepted yet.
             self._accept(line, time.monotonic())
         self._doubtful |= line.refused.keys()
         delivered = tuple(line.streams[name] for name in line.delivers if name in line.streams)
-        self.lines.remove(line)
-        is_covered = any(line.delivers <= other.delivers for other in self.lines)
+        others = [other for other in self.lines if other is not line and not other.is_told]
+        is_covered = any(line.delivers <= other.delivers for other in others)
+        line.delivers.clear()
         change: Change = "ended" if self.has_ended else "closed"
         self._tell(LinkEvent(change, delivered, reason, is_planned or is_covered))
-        if not self.lines:
+        if not others:
             self._retry_s = time.monotonic() + self._backoff.next_delay_s()
+
+    def _drop(self, line: Line, reason: str, is_planned: bool = False) -> None:
+        """Give a connection up."""
+        metrics.CONNECTIONS.labels(self._exchange.venue).dec()
+        self._lose(line, reason, is_planned)
+        self.lines.remove(line)
         # A dead peer does not answer the close; the next connection does not wait for that.
         closing = asyncio.create_task(line.close())
         self._closing.add(closing)

@@ -520,3 +520,23 @@ async def test_answers_without_numbers_are_told_apart_by_their_connection() -> N
             await client.say(json.dumps({"channel": f"rs.{method}", "data": "success", "ts": 1}))
         await on.until(lambda: all(on.session.links.copies(one) == 2 for one in on.exchange.streams()), 5.0)
         assert len(venue.clients) == 2
+
+
+async def test_a_loss_behind_a_backlog_is_told_and_another_connection_opened_at_once() -> None:
+    async with Venue().serving() as venue, fed(venue) as on:
+        await subscribed(venue, on)
+        await venue.trade(3)
+        await on.has(3)
+        on.publisher.free.clear()
+        for _ in range(20):
+            await venue.trade(1)
+            await asyncio.sleep(0.005)
+        await on.until(lambda: sum(one.connection.backlog for one in on.session.links.lines) > 5)
+        venue.clients[0].socket.transport.abort()
+        await on.until(lambda: len(venue.clients) == 2)
+        await subscribed(venue, on)
+        await venue.trade(5)
+        on.publisher.free.set()
+        await on.has(28)
+        assert len(on.events("provider.disconnected")) == 1
+        assert {gap.status for gap in on.gaps} <= {"opened", "filled"}
