@@ -211,8 +211,7 @@ async def test_a_symbol_that_is_refused_for_good_costs_the_others_nothing() -> N
     limits = {"streams_per_message": 1}
     async with Venue(reply).serving() as venue, fed(venue, ["BTCUSDT", "ETHUSDT"], limits=limits) as on:
         await on.until(lambda: len(venue.clients) == 2 and BTC in venue.clients[1].streams)
-        asked = len(venue.clients[1].requests)
-        await on.until(lambda: len(venue.clients[1].requests) > asked, 5.0)
+        await on.until(lambda: len(venue.clients[1].requests) >= 4, 8.0)
         await venue.trade(5)
         await on.has(5)
         assert len(venue.clients) == 2, "it is asked for again where the others are"
@@ -267,12 +266,19 @@ async def test_what_the_old_connection_still_holds_is_read_before_it_is_dropped(
         await venue.trade(3)
         await on.has(3)
         await old.say('{"e":"serverShutdown","E":1700000000000}')
+        await on.until(lambda: len(venue.clients) == 2)
+        old.socket.transport.pause_reading()
         await subscribed(venue, on, times=2)
         venue.traded["btcusdt"] += 3
-        await venue.clients[1].say(trade(6))
-        await old.say(trade(4), trade(5), trade(6))
+        await asyncio.sleep(0.3)
+        await old.say(trade(4))
+        await venue.clients[1].say(trade(5))
+        await asyncio.sleep(0.4)
+        await old.say(trade(5), trade(6))
+        old.socket.transport.resume_reading()
         await on.until(lambda: old not in venue.open)
         await on.has(6)
+        assert not on.backfilled
 
 
 async def test_the_old_connection_stays_where_no_new_one_can_be_had() -> None:
@@ -404,7 +410,9 @@ async def test_a_connection_with_nothing_left_to_deliver_is_closed_and_another_o
         await on.until(lambda: not venue.open)
         await on.until(lambda: not on.session.links.all)
         assert not on.running.done()
-        change(on, add=["ETHUSDT"])
+        change(on, add=["SOLUSDT"])
+        await subscribed(venue, on, "solusdt@trade")
+        change(on, add=["ETHUSDT"], remove=["SOLUSDT"])
         await subscribed(venue, on, "ethusdt@trade")
         await venue.trade(2, "ethusdt")
         await on.has(2, "ETH/USDT")
