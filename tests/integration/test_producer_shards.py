@@ -13,6 +13,7 @@ import pytest
 from infra.embedded import cluster
 from producers import stage
 from producers.control import shard_of
+from producers.shard_lease import ShardLease
 from producers.simulator.server import SimulatorServer
 from schemas.records import Gap, TimeMark, Trade
 from schemas.topics import TRADES
@@ -144,6 +145,30 @@ async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, 
         finally:
             only.end()
     assert_exact(topics, market)
+
+
+async def test_a_process_held_up_for_about_as_long_as_allowed_is_given_its_shard_again(
+    topics: Topics,
+) -> None:
+    lease = ShardLease(topics.settings, "held-up", 1, None, TAKEOVER_S, lambda _: None)
+    lease.start()
+
+    async def held(within_s: float) -> None:
+        async with asyncio.timeout(within_s):
+            while lease.held != {0}:
+                lease.poll()
+                await asyncio.sleep(0.05)
+
+    try:
+        await held(20)
+        # The group has hardly noticed by then, or has not: the lease must not wait for it to.
+        await asyncio.sleep(TAKEOVER_S + 0.1)
+        assert lease.is_overdue
+        lease.poll()
+        assert lease.held == frozenset()
+        await held(20)
+    finally:
+        await lease.close()
 
 
 async def test_shards_share_the_symbols_of_a_market(topics: Topics) -> None:
