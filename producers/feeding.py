@@ -10,6 +10,7 @@ from infra.clock import SystemClock
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
+from producers.connect_pace import ConnectPace
 from producers.control import Requests, shard_of
 from producers.exchange import BadRecord, Call, Exchange
 from producers.instrument_log import InstrumentLog
@@ -54,6 +55,7 @@ class Feeding:
         self._settings = settings
         self._market = market
         self._transport = transport
+        self._pace = ConnectPace(market.limits.connections_per_minute)
         self._desk = transport.desk
         self._listing = Listing([], market.venue)
         self._instruments = InstrumentLog(settings.kafka, publisher, market)
@@ -151,6 +153,7 @@ class Feeding:
             aggregated.keys(),
             self._transport,
             lambda: lease.is_overdue,
+            self._pace,
         )
         self._shards[number] = _Running(shard, asyncio.create_task(shard.run()))
 

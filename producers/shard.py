@@ -8,6 +8,7 @@ from infra.clock import SystemClock
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
+from producers.connect_pace import ConnectPace
 from producers.exchange import Exchange
 from producers.feed import Feed, Patience
 from producers.outlet import STAGE, Outlet, fed_topics
@@ -32,6 +33,7 @@ class Shard:
         aggregated: Unified symbols whose trades come aggregated.
         transport: The ways to the market, for all shards of this process.
         is_lost: Whether the shard may be another process's by now: then it ends, and hands over.
+        pace: Turns to connect, for all shards of this process.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Shard:
         aggregated: Iterable[str],
         transport: Transport,
         is_lost: Callable[[], bool] = lambda: False,
+        pace: ConnectPace | None = None,
     ) -> None:
         chosen = settings.producer
         self._settings = settings
@@ -53,6 +56,7 @@ class Shard:
         self._session: Session | None = None
         self._stop = _Stop(is_lost)
         self._is_lost = is_lost
+        self._pace = pace
         self._hands_over = False
         self.counts: dict[str, int] = {}
         """Outputs carried, by the name of their type."""
@@ -90,6 +94,7 @@ class Shard:
                 hot_feeds=chosen.hot_feeds,
                 lossless=chosen.lossless,
                 opening=self._transport.opening(exchange),
+                pace=self._pace,
             )
             return (
                 await self._session.run(self._stop, hand_over=lambda: self._hands_over or self._is_lost())
