@@ -186,7 +186,7 @@ class Producer:
     cuts=st.lists(st.integers(0, 40), min_size=3, max_size=3),
     away=st.lists(st.integers(0, 6), min_size=3, max_size=3),
     drops=st.sets(st.integers(FIRST + 1, FIRST + COUNT - 3), max_size=12),
-    earlier=st.integers(2, 30),
+    earlier=st.integers(8, 30),
 )
 def test_the_log_holds_every_trade_whenever_producers_die(
     numbered: bool, moments: list[int], cuts: list[int], away: list[int], drops: set[int], earlier: int
