@@ -8,11 +8,9 @@ declarative attributes and one handler a channel. Who calls what:
 - for what only REST knows: `book_call`, `trades_call`, `polls`, and `read` for each answer;
 - captures and the simulator: `stream_of`, `channel_of`, `guess`, `call_of`.
 
-A subclass registers itself by being defined; `exchange_class("binance", "spot")` finds it.
+A subclass registers itself by being defined; `producers.markets` finds it.
 """
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,6 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_arg
 
 import msgspec
 
-import producers.exchanges
 from schemas.errors import ValidationError
 from schemas.records import (
     BookUpdate,
@@ -382,34 +379,3 @@ class Exchange(ABC):
         Raises:
             BadRecord: The body is not an answer to this call.
         """
-
-
-def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
-    """The class of a venue's market, by its names in any case, or by an alias of both in `venue`.
-
-    Raises:
-        ConfigurationError: There is none, and ccxt does not know it either; the message lists what exists.
-    """
-    known = exchanges()
-    found = known.get((_plain(venue), _plain(market)))
-    if found is not None:
-        return found
-    wanted = {_plain(venue) + _plain(market)} | ({_plain(venue)} if market == "spot" else set())
-    for (name, kind), cls in known.items():
-        if wanted & {_plain(alias) for alias in (name + kind, *cls.aliases)}:
-            return cls
-    # All others are ccxt's, which takes half a second to be imported.
-    from producers.ccxt_feed.exchange import other_exchange
-
-    return other_exchange(_plain(venue), _plain(market), known)
-
-
-def exchanges() -> dict[tuple[str, str], type[Exchange]]:
-    """All venues there are, by venue and market: the modules of `producers/exchanges/`."""
-    for module in pkgutil.iter_modules(producers.exchanges.__path__):
-        importlib.import_module(f"producers.exchanges.{module.name}")
-    return dict(Exchange.registry)
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.lower() if letter.isalnum())

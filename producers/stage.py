@@ -10,8 +10,9 @@ from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from infra.tasks import until_one_ends
 from producers.events import SystemEvents
-from producers.exchange import Exchange, exchange_class
+from producers.exchange import Exchange
 from producers.feeding import Feeding
+from producers.markets import exchange_class
 from producers.outlet import STAGE
 from producers.shard import addresses_of
 from producers.transport import transport_of

@@ -12,8 +12,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from infra.clock import SystemClock
-from producers.exchange import Call, Channel, Exchange, exchange_class
+from producers.exchange import Call, Channel, Exchange
 from producers.feed import Feed, Patience
+from producers.markets import exchange_class
 from producers.outlet import Outlet, fed_topics
 from producers.rest_queue import Answer, Deliver
 from producers.session import Session

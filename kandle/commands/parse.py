@@ -12,7 +12,8 @@ from kandle.channels import ChannelNames
 from producers.capture import CaptureError, CaptureReader
 from producers.capture.lines import as_line
 from producers.capture.reading import CaptureReading
-from producers.exchange import CHANNELS, Channel, Exchange, exchange_class
+from producers.exchange import CHANNELS, Channel, Exchange
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 
 BLOCK: Final = 256 * 1024

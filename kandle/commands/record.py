@@ -15,8 +15,9 @@ from infra.settings import LoggingSettings
 from kandle.channels import ChannelNames
 from producers.capture.recorder import Recorded, Target
 from producers.capture.recorder import record as record_capture
-from producers.exchange import Channel, exchange_class
+from producers.exchange import Channel
 from producers.interruption import pause
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 
 LINE_EVERY_S: Final = 10.0

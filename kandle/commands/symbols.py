@@ -14,8 +14,8 @@ from infra.settings import Settings, load
 from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
 from producers.control import Requests, request_symbols, shard_of
-from producers.exchange import exchange_class
 from producers.instruments import Listing, fetch_instruments, is_pattern
+from producers.markets import exchange_class
 from producers.shard import addresses_of
 from producers.transport import transport_of
 from schemas.errors import UnavailableError

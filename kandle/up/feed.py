@@ -11,7 +11,7 @@ from infra.settings import Settings
 from kandle.rendering import iso_time
 from kandle.up.tally import Seen
 from producers.capture.summary import Summary, summarize
-from producers.exchange import exchange_class
+from producers.markets import exchange_class
 from producers.shard import addresses_of
 from producers.transport import transport_of
 from schemas.errors import ConfigurationError, ConflictError

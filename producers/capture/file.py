@@ -19,7 +19,8 @@ from typing import BinaryIO, Final, NoReturn, Self, cast
 
 import msgspec
 
-from producers.exchange import Exchange, exchange_class
+from producers.exchange import Exchange
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 
 REST_PREFIX: Final = b'{"rest"'

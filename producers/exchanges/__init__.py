@@ -1,1 +1,1 @@
-"""The venues: one folder each, one file a market; found by `producers.exchange.exchanges`."""
+"""The venues: one folder each, one file a market; found by `producers.markets.exchanges`."""

@@ -7,8 +7,9 @@ import ccxt.async_support as rest_classes
 import ccxt.pro as stream_classes
 import msgspec
 
-from producers.exchange import CHANNELS, Channel, exchanges
+from producers.exchange import CHANNELS, Channel
 from producers.manager.names import OWN
+from producers.markets import exchanges
 
 STREAMS: Final[dict[str, Channel]] = {
     "watchTrades": "trades",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from producers.exchange import exchange_class
+from producers.markets import exchange_class
 from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
 from producers.simulator.server import SimulatorServer
 from producers.simulator.venue import venue_class

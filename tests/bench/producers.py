@@ -36,7 +36,7 @@ ROOT = Path(__file__).parents[2]
 PEER = Path(__file__).with_name("cryptofeed_peer.py")
 PEER_TOPIC = "trades-BINANCE-BTC-USDT"
 POLL_S = 0.02
-TIMEOUT_S = 300.0
+TIMEOUT_S = 60.0
 PEER_VERSION = "cryptofeed==2.4.1"
 
 

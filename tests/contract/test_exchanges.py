@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import producers.exchanges
-from producers.exchange import CHANNELS, BadRecord, Channel, Control, Exchange, MarketRecord, exchanges
+from producers.exchange import CHANNELS, BadRecord, Channel, Control, Exchange, MarketRecord
 from producers.exchanges.mexc.messages import frame_of
+from producers.markets import exchanges
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

@@ -15,7 +15,7 @@ import pytest
 
 from producers import line, link, liveness
 from producers.capture import CaptureReader
-from producers.exchange import exchange_class, exchanges
+from producers.markets import exchange_class, exchanges
 from producers.simulator.venue import simulated_venues
 from schemas.records import Gap, Quote, TimeMark, Trade
 from schemas.topics import BOOKS, TRADES

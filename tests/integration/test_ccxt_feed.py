@@ -18,9 +18,10 @@ from producers.capture import CaptureReader
 from producers.capture.reading import CaptureReading
 from producers.capture.recorder import Target, record
 from producers.ccxt_feed.exchange import ccxt_exchange
-from producers.exchange import Exchange, exchange_class
+from producers.exchange import Exchange
 from producers.feed import Feed, Patience
 from producers.instruments import fetch_instruments
+from producers.markets import exchange_class
 from producers.outlet import Outlet, fed_topics
 from producers.session import Session
 from producers.simulator.market import SeededMarket

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from infra.embedded import cluster
 from infra.kafka.publisher import Publisher
-from producers.exchange import exchange_class
 from producers.instrument_log import InstrumentLog
 from producers.instruments import Listing
+from producers.markets import exchange_class
 from schemas.records import Instrument
 from schemas.topics import INSTRUMENTS
 from tests.producer_harness import Topics

@@ -11,8 +11,8 @@ import pytest
 from infra import metrics
 from producers import connection, line, link, liveness
 from producers.connect_pace import ConnectPace
-from producers.exchange import exchange_class
 from producers.link import END_OF_FEED
+from producers.markets import exchange_class
 from tests.link_harness import SPOT, Client, Fed, Venue, accept, change, fed, quote, trade
 
 BTC = "btcusdt@trade"

@@ -19,7 +19,7 @@ import pytest
 from infra.embedded import cluster
 from producers import line, link, stage
 from producers.capture import CaptureReader, CaptureWriter
-from producers.exchange import exchange_class
+from producers.markets import exchange_class
 from producers.simulator.playback import Playback
 from schemas.errors import ConfigurationError
 from schemas.records import Gap, Position, Quote, SystemEvent, TimeMark, Trade

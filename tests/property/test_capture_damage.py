@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from producers.capture import CaptureError, CaptureReader
 from producers.capture.lines import as_line
 from producers.capture.reading import CaptureReading
-from producers.exchange import exchanges
+from producers.markets import exchanges
 
 MARKETS = sorted(exchanges())
 

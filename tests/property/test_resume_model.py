@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from producers.exchange import Call, Control, Exchange, MarketRecord, exchange_class
+from producers.exchange import Call, Control, Exchange, MarketRecord
 from producers.feed import Feed, Patience
 from producers.log_tail import LogTail
+from producers.markets import exchange_class
 from producers.outputs import Ask, Output
 from producers.resumed import Resumed
 from schemas import rows

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from producers.backfill import ASK_AGAIN_S, REORDER_S, Backfill
 from producers.continuity import Continuity, Missing, Position
-from producers.exchange import Call, exchange_class
+from producers.exchange import Call
+from producers.markets import exchange_class
 from producers.outputs import Ask, Output
 from schemas.records import Gap, Instrument, Trade
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from producers.capture import CaptureReader
-from producers.exchange import BadRecord, Channel, exchange_class
+from producers.exchange import BadRecord, Channel
 from producers.exchanges.binance.frames import Binance
 from producers.exchanges.binance.spot import BinanceSpot
 from producers.exchanges.binance.usdm import BinanceUsdM
+from producers.markets import exchange_class
 from schemas.records import BookUpdate, Instrument, Trade
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.exchange import BadRecord, Call, exchange_class
+from producers.exchange import BadRecord, Call
 from producers.exchanges.binance.rest import BinanceRest
 from producers.exchanges.binance.spot import BinanceSpot, BinanceUs
 from producers.exchanges.binance.usdm import BinanceUsdM
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Ticker, Trade
 

@@ -12,7 +12,8 @@ from producers.capture import CaptureError, CaptureReader, CaptureWriter
 from producers.capture.reading import CaptureReading
 from producers.capture.recorder import Recorded, Target, record
 from producers.capture.trimming import trimmed
-from producers.exchange import Channel, exchange_class
+from producers.exchange import Channel
+from producers.markets import exchange_class
 from producers.simulator.faults import parse_fault
 from producers.simulator.market import SeededMarket
 from producers.simulator.playback import Playback

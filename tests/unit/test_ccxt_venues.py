@@ -7,8 +7,9 @@ import pytest
 
 from producers.ccxt_feed.capabilities import Way, capabilities
 from producers.ccxt_feed.exchange import POLLS, STREAMS, CcxtExchange, ccxt_exchange
-from producers.exchange import Call, exchange_class, exchanges
+from producers.exchange import Call
 from producers.exchanges.binance.spot import BinanceSpot
+from producers.markets import exchange_class, exchanges
 from schemas.errors import ConfigurationError
 from tests.unit.test_ccxt_unified import listed, market
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.continuity import BETWEEN_RUNS, Position
-from producers.exchange import Control, Stream, exchange_class
+from producers.exchange import Control, Stream
 from producers.feed import AHEAD_LIMIT_US, Feed, Patience
+from producers.markets import exchange_class
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.resumed import OpenHole, Resumed
 from schemas.records import BookUpdate, Gap, Quote, TimeMark, Trade

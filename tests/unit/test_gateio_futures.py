@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from producers.exchange import BadRecord, exchange_class
+from producers.exchange import BadRecord
 from producers.exchanges.gateio.futures import GateFutures
+from producers.markets import exchange_class
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,

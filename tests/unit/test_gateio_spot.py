@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from producers.exchange import BadRecord, Control, exchange_class
+from producers.exchange import BadRecord, Control
 from producers.exchanges.gateio.spot import GateSpot
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 from schemas.records import ExchangeCandle, Instrument, Quote, Ticker, Trade
 

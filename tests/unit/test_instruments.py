@@ -2,8 +2,8 @@
 
 import pytest
 
-from producers.exchange import exchange_class
 from producers.instruments import Listing
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 
 MARKET = exchange_class("binance")

@@ -1,9 +1,9 @@
 """What a restart makes of the end of a log, and what a feed makes of that."""
 
 from producers.continuity import Continuity, Delivered, Position
-from producers.exchange import exchange_class
 from producers.feed import Feed, Patience
 from producers.log_tail import LogTail
+from producers.markets import exchange_class
 from producers.outputs import Output
 from producers.resumed import OpenHole, Resumed
 from schemas import rows

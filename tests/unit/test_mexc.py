@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from producers import protobuf
-from producers.exchange import CHANNELS, BadRecord, Call, Control, exchange_class
+from producers.exchange import CHANNELS, BadRecord, Call, Control
 from producers.exchanges.mexc.messages import ChannelOnly, frame_of
 from producers.exchanges.mexc.spot import MexcSpot
+from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Quote, Ticker, Trade
 

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from producers.exchange import CHANNELS, BadRecord, Call, Control, Poll, exchange_class
+from producers.exchange import CHANNELS, BadRecord, Call, Control, Poll
 from producers.exchanges.mexc.futures import MexcFutures
+from producers.markets import exchange_class
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
