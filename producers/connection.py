@@ -81,6 +81,8 @@ class FeedConnection(ClientConnection):
         self._waiting_bytes = 0
         self._fragments: list[bytes] = []
         self._halted = False
+        self._is_thinned = False
+        """Whether all that waits are trades already."""
         self._dropping = False
         self.is_lost = False
         """Whether the connection has ended; frames may still wait."""
@@ -186,19 +188,28 @@ class FeedConnection(ClientConnection):
     def _bound(self, portion: Portion, is_trade: Callable[[bytes], bool]) -> None:
         """Shed what is beyond the limits; trades last."""
         self._waiting_bytes += portion.size
-        if self._is_beyond(2):
-            kept = [frame for frame in portion.frames if is_trade(frame)]
-            self.shed[OTHER] += len(portion.frames) - len(kept)
-            self._waiting_bytes -= portion.size
-            portion.frames = kept
-            self._waiting_bytes += portion.size
+        if not self._is_beyond(2):
+            self._is_thinned = False
+            return
+        self._thin(portion, is_trade)
+        if self._is_beyond(1) and not self._is_thinned:
+            self._is_thinned = True
+            for waiting in self._portions:
+                self._waiting -= self._thin(waiting, is_trade)
         while self._is_beyond(1) and self._portions:
             oldest = self._portions.popleft()
             self._waiting -= len(oldest.frames)
             self._waiting_bytes -= oldest.size
-            trades = sum(map(is_trade, oldest.frames))
-            self.shed[TRADES] += trades
-            self.shed[OTHER] += len(oldest.frames) - trades
+            self.shed[TRADES] += len(oldest.frames)
+
+    def _thin(self, portion: Portion, is_trade: Callable[[bytes], bool]) -> int:
+        """Shed all but trades of a portion; returns how many frames."""
+        size, count = portion.size, len(portion.frames)
+        portion.frames = [frame for frame in portion.frames if is_trade(frame)]
+        self._waiting_bytes -= size - portion.size
+        shed = count - len(portion.frames)
+        self.shed[OTHER] += shed
+        return shed
 
     def _is_beyond(self, share: int) -> bool:
         return self._waiting > SHED_FRAMES // share or self._waiting_bytes > SHED_BYTES // share

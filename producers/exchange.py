@@ -278,10 +278,10 @@ class Exchange(ABC):
 
     @classmethod
     def is_trade_frame(cls, frame: bytes) -> bool:
-        """Whether a frame holds trades: what is shed last. Called only while frames are shed."""
+        """Whether a frame is shed last: it holds trades, or is about the connection."""
         stream = cls.stream_of(frame)
         found = None if stream is None else cls.channel_of(stream)
-        return found is not None and found[0] in ("trades", "aggregated_trades")
+        return found is None or found[0] in ("trades", "aggregated_trades")
 
     @abstractmethod
     def streams(self, symbols: Collection[str] | None = None) -> list[Stream]:

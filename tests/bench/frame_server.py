@@ -106,7 +106,7 @@ class FrameServer:
     async def _answer(self, connection: ServerConnection) -> None:
         assert connection.request is not None
         if "streams=" not in connection.request.path:
-            asked = set()
+            asked: set[str] = set()
             while len(asked) < len(self._names):
                 request = json.loads(await connection.recv())
                 asked.update(request["params"])

@@ -11,6 +11,7 @@ python -m tests.bench.producers --long --json      memory at 1 and at 10 million
 import argparse
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -44,7 +45,11 @@ PEER_VERSION = "cryptofeed==2.4.1"
 def empty_broker() -> Iterator["Broker"]:
     """A broker for one run: a producer skips what the log holds, and asks for what it misses."""
     with tempfile.TemporaryDirectory(prefix="kandle-bench-") as data, cluster.broker(Path(data)) as servers:
-        yield Broker(servers)
+        broker = Broker(servers)
+        try:
+            yield broker
+        finally:
+            broker.close()
 
 
 class Broker:
@@ -54,6 +59,10 @@ class Broker:
         self.servers = servers
         self._consumer = Consumer({"bootstrap.servers": servers, "group.id": "bench"})
         Admin(KafkaSettings(bootstrap_servers=servers)).ensure_topics()
+
+    def close(self) -> None:
+        """Leave before the broker goes."""
+        self._consumer.close()
 
     def end(self, topic: str) -> int:
         """Records that the topic has ever held."""
@@ -85,6 +94,24 @@ def serving(trades: int, symbols: int) -> Iterator[tuple[int, "subprocess.Popen[
     finally:
         server.kill()
         server.wait()
+
+
+def await_start(server: "subprocess.Popen[str]", child: "subprocess.Popen[bytes]") -> float:
+    """Wait until the server begins to send to the child; when that was, by `time.perf_counter`.
+
+    Raises:
+        RuntimeError: The child ended before, and why.
+        TimeoutError: It did not subscribe in time.
+    """
+    assert server.stdout is not None
+    deadline = time.perf_counter() + TIMEOUT_S
+    while not select.select([server.stdout], [], [], POLL_S)[0]:
+        if child.poll() is not None:
+            raise RuntimeError(f"{child.args!r} ended with {child.returncode} before it was served")
+        if time.perf_counter() > deadline:
+            raise TimeoutError(f"{child.args!r} did not subscribe within {TIMEOUT_S:g} s")
+    server.stdout.readline()
+    return time.perf_counter()
 
 
 def await_records(broker: Broker, topic: str, count: int, process: psutil.Process, began: float) -> Any:
@@ -121,9 +148,7 @@ def measure(trades: int, symbols: int) -> dict[str, float]:
         command = [sys.executable, "-m", "kandle", "produce"]
         with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL) as child:
             try:
-                assert server.stdout is not None
-                server.stdout.readline()
-                began = time.perf_counter()
+                began = await_start(server, child)
                 taken = await_records(broker, TRADES.name, trades + marks, psutil.Process(child.pid), began)
             finally:
                 child.kill()
@@ -158,9 +183,7 @@ def measure_cryptofeed(trades: int) -> dict[str, Any]:
             command, cwd=scratch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as child:
             try:
-                assert server.stdout is not None
-                server.stdout.readline()
-                began = time.perf_counter()
+                began = await_start(server, child)
                 seconds, cpu_s, rss_mb = await_records(
                     broker, PEER_TOPIC, trades, psutil.Process(child.pid), began
                 )

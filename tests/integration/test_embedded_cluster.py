@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import platformdirs
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 import pytest
 

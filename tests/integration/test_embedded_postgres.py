@@ -5,7 +5,7 @@ import signal
 import stat
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 import psycopg
 import pytest
 
