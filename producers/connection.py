@@ -188,15 +188,15 @@ class FeedConnection(ClientConnection):
     def _bound(self, portion: Portion, is_trade: Callable[[bytes], bool]) -> None:
         """Shed what is beyond the limits; trades last."""
         self._waiting_bytes += portion.size
-        if not self._is_beyond(2):
+        if not self._is_beyond(2, portion):
             self._is_thinned = False
             return
         self._thin(portion, is_trade)
-        if self._is_beyond(1) and not self._is_thinned:
+        if self._is_beyond(1, portion) and not self._is_thinned:
             self._is_thinned = True
             for waiting in self._portions:
                 self._waiting -= self._thin(waiting, is_trade)
-        while self._is_beyond(1) and self._portions:
+        while self._is_beyond(1, portion) and self._portions:
             oldest = self._portions.popleft()
             self._waiting -= len(oldest.frames)
             self._waiting_bytes -= oldest.size
@@ -211,8 +211,10 @@ class FeedConnection(ClientConnection):
         self.shed[OTHER] += shed
         return shed
 
-    def _is_beyond(self, share: int) -> bool:
-        return self._waiting > SHED_FRAMES // share or self._waiting_bytes > SHED_BYTES // share
+    def _is_beyond(self, share: int, portion: Portion) -> bool:
+        """Whether what waits, with a portion that is counted in bytes already, is beyond this share."""
+        waiting = self._waiting + len(portion.frames)
+        return waiting > SHED_FRAMES // share or self._waiting_bytes > SHED_BYTES // share
 
 
 async def open_connection(

@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-END_OF_FEED = 4000
 FRAMES_A_WRITE = 200
 MOST_UNSENT = 4 * 1024 * 1024
 FIRST_MS = 1_700_000_000_000
@@ -65,7 +64,7 @@ def instruments(names: list[str]) -> bytes:
 
 
 class FrameServer:
-    """Sends all frames once to every client that subscribes.
+    """Sends all frames once to every client that subscribes, then leaves the connection open.
 
     Args:
         trades: How many.
@@ -117,9 +116,8 @@ class FrameServer:
             connection.transport.write(chunk)
             while connection.transport.get_write_buffer_size() > MOST_UNSENT:
                 await asyncio.sleep(0.001)
-        while connection.transport.get_write_buffer_size():
-            await asyncio.sleep(0.001)
-        await connection.close(END_OF_FEED, "end of feed")
+        # Left open: a client that is closed connects again, and would pay for that in the middle of its work.
+        await connection.wait_closed()
 
     def _rest(self, connection: ServerConnection, request: Request) -> Response | None:
         if "upgrade" in request.headers:

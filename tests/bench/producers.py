@@ -203,7 +203,7 @@ def main() -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object on one line")
     parser.add_argument("--trades", type=int, default=300_000)
-    parser.add_argument("--peer-trades", type=int, default=10_000)
+    parser.add_argument("--peer-trades", type=int, default=20_000)
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--long", action="store_true", help="also 1 and 10 million trades, for the memory")
     given = parser.parse_args()

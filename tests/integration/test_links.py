@@ -446,7 +446,7 @@ async def test_a_live_feed_sheds_while_kafka_is_slow_and_makes_trades_good(
         await venue.trade(1)
         await on.has(1)
         on.publisher.free.clear()
-        for number in range(1, 1_001):
+        for number in range(1, 3_001):
             await venue.trade(1)
             await venue.clients[0].say(quote(number))
         (held,) = (one.connection for one in on.session.links.lines)
@@ -454,7 +454,7 @@ async def test_a_live_feed_sheds_while_kafka_is_slow_and_makes_trades_good(
         assert held.backlog <= 400
         assert held.shed[connection.OTHER] >= held.shed[connection.TRADES]
         on.publisher.free.set()
-        await on.has(1_001)
+        await on.has(3_001)
         assert on.backfilled
         assert {gap.status for gap in on.gaps} <= {"opened", "filled"}
         await on.until(lambda: any("frames were shed" in text for text in on.events("provider.error")))
