@@ -11,6 +11,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from infra import metrics
 from infra.clock import SystemClock
 from producers.exchange import Call, Channel, Exchange
 from producers.feed import Feed, Patience
@@ -24,6 +25,9 @@ from tests.fault_harness import CollectingPublisher
 T0_MS = 1_700_000_000_000
 SPOT = exchange_class("binance", "spot")
 WAIT_S = 15.0
+
+
+BTC = "btcusdt@trade"
 
 
 def trade(number: int, symbol: str = "btcusdt") -> str:
@@ -251,3 +255,11 @@ def change(on: Fed, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None
     for instrument in fresh:
         exchange.admit(instrument)
     on.session.change(exchange.streams([one.symbol for one in fresh]), ending)
+
+
+def reconnects() -> float:
+    return float(metrics.RECONNECTS.labels("binance")._value.get())
+
+
+async def subscribed(venue: Venue, on: Fed, stream: str = BTC, times: int = 1) -> None:
+    await on.until(lambda: len(venue.holders(stream)) >= times)

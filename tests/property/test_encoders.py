@@ -20,7 +20,20 @@ from tests.avro_model import Entry, definitions, rows_of
 NOW = 1_763_700_000_000_000
 NUMBERS = (True, 0, 1, -1, 2**31, 2**63 - 1, 2**63, 2**70, 1.5, float("nan"))
 SCALARS = (np.int32(-(2**31)), np.int64(2**62), np.int64(7), np.float64(1.5))
-OTHERS: tuple[Any, ...] = (None, "x", "x" * 9_000, "\udc80", b"x", (), [], [1.0], {}, {"a": 1}, {"a": None}, ("long", 5))
+OTHERS: tuple[Any, ...] = (
+    None,
+    "x",
+    "x" * 9_000,
+    "\udc80",
+    b"x",
+    (),
+    [],
+    [1.0],
+    {},
+    {"a": 1},
+    {"a": None},
+    ("long", 5),
+)
 ODD = st.sampled_from((*NUMBERS, *SCALARS, *OTHERS))
 """What a field may hold by mistake."""
 
