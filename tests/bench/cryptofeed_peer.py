@@ -14,7 +14,7 @@ from cryptofeed.defines import TRADES
 from cryptofeed.exchanges import Binance
 
 
-class PlainBinance(Binance):
+class PlainBinance(Binance):  # type: ignore[misc]
     """Without TLS, as the producer beside it; the handler's own connections insist on an address with it."""
 
     def connect(self) -> list[Any]:
@@ -25,7 +25,7 @@ class PlainBinance(Binance):
         return made
 
 
-def main(port: str, brokers: str) -> None:
+def feed(port: str, brokers: str) -> None:
     """Feed until killed."""
     PlainBinance.websocket_endpoints = [WebsocketEndpoint(f"wss://127.0.0.1:{port}")]
     routes = Routes("/api/v3/exchangeInfo")
@@ -39,4 +39,4 @@ def main(port: str, brokers: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    feed(*sys.argv[1:])

@@ -128,7 +128,7 @@ class FrameServer:
         return connection.respond(200, body)
 
 
-def main() -> int:
+def serve_trades() -> int:
     """Serve until killed."""
     parser = argparse.ArgumentParser(description="Send trades as fast as they are read.")
     parser.add_argument("--trades", type=int, required=True)
@@ -141,4 +141,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve_trades())

@@ -67,9 +67,9 @@ class Broker:
 
     def make(self, topic: str) -> None:
         """Create a topic of one partition."""
-        AdminClient({"bootstrap.servers": self.servers}).create_topics([NewTopic(topic, 1, 1)])[topic].result(
-            10
-        )
+        # Held until the answer has come: a client that is let go gives up what it has asked for.
+        admin = AdminClient({"bootstrap.servers": self.servers})
+        admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(10)
 
     def end(self, topic: str) -> int:
         """Records that the topic has ever held."""
@@ -89,18 +89,14 @@ class Broker:
 def serving(trades: int, symbols: int) -> Iterator[tuple[int, "subprocess.Popen[str]"]]:
     """The frame server; its port, and the process, whose next line says that a client is served."""
     command = [sys.executable, "-m", "tests.bench.frame_server", "--trades", str(trades)]
-    server = subprocess.Popen(
-        [*command, "--symbols", str(symbols)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        yield int(server.stdout.readline()), server
-    finally:
-        server.kill()
-        server.wait()
+    with subprocess.Popen(
+        [*command, "--symbols", str(symbols)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            yield int(server.stdout.readline()), server
+        finally:
+            server.kill()
 
 
 def await_start(server: "subprocess.Popen[str]", child: "subprocess.Popen[bytes]") -> float:
