@@ -44,6 +44,7 @@ bench: $(READY)  ## measurements, as ratios of one run
 
 chaos: $(READY)  ## every fault in full, under an hour
 	$(BIN)/python -m pytest tests/chaos --run-chaos --timeout=3600 $(ARGS)
+	$(BIN)/python -m pytest tests/integration tests/contract -m full --run-chaos --timeout=3600 $(ARGS)
 
 lock:  ## resolve requirements.lock again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras \

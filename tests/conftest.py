@@ -21,6 +21,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-chaos", action="store_true", help="faults in full instead of a selection")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the tests marked `full` to `make chaos`."""
+    if config.getoption("--run-chaos"):
+        return
+    for item in items:
+        if item.get_closest_marker("full") is not None:
+            item.add_marker(pytest.mark.skip(reason="takes long: make chaos, or --run-chaos"))
+
+
 @pytest.fixture(scope="session")
 def in_full(pytestconfig: pytest.Config) -> bool:
     """Whether faults are to be injected in full number."""

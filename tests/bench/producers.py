@@ -224,12 +224,13 @@ def main() -> int:
     again = measure(given.trades, 1)
     many = measure(given.trades, 1_000)
     best = max(ours, again, key=lambda run: run["trades_per_s"])
+    least_cpu_s = min(ours["cpu_s_per_million"], again["cpu_s_per_million"])
     figures: dict[str, Any] = {
         **best,
-        "runs": [ours["trades_per_s"], again["trades_per_s"]],
+        "runs": [ours, again],
         "rss_mb": {str(given.trades): best["rss_mb"]},
         "thousand_symbols": many,
-        "thousand_symbols_ratio": round(many["cpu_s_per_million"] / best["cpu_s_per_million"], 2),
+        "thousand_symbols_ratio": round(many["cpu_s_per_million"] / least_cpu_s, 2),
         "peers": peers,
     }
     for peer in peers.values():

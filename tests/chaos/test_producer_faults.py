@@ -107,7 +107,13 @@ async def test_a_broker_killed_under_load_has_every_trade_once(
     assert memory_mb < 400
 
 
-@pytest.mark.parametrize("takeover_s", [120.0, 6.0], ids=["shards-kept", "shards-lost"])
+@pytest.mark.parametrize(
+    "takeover_s",
+    [
+        pytest.param(120.0, id="shards-kept"),
+        pytest.param(6.0, id="shards-lost", marks=pytest.mark.full),
+    ],
+)
 async def test_while_the_broker_is_away_memory_is_bounded_and_nothing_is_lost(
     broker: Broker, in_full: bool, takeover_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

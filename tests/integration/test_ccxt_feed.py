@@ -43,10 +43,10 @@ ELSEWHERE: Mapping[str, bytes] = {
 }
 DISCONNECT = "disconnect@300:50"
 CASES = [
-    ("binance", "spot", "binance", "spot", None),
+    pytest.param("binance", "spot", "binance", "spot", None, marks=pytest.mark.full),
     ("binance", "spot", "binance", "spot", DISCONNECT),
-    ("gateio", "spot", "gate", "spot", DISCONNECT),
-    ("gateio", "futures", "gate", "swap", DISCONNECT),
+    pytest.param("gateio", "spot", "gate", "spot", DISCONNECT, marks=pytest.mark.full),
+    pytest.param("gateio", "futures", "gate", "swap", DISCONNECT, marks=pytest.mark.full),
     ("mexc", "spot", "mexc", "spot", DISCONNECT),
 ]
 

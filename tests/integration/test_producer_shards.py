@@ -106,6 +106,7 @@ async def test_a_clean_stop_hands_over_at_once_or_ends_the_source(topics: Topics
     assert_nothing_behind_marks(topics)
 
 
+@pytest.mark.full
 async def test_one_that_was_suspended_finds_its_shard_gone(topics: Topics, tmp_path: Path) -> None:
     market = WatchedMarket(["BTC/USDT"], RATE)
     async with trading(market) as server, pair(topics, server, tmp_path) as (first, second):
@@ -147,6 +148,7 @@ async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, 
     assert_exact(topics, market)
 
 
+@pytest.mark.full
 async def test_a_process_held_up_for_about_as_long_as_allowed_is_given_its_shard_again(
     topics: Topics,
 ) -> None:
