@@ -2,9 +2,18 @@
 
 import importlib
 import pkgutil
+from typing import Final
 
 import producers.exchanges
 from producers.exchange import Exchange
+
+LINEAR: Final = frozenset(
+    {
+        *("usdm", "usdtm", "um", "usdt", "linear", "future", "futures", "futuresusdt"),
+        *("swap", "perp", "perpetual", "contract", "derivatives"),
+    }
+)
+"""What a market of contracts settled in dollars is called, by one or another."""
 
 
 def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
@@ -20,6 +29,15 @@ def exchange_class(venue: str, market: str = "spot") -> type[Exchange]:
     wanted = {_plain(venue) + _plain(market)} | ({_plain(venue)} if market == "spot" else set())
     for (name, kind), cls in known.items():
         if wanted & {_plain(alias) for alias in (name + kind, *cls.aliases)}:
+            return cls
+    for (name, kind), cls in known.items():
+        rest = _plain(venue).removeprefix(name)
+        if (
+            kind != "spot"
+            and _plain(venue).startswith(name)
+            and rest in {"", *LINEAR}
+            and _plain(market) in LINEAR
+        ):
             return cls
     # All others are ccxt's, which takes half a second to be imported.
     from producers.ccxt_feed.exchange import other_exchange

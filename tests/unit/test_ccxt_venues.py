@@ -9,6 +9,7 @@ from producers.ccxt_feed.capabilities import Way, capabilities
 from producers.ccxt_feed.exchange import POLLS, STREAMS, CcxtExchange, ccxt_exchange
 from producers.exchange import Call
 from producers.exchanges.binance.spot import BinanceSpot
+from producers.exchanges.binance.usdm import BinanceUsdM
 from producers.markets import exchange_class, exchanges
 from schemas.errors import ConfigurationError
 from tests.unit.test_ccxt_unified import listed, market
@@ -31,8 +32,10 @@ def test_files_of_our_own_come_first_and_are_not_replaced() -> None:
     ccxt_exchange("binance", "spot")
     assert exchange_class("binance") is BinanceSpot
     assert not any(issubclass(found, CcxtExchange) for found in exchanges().values())
-    with pytest.raises(ConfigurationError, match="binance usdm"):
-        exchange_class("binance", "swap")
+    for market in ("swap", "perpetual", "USDT-M", "linear"):
+        assert exchange_class("binance", market) is BinanceUsdM
+    with pytest.raises(ConfigurationError, match="binanceus"):
+        exchange_class("binanceus", "swap")
 
 
 def test_an_unknown_name_is_told_with_near_matches() -> None:
@@ -44,7 +47,7 @@ def test_an_unknown_name_is_told_with_near_matches() -> None:
 
 def test_ccxt_is_imported_for_those_alone_who_need_it() -> None:
     script = (
-        "import sys; from producers.exchange import exchange_class; exchange_class('binance'); "
+        "import sys; from producers.markets import exchange_class; exchange_class('binance'); "
         "print('ccxt' in sys.modules)"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
