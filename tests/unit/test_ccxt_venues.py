@@ -32,8 +32,8 @@ def test_files_of_our_own_come_first_and_are_not_replaced() -> None:
     ccxt_exchange("binance", "spot")
     assert exchange_class("binance") is BinanceSpot
     assert not any(issubclass(found, CcxtExchange) for found in exchanges().values())
-    for market in ("swap", "perpetual", "USDT-M", "linear"):
-        assert exchange_class("binance", market) is BinanceUsdM
+    for name in ("swap", "perpetual", "USDT-M", "linear"):
+        assert exchange_class("binance", name) is BinanceUsdM
     with pytest.raises(ConfigurationError, match="binanceus"):
         exchange_class("binanceus", "swap")
 
