@@ -64,7 +64,7 @@ def test_what_cannot_be_recorded_is_told_at_once(tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.touch()
     for arguments, message in (
-        (("atlantis", "BTC/USDT", "--out", "a"), "atlantis spot is not supported"),
+        (("atlantis", "BTC/USDT", "--out", "a"), "atlantis is not supported"),
         (("binance", ",", "--out", "a"), "there are no SYMBOLS"),
         ((" ", "BTC/USDT", "--out", "a"), "VENUE is empty"),
         (("binance", "BTC/USDT", "--out", str(there)), "exists; remove it"),

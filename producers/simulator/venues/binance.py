@@ -15,12 +15,7 @@ from producers.simulator.figures import UNITS_MS, Execution, bar_of, bars_of, in
 from producers.simulator.ledger import SimulatedBook, Tape
 from producers.simulator.venue import Reply, RestError, SimulatedVenue, limit_of, whole
 from producers.simulator.venues.binance_client import BinanceClient, key_of
-from producers.simulator.venues.binance_listing import (
-    day_figures,
-    futures_listing,
-    kline_row,
-    spot_listing,
-)
+from producers.simulator.venues.binance_listing import day_figures, futures_listing, kline_row, spot_listing
 
 CHANNELS: Final[dict[str, Channel]] = {
     "trade": "trades",
@@ -79,6 +74,8 @@ class _Snapshot(msgspec.Struct):
 
 
 class _Named(msgspec.Struct):
+    stream: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
     e: str | None = None
     s: str | None = None
     k: dict[str, Any] | None = None
@@ -126,7 +123,7 @@ class BinanceSpotSimulated(SimulatedVenue):
         return BinanceClient(path, self.kinds)
 
     def split(self, frame: bytes, binary: bool) -> tuple[str, bytes] | None:
-        """See `SimulatedVenue.split`; captures hold combined frames and raw ones."""
+        """See `SimulatedVenue.split`; captures hold combined frames, however spaced, and raw ones."""
         if frame.startswith(_COMBINED):
             end = frame.find(b'"', len(_COMBINED))
             name = frame[len(_COMBINED) : end]
@@ -141,6 +138,8 @@ class BinanceSpotSimulated(SimulatedVenue):
             named = _NAMED.decode(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
+        if named.stream is not None and named.data:
+            return key_of(named.stream), bytes(named.data)
         if named.s is None:
             return None
         kind = EVENTS.get(named.e, named.e) if named.e is not None else None
