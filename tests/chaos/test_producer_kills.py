@@ -59,7 +59,7 @@ def recorded(path: Path, market: Any) -> dict[str, Value]:
 async def test_killed_again_and_again_it_leaves_the_trades_of_the_capture(
     topics: Topics, tmp_path: Path, venue: str, rewind: bool, in_full: bool
 ) -> None:
-    if not in_full and (venue, rewind) not in {("binance", False), ("mexc", False)}:
+    if not in_full and (venue, rewind) not in {("binance", False)}:
         pytest.skip("among the faults in full: --run-chaos")
     assert (venue, "spot") in MADE
     seconds = SECONDS_IN_FULL if in_full else SECONDS

@@ -8,6 +8,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 from schemas.topics import TRADES
 from tests.processor_harness import (
     Feed,
@@ -71,6 +73,7 @@ def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(
     assert assert_equal(kafka, expected(feed)) > 0, "no kill hit a worker at work"
 
 
+@pytest.mark.full
 def test_workers_share_the_partitions_and_one_that_leaves_hands_over(kafka: str, tmp_path: Path) -> None:
     fresh_topics(kafka_settings(kafka))
     feed, name = market(seconds=150, rate=400), app_id()
@@ -86,6 +89,7 @@ def test_workers_share_the_partitions_and_one_that_leaves_hands_over(kafka: str,
     assert_equal(kafka, expected(feed))
 
 
+@pytest.mark.full
 def test_a_worker_that_slept_past_its_session_does_no_harm(kafka: str, tmp_path: Path) -> None:
     fresh_topics(kafka_settings(kafka))
     feed, name = market(seconds=200, rate=400), app_id()

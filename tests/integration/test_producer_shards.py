@@ -174,28 +174,37 @@ async def test_a_process_held_up_for_about_as_long_as_allowed_is_given_its_shard
 
 
 async def test_shards_share_the_symbols_of_a_market(topics: Topics) -> None:
-    symbols = ["BTC/USDT", "ETH/USDT", "DOGE/USDT", "ADA/USDT"]
-    parts = {shard_of(symbol, 2) for symbol in symbols}
-    assert parts == {0, 1}
+    # As many shards as partitions: the group then gives each process the same number of them.
+    names = [
+        f"{base}/USDT"
+        for base in ("BTC", "ETH", "DOGE", "ADA", "SOL", "XRP", "LTC", "DOT", "TRX", "BCH", "FIL")
+    ]
+    symbols = list({shard_of(name, PARTITIONS): name for name in names}.values())
+    assert len(symbols) == PARTITIONS
     market = WatchedMarket(symbols, 10.0)
     stops = [asyncio.Event(), asyncio.Event()]
     async with trading(market) as server:
         running: list[asyncio.Task[Any]] = []
         for stop in stops:
-            settings = settings_for(topics, server, symbols=symbols, shards=2, lossless=False)
+            settings = settings_for(topics, server, symbols=symbols, shards=PARTITIONS, lossless=False)
             running.append(asyncio.create_task(stage.run(settings, stop)))
-        expected = {"binance-spot-0", "binance-spot-1"}
-        await until(lambda: len(instances(topics)) == 2, 20, "each process has one shard")
+        expected = {f"binance-spot-{number}" for number in range(PARTITIONS)}
+        await until(lambda: len({run for _, run in instances(topics)}) == 2, 20, "each process has shards")
+        await until(lambda: {source for source, _ in instances(topics)} == expected, 20, "all are fed")
         stops[0].set()
         await asyncio.wait_for(running[0], 20)
-        await until(lambda: len(instances(topics)) == 3, 10, "the other has both")
+        await until(lambda: has_all(instances(topics), expected), 10, "the other has all")
         stops[1].set()
         await asyncio.wait_for(running[1], 20)
     assert_exact(topics, market)
     last = finals(topics)
-    assert len(last) == 2 * PARTITIONS
+    assert len(last) == PARTITIONS * PARTITIONS
     assert {mark.source for mark in last} == expected
-    assert len({instance for _, instance in instances(topics)}) == 2
+
+
+def has_all(fed: set[tuple[str, str]], sources: set[str]) -> bool:
+    """Whether one run has fed all of these sources."""
+    return any({source for source, run in fed if run == one} == sources for one in {run for _, run in fed})
 
 
 def assert_nothing_behind_marks(topics: Topics) -> None:
