@@ -187,12 +187,15 @@ class Producer:
     cuts=st.lists(st.integers(0, 40), min_size=3, max_size=3),
     away=st.lists(st.integers(0, 6), min_size=3, max_size=3),
     drops=st.sets(st.integers(FIRST + 1, FIRST + COUNT - 3), max_size=12),
-    earlier=st.integers(8, 30),
+    earlier=st.integers(24, 40),
 )
 def test_the_log_holds_every_trade_whenever_producers_die(
     numbered: bool, moments: list[int], cuts: list[int], away: list[int], drops: set[int], earlier: int
 ) -> None:
     venue, log = Venue(numbered), Log()
+    if not numbered:
+        # Venues without numbers send what was traded in one moment in one frame: it is not torn apart.
+        moments = [min(moment + (moment % 3 == 1), FIRST + COUNT) for moment in moments]
     stops = [*moments, FIRST + COUNT]
     number = FIRST
     for turn, stop in enumerate(stops):
