@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_arg
 
 import msgspec
 
+from infra import settings
 from schemas.errors import ValidationError
 from schemas.records import (
     BookUpdate,
@@ -31,9 +32,7 @@ from schemas.records import (
     Trade,
 )
 
-Channel: TypeAlias = Literal[
-    "trades", "aggregated_trades", "quotes", "books", "tickers", "candles", "derivatives", "liquidations"
-]
+Channel: TypeAlias = settings.Channel
 CHANNELS: Final[tuple[Channel, ...]] = get_args(Channel)
 
 MarketRecord: TypeAlias = (

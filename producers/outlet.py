@@ -120,7 +120,6 @@ class Outlet:
         self._positions = Positions(publisher, venue, source, partitions)
         self._dead_letters = DeadLetters(publisher, STAGE)
         self.events = SystemEvents(publisher, source, clock)
-        self._clock = clock
         self._keys: dict[str, bytes] = {}
         self._waiting: dict[str, list[_Message]] = {topic.name: [] for topic in RECORD_TOPICS.values()}
         self._told: dict[str, float] = {}
