@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from infra import metrics
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
-from infra.settings import KafkaSettings, ProcessorSettings, Settings
+from infra.settings import ProcessorSettings, Settings
 from processors.comparison_reader import ComparisonReader
 from schemas.identity import market_key
 from schemas.records import Candle, ExchangeCandle, SystemEvent
 from schemas.rows import decode
 from schemas.topics import CANDLES, EXCHANGE_CANDLES, SYSTEM_EVENTS
+from tests.processor_harness import kafka_settings
 
 TIMEOUT_S = 30.0
 
@@ -66,10 +67,10 @@ def candles(symbol: str, open_time: int) -> tuple[Candle, ExchangeCandle]:
 
 
 async def test_a_candle_that_differs_from_the_venues_own_is_counted_and_told(kafka: str) -> None:
-    kafka_settings = KafkaSettings(bootstrap_servers=kafka)
-    settings = Settings(kafka=kafka_settings, processors=ProcessorSettings(app_id=f"app-{uuid.uuid4().hex}"))
-    Admin(kafka_settings).ensure_topics()
-    publisher = Publisher(kafka_settings, client_id="test-comparison")
+    shared = kafka_settings(kafka)
+    settings = Settings(kafka=shared, processors=ProcessorSettings(app_id=f"app-{uuid.uuid4().hex}"))
+    Admin(shared).ensure_topics()
+    publisher = Publisher(shared, client_id="test-comparison")
     reading = asyncio.create_task(ComparisonReader(settings, publisher).run())
     compared = metrics.CANDLES_COMPARED.labels("compared")._value
     differing = metrics.CANDLE_MISMATCHES.labels("compared", "close")._value
