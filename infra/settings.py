@@ -188,6 +188,21 @@ class ProcessorSettings(Section):
     intervals: NameList = Field(default_factory=lambda: ["1s", "1m"])
     grace_ms: int = Field(2_000, ge=0, description="a candle closes this long after its end, by time marks")
     hold_s: int = Field(300, ge=0, description="late trades revise a candle so long after it closed")
+    live: NameList = Field(
+        default_factory=lambda: ["1m"], description="intervals written while still open, at every mark"
+    )
+    empty_candles: Literal["skip", "carry"] = Field(
+        "skip", description="an interval without trades: no candle, or one with the last close and volume 0"
+    )
+    bars: NameList = Field(
+        default_factory=list, description="tick(100), volume(10.5), value(1000000); @keys chooses the markets"
+    )
+    flows: NameList = Field(
+        default_factory=list, description="quote, book(10): values of quotes and order books, one a second"
+    )
+    plugins: NameList = Field(
+        default_factory=list, description="modules of your own with indicators and signal rules"
+    )
     indicators: NameList = Field(default_factory=lambda: ["sma(20)", "ema(20)", "rsi(14)"])
     signals: NameList = Field(default_factory=lambda: ["moving_average_crossover(10,30)"])
     signal_on_incomplete: bool = Field(False, description="let rules fire on candles that miss trades")

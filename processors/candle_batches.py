@@ -211,6 +211,7 @@ class CandleColumns:
                 None if last < 0 else last,
                 revision,
                 complete,
+                quote_volume / volume if volume > 0.0 else None,
             )
 
 

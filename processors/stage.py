@@ -16,8 +16,8 @@ from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
-from processors.agents.candles import CandleStep
 from processors.agents.indicators import IndicatorStep
+from processors.agents.trades import TradeStep
 from processors.app import Worker, build, changelog
 from processors.comparison_reader import ComparisonReader
 from processors.partitions import Partitions, Step
@@ -26,6 +26,7 @@ from schemas.topics import (
     CANDLES,
     EXCHANGE_CANDLES,
     INDICATORS,
+    LIVE_CANDLES,
     SIGNALS,
     SYSTEM_EVENTS,
     TRADES,
@@ -38,7 +39,7 @@ JOINING_STOP_TIMEOUT_S: Final = 2.0
 WATCH_INTERVAL_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
-TOPICS: Final = (TRADES, EXCHANGE_CANDLES, CANDLES, INDICATORS, SIGNALS, SYSTEM_EVENTS)
+TOPICS: Final = (TRADES, EXCHANGE_CANDLES, CANDLES, LIVE_CANDLES, INDICATORS, SIGNALS, SYSTEM_EVENTS)
 
 log = get_logger(__name__)
 
@@ -93,7 +94,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
 
         return make
 
-    worker = build(settings, [part(CandleStep), part(IndicatorStep)])
+    worker = build(settings, [part(TradeStep), part(IndicatorStep)])
     worker.failure = loop.create_future()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,8 +15,10 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Liquidation,
+    LiveCandle,
     Notification,
     Position,
+    PriceAlert,
     Quote,
     Record,
     Signal,
@@ -25,6 +27,8 @@ from schemas.records import (
     Ticker,
     TimeMark,
     Trade,
+    TradeBar,
+    VenuePrice,
 )
 
 
@@ -50,6 +54,11 @@ def candle_id(venue: str, symbol: str, interval: str, open_time: int, revision: 
     return f"candle/{venue}/{symbol}/{interval}/{open_time}/{revision}"
 
 
+def trade_id(venue: str, symbol: str, number: str) -> str:
+    """The `ce_id` of a trade; `number` is the venue's own id of it."""
+    return f"trade/{venue}/{symbol}/{number}"
+
+
 def signal_id(venue: str, symbol: str, interval: str, open_time: int, rule: str) -> str:
     """The id of a signal: a rule fires at most once at a candle, whatever its revision."""
     return f"signal/{venue}/{symbol}/{interval}/{open_time}/{rule}"
@@ -63,7 +72,7 @@ def ce_id(record: Record) -> str:
     """
     match record:
         case Trade():
-            return f"trade/{record.venue}/{record.symbol}/{record.trade_id}"
+            return trade_id(record.venue, record.symbol, record.trade_id)
         case TimeMark():
             final = "/final" if record.final else ""
             return f"mark/{record.venue}/{record.source}/{record.instance}/{record.time}{final}"
@@ -93,6 +102,17 @@ def ce_id(record: Record) -> str:
             return f"symbol/{record.venue}/{record.market}/{record.symbol}/{record.event_time}"
         case Candle():
             return candle_id(record.venue, record.symbol, record.interval, record.open_time, record.revision)
+        case LiveCandle():
+            opened = f"{record.venue}/{record.symbol}/{record.interval}/{record.open_time}"
+            return f"live-candle/{opened}/{record.as_of}"
+        case TradeBar():
+            spec = f"{record.kind}/{record.threshold!r}/{record.session}/{record.number}"
+            return f"bar/{record.venue}/{record.symbol}/{spec}"
+        case VenuePrice():
+            opened = f"{record.venue}/{record.symbol}/{record.interval}/{record.open_time}"
+            return f"venue-price/{opened}/{record.revision}"
+        case PriceAlert():
+            return f"alert/{record.id}/{record.event_time}"
         case IndicatorValue():
             return (
                 f"indicator/{record.venue}/{record.symbol}/{record.interval}"

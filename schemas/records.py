@@ -18,6 +18,8 @@ BookUpdateKind: TypeAlias = Literal["snapshot", "delta"]
 Direction: TypeAlias = Literal["long", "short", "neutral"]
 InstrumentKind: TypeAlias = Literal["spot", "perpetual", "future"]
 InstrumentStatus: TypeAlias = Literal["trading", "halted", "delisted"]
+BarKind: TypeAlias = Literal["tick", "volume", "value"]
+AlertKind: TypeAlias = Literal["above", "below", "crosses", "move"]
 Severity: TypeAlias = Literal["info", "warning", "error"]
 
 
@@ -188,6 +190,66 @@ class Candle(Record, frozen=True):
     last_sequence: int | None
     revision: int
     complete: bool
+    vwap: float | None = None
+    backfilled: bool = False
+
+
+class LiveCandle(Record, frozen=True):
+    """A candle that is still open, as far as a time mark has told; [open_time, close_time)."""
+
+    venue: str
+    symbol: str
+    interval: str
+    open_time: Micros
+    close_time: Micros
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    taker_buy_volume: float
+    trade_count: int
+    as_of: Micros
+
+
+class TradeBar(Record, frozen=True):
+    """A bar that is full by what was traded, not by time; counted anew in each UTC day."""
+
+    venue: str
+    symbol: str
+    kind: BarKind
+    threshold: float
+    session: Micros
+    number: int
+    open_time: Micros
+    close_time: Micros
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    quote_volume: float
+    taker_buy_volume: float
+    trade_count: int
+    first_sequence: int | None
+    last_sequence: int | None
+    vwap: float | None
+    full: bool
+    complete: bool
+
+
+class VenuePrice(Record, frozen=True):
+    """The last price of a symbol at one venue when an interval closed; keyed by symbol alone."""
+
+    venue: str
+    symbol: str
+    interval: str
+    open_time: Micros
+    close_time: Micros
+    price: float
+    revision: int
+    complete: bool
 
 
 class IndicatorValue(Record, frozen=True):
@@ -267,6 +329,20 @@ class SymbolRequest(Record, frozen=True):
     venue: str
     market: str
     symbol: str
+    wanted: bool
+    event_time: Micros
+
+
+class PriceAlert(Record, frozen=True):
+    """Somebody wants to be told about a price; the newest one of an id holds."""
+
+    id: str
+    venue: str
+    symbol: str
+    kind: AlertKind
+    level: float
+    window_s: float
+    repeats: bool
     wanted: bool
     event_time: Micros
 

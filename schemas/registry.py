@@ -21,8 +21,10 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Liquidation,
+    LiveCandle,
     Notification,
     Position,
+    PriceAlert,
     Quote,
     Record,
     Signal,
@@ -31,6 +33,8 @@ from schemas.records import (
     Ticker,
     TimeMark,
     Trade,
+    TradeBar,
+    VenuePrice,
 )
 
 
@@ -87,7 +91,7 @@ ENTRIES: tuple[SchemaEntry, ...] = (
     SchemaEntry(4, Quote, "quote.avsc"),
     SchemaEntry(5, BookUpdate, "book_update.avsc"),
     SchemaEntry(6, Ticker, "ticker.avsc"),
-    SchemaEntry(7, Candle, "candle.avsc"),
+    SchemaEntry(7, Candle, "candle_v1.avsc"),
     SchemaEntry(8, IndicatorValue, "indicator_value.avsc"),
     SchemaEntry(9, Signal, "signal.avsc"),
     SchemaEntry(10, Instrument, "instrument.avsc"),
@@ -98,8 +102,16 @@ ENTRIES: tuple[SchemaEntry, ...] = (
     SchemaEntry(15, DerivativeTicker, "derivative_ticker.avsc"),
     SchemaEntry(16, Liquidation, "liquidation.avsc"),
     SchemaEntry(17, SymbolRequest, "symbol_request.avsc"),
+    SchemaEntry(18, Candle, "candle.avsc"),
+    SchemaEntry(19, LiveCandle, "live_candle.avsc"),
+    SchemaEntry(20, TradeBar, "trade_bar.avsc"),
+    SchemaEntry(21, PriceAlert, "price_alert.avsc"),
+    SchemaEntry(22, VenuePrice, "venue_price.avsc"),
 )
-"""Every schema that may stand in a topic."""
+"""Every schema that may stand in a topic; those of one record in the order of their making."""
+
+CURRENT: tuple[SchemaEntry, ...] = tuple({entry.record: entry for entry in ENTRIES}.values())
+"""The newest schema of each record: what is written today."""
 
 BY_ID: dict[int, SchemaEntry] = {entry.schema_id: entry for entry in ENTRIES}
-BY_RECORD: dict[type[Record], SchemaEntry] = {entry.record: entry for entry in ENTRIES}
+BY_RECORD: dict[type[Record], SchemaEntry] = {entry.record: entry for entry in CURRENT}

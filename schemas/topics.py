@@ -17,8 +17,10 @@ from schemas.records import (
     IndicatorValue,
     Instrument,
     Liquidation,
+    LiveCandle,
     Notification,
     Position,
+    PriceAlert,
     Quote,
     Record,
     Signal,
@@ -27,6 +29,8 @@ from schemas.records import (
     Ticker,
     TimeMark,
     Trade,
+    TradeBar,
+    VenuePrice,
 )
 
 Cleanup = Literal["delete", "compact"]
@@ -68,6 +72,13 @@ QUOTES: Final = Topic("market.quotes.v1", (Quote, TimeMark, Gap), "venue:symbol"
 BOOKS: Final = Topic("market.books.v1", (BookUpdate, TimeMark, Gap), "venue:symbol", retention_ms=2 * DAY_MS)
 TICKERS: Final = Topic("market.tickers.v1", (Ticker, TimeMark), "venue:symbol", cleanup="compact")
 CANDLES: Final = Topic("market.candles.v1", (Candle, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
+LIVE_CANDLES: Final = Topic(
+    "market.candles-live.v1", (LiveCandle,), "venue:symbol:interval", cleanup="compact", dead_letters=False
+)
+BARS: Final = Topic("market.bars.v1", (TradeBar, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
+VENUE_PRICES: Final = Topic(
+    "market.venue-prices.v1", (VenuePrice, TimeMark), "symbol", retention_ms=7 * DAY_MS
+)
 INDICATORS: Final = Topic(
     "market.indicators.v1", (IndicatorValue, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS
 )
@@ -88,6 +99,9 @@ POSITIONS: Final = Topic(
 CONTROL: Final = Topic(
     "producers.control.v1", (SymbolRequest,), "venue:market:symbol", cleanup="compact", dead_letters=False
 )
+ALERTS: Final = Topic(
+    "processors.alerts.v1", (PriceAlert,), "alert id", cleanup="compact", keyed=False, dead_letters=False
+)
 NOTIFICATIONS: Final = Topic(
     "notifications.v1", (Notification,), "notification id", retention_ms=90 * DAY_MS, keyed=False
 )
@@ -104,10 +118,14 @@ TOPICS: Final[tuple[Topic, ...]] = (
     DERIVATIVES,
     LIQUIDATIONS,
     CANDLES,
+    LIVE_CANDLES,
+    BARS,
+    VENUE_PRICES,
     INDICATORS,
     SIGNALS,
     INSTRUMENTS,
     CONTROL,
+    ALERTS,
     POSITIONS,
     NOTIFICATIONS,
     SYSTEM_EVENTS,

@@ -141,6 +141,8 @@ class ReferenceCandles:
         interval = self.rules.intervals[index]
         trades = self.trades[candle]
         ordered = sorted(trades, key=lambda t: (t.event_time, -1 if t.sequence is None else t.sequence))
+        volume = math.fsum(trade.size for trade in trades)
+        notional = math.fsum(trade.price * trade.size for trade in trades)
         sequences = [trade.sequence for trade in trades if trade.sequence is not None]
         return Candle(
             venue=trades[0].venue,
@@ -152,12 +154,13 @@ class ReferenceCandles:
             high=max(trade.price for trade in trades),
             low=min(trade.price for trade in trades),
             close=ordered[-1].price,
-            volume=math.fsum(trade.size for trade in trades),
-            quote_volume=math.fsum(trade.price * trade.size for trade in trades),
+            volume=volume,
+            quote_volume=notional,
             taker_buy_volume=math.fsum(trade.size for trade in trades if trade.side == "buy"),
             trade_count=len(trades),
             first_sequence=min(sequences, default=None),
             last_sequence=max(sequences, default=None),
             revision=self.revisions[candle],
             complete=self._is_complete(candle),
+            vwap=notional / volume if volume > 0 else None,
         )

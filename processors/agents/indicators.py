@@ -14,8 +14,8 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
-from processors.agents.candles import Message
 from processors.agents.refusals import refuse_undecoded
+from processors.agents.trades import Message
 from processors.agents.writers import indicator_bytes
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
@@ -126,6 +126,13 @@ def _candles(columns: Columns) -> list[Candle]:
         )
     ]
     last = [columns.column(Candle, name).tolist() for name in ("revision", "complete")]
+    averages = [
+        average if known else None
+        for average, known in zip(
+            columns.column(Candle, "vwap").tolist(), columns.valid(Candle, "vwap").tolist(), strict=True
+        )
+    ]
+    last += [averages, columns.column(Candle, "backfilled").tolist()]
     return [Candle(*fields) for fields in zip(*texts, *plain, *sequences, *last, strict=True)]
 
 

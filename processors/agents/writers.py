@@ -58,7 +58,7 @@ _name = functools.lru_cache(_NUMBERS_KEPT)(_text)
 
 def candle_bytes(candle: Candle) -> bytes:
     """The value of a candle's record."""
-    first, last = candle.first_sequence, candle.last_sequence
+    first, last, vwap = candle.first_sequence, candle.last_sequence, candle.vwap
     return b"".join(
         (
             _candle_start(candle.venue, candle.symbol, candle.interval),
@@ -78,6 +78,8 @@ def candle_bytes(candle: Candle) -> bytes:
             _NULL if last is None else _SOME + _long(last),
             _number(candle.revision),
             _BOOLEANS[candle.complete],
+            _NULL if vwap is None else _SOME + _VALUE.pack(vwap),
+            _BOOLEANS[candle.backfilled],
         )
     )
 

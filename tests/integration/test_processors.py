@@ -110,7 +110,7 @@ def test_poison_goes_to_the_dead_letters_with_its_cause_and_stops_nothing(kafka:
     for letter in letters:
         headers = dict(letter.headers())
         assert poison[letter.value()] in headers[HEADER_PREFIX + "exception.message"].decode()
-        assert headers[HEADER_PREFIX + "stage"] == b"process-candles"
+        assert headers[HEADER_PREFIX + "stage"] == b"process-trades"
         assert headers["h"] == b"1"
 
 

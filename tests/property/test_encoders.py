@@ -14,7 +14,7 @@ from schemas import encoders, rows
 from schemas.encoders import REMEMBERED, UNUSUAL, encoder_of, varint
 from schemas.errors import ValidationError
 from schemas.records import Record, Signal, TimeMark, Trade
-from schemas.registry import BY_RECORD, ENTRIES
+from schemas.registry import BY_RECORD, CURRENT
 from tests.avro_model import Entry, definitions, rows_of
 
 NOW = 1_763_700_000_000_000
@@ -72,14 +72,14 @@ def outcome(encode: Callable[[Any], bytes], record: Record) -> bytes | str:
         return str(error)
 
 
-RECORDS = [st.builds(made, st.just(entry.record), rows_of(entry.definition)) for entry in ENTRIES]
+RECORDS = [st.builds(made, st.just(entry.record), rows_of(entry.definition)) for entry in CURRENT]
 USUAL = [
     st.builds(
         made,
         st.just(entry.record),
         st.fixed_dictionaries({f["name"]: usual(f["type"]) for f in entry.definition["fields"]}),
     )
-    for entry in ENTRIES
+    for entry in CURRENT
 ]
 
 

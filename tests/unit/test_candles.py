@@ -79,6 +79,7 @@ def test_a_candle_holds_first_highest_lowest_last_and_the_sums() -> None:
             last_sequence=8,
             revision=0,
             complete=True,
+            vwap=189.125 / 1.875,
         )
     ]
 

@@ -55,6 +55,8 @@ def recomputed(trades: list[Trade], interval: str) -> list[Candle]:
     candles = []
     for opened, group in groupby(ordered, key=lambda t: span.open_time(t.event_time)):
         inside = list(group)
+        volume = math.fsum(trade.size for trade in inside)
+        notional = math.fsum(trade.price * trade.size for trade in inside)
         candles.append(
             Candle(
                 venue="binance",
@@ -66,14 +68,15 @@ def recomputed(trades: list[Trade], interval: str) -> list[Candle]:
                 high=max(trade.price for trade in inside),
                 low=min(trade.price for trade in inside),
                 close=inside[-1].price,
-                volume=math.fsum(trade.size for trade in inside),
-                quote_volume=math.fsum(trade.price * trade.size for trade in inside),
+                volume=volume,
+                quote_volume=notional,
                 taker_buy_volume=math.fsum(trade.size for trade in inside if trade.side == "buy"),
                 trade_count=len(inside),
                 first_sequence=min(trade.sequence or 0 for trade in inside),
                 last_sequence=max(trade.sequence or 0 for trade in inside),
                 revision=0,
                 complete=opened >= began and opened + span.length <= ended,
+                vwap=notional / volume,
             )
         )
     return candles

@@ -24,6 +24,8 @@ DOUBLES = st.floats(allow_nan=False)
         st.none() | LONGS,
         INTS,
         st.booleans(),
+        st.none() | DOUBLES,
+        st.booleans(),
     )
 )
 def test_a_candle_is_written_as_the_reference_writes_it(candle: Candle) -> None:

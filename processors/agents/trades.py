@@ -1,4 +1,4 @@
-"""Agent 1: trades to closed candles. Trades, time marks and gaps in; candles and the same marks out."""
+"""Agent 1: all that is made of trades. Trades, time marks and gaps in; candles and the same marks out."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from processors.candle_batches import CandleColumns, Refusal, Refused
 from processors.candle_columns import rows_from_columns
 from processors.candle_rules import CandleRules
 from processors.candles import CandleBuilder
+from processors.trade_state import TradeState
 from schemas.columns import ColumnReader, Columns
 from schemas.errors import ValidationError
 from schemas.key_table import KeyTable
@@ -29,15 +30,15 @@ Message = tuple[bytes | None, bytes | None]
 _TAKEN = (Trade, TimeMark, Gap)
 
 
-class CandleStep:
-    """Folds the trades of a partition into candles; see `partitions.Step`.
+class TradeStep:
+    """Folds the trades of a partition; see `partitions.Step`.
 
     Args:
         settings: Intervals, grace and hold.
         publisher: For candles, marks and dead letters.
     """
 
-    name = "candles"
+    name = "trades"
     topic = TRADES.name
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
@@ -49,22 +50,22 @@ class CandleStep:
         self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
         self._keys = KeyTable()
 
-    def create(self, tp: TP) -> CandleBuilder:
+    def create(self, tp: TP) -> TradeState:
         """The state before the first record."""
-        return CandleBuilder(self._rules)
+        return TradeState(CandleBuilder(self._rules))
 
-    def restore(self, tp: TP, snapshot: bytes) -> CandleBuilder:
+    def restore(self, tp: TP, snapshot: bytes) -> TradeState:
         """The state of a snapshot."""
-        builder = self.create(tp)
-        builder.restore(snapshot)
-        return builder
+        state = self.create(tp)
+        state.restore(snapshot)
+        return state
 
-    async def fold(self, state: CandleBuilder, tp: TP, records: RawRecords) -> bool:
+    async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)
-        folded = state.fold(batch)
+        folded = state.candles.fold(batch)
         await refuse_undecoded(self._letters, tp, records, columns)
         for refused in folded.refused:
             await self._refuse(tp, records, refused)
