@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -14,6 +15,12 @@ from infra.embedded import cluster
 CAPTURES_VARIABLE = "KANDLE_TEST_CAPTURES"
 TIMESCALE_VARIABLE = "KANDLE_TEST_TIMESCALE_URL"
 CAPTURES_DEFAULT = Path(__file__).parents[2] / "shared" / "recorded"
+
+# How long a draw or an example takes says something about the machine, and nothing about the code.
+hypothesis.settings.register_profile(
+    "kandle", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("kandle")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
