@@ -208,28 +208,6 @@ def feeders(topics: Topics) -> dict[str, str]:
     return {mark.source: mark.instance for mark in marks}
 
 
-async def test_a_process_with_a_name_has_its_shard_back_at_once(topics: Topics, tmp_path: Path) -> None:
-    # Last of all here: the group keeps the name's place for a minute, which would hold up the next test.
-    market = WatchedMarket(["BTC/USDT"], RATE)
-    async with trading(market) as server:
-        only = ProducerProcess(topics.servers, server, tmp_path, "only", instance_id="one", takeover_s=60)
-        try:
-            await until(lambda: bool(marks_of(topics, "only")), 30, "it feeds")
-            only.kill()
-            before = len(marks_of(topics, "only"))
-            only.restart()
-            await until(lambda: len(marks_of(topics, "only")) > before + PARTITIONS, 20, "it feeds again")
-            assert await only.stop() == 0
-        finally:
-            only.end()
-    assert_exact(topics, market)
-
-
-def fed_by(topics: Topics, run: str) -> set[str]:
-    """The sources that a run has fed."""
-    return {source for source, instance in instances(topics) if instance == run}
-
-
 def assert_nothing_behind_marks(topics: Topics) -> None:
     """In no partition a trade follows a mark of its source that covers it, unless it is a repeat."""
     marked: dict[int, int] = {}
