@@ -65,17 +65,17 @@ class Child:
     """
 
     spec: ChildSpec
-    log: StageLog
+    log: StageLog | None
     _process: subprocess.Popen[bytes] = field(init=False)
     _pipe: int | None = field(init=False, default=None)
 
     @classmethod
-    def start(cls, spec: ChildSpec, log: StageLog, *, watched: bool | None = None) -> "Child":
+    def start(cls, spec: ChildSpec, log: StageLog | None, *, watched: bool | None = None) -> "Child":
         """Run the program; returns at once.
 
         Args:
             spec: What to run.
-            log: Takes its standard output and error.
+            log: Takes its standard output and error; None: they are ours.
             watched: Use a companion process instead of the kernel's parent-death signal; None: where the
                 kernel (anything but Linux) has none.
 
@@ -96,12 +96,12 @@ class Child:
             watch_fd=reading,
         )
         try:
-            with log.open() as output:
+            with contextlib.nullcontext() if log is None else log.open() as output:
                 child._process = subprocess.Popen(  # noqa: S603 - our own command lines
                     arguments,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
-                    stderr=subprocess.STDOUT,
+                    stderr=None if output is None else subprocess.STDOUT,
                     env=None if spec.environment is None else dict(spec.environment),
                     pass_fds=() if reading is None else (reading,),
                     # Ctrl-C in the terminal reaches us alone: we decide in which order all end.
@@ -192,8 +192,10 @@ def describe_exit(code: int) -> str:
         return f"signal {-code}"
 
 
-def failed(spec: ChildSpec, what: str, log: StageLog) -> ChildFailedError:
+def failed(spec: ChildSpec, what: str, log: StageLog | None) -> ChildFailedError:
     """The error for a failed process, with the end of its log."""
+    if log is None:
+        return ChildFailedError(f"{spec.name} {what}")
     tail = log.tail()
     said = f"; the end of {log.path}:\n{tail}" if tail else f"; {log.path} is empty"
     return ChildFailedError(f"{spec.name} {what}{said}")

@@ -60,13 +60,24 @@ def produce(**given: str | None) -> None:
 
 
 @click.command()
-def process() -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Worker processes; they share the partitions, and one that dies is started again.",
+)
+def process(workers: int) -> None:
     """Compute candles, indicators and signals from the topics.
 
     Start it several times, here or elsewhere, and the workers share the partitions.
 
-    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle process
+    Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle process --workers 2
     """
+    if workers > 1:
+        from kandle.workers import run_workers
+
+        sys.exit(run_workers(load(), workers))
     settings = _prepare("process")
     from processors.stage import run
 
