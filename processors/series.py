@@ -1,8 +1,11 @@
 """Closed candles to indicator values and signals, for all series of one partition.
 
-Pure: values in, values out. A series is one venue, symbol and interval. Each keeps its indicators twice: as
-they were before its newest candle, and after it. A revision of that candle is so applied to the state before
-it; an older revision is only counted.
+Pure: values in, values out. A series is one venue, symbol and interval. A revision of its newest candle is
+applied to the state before that candle; an older revision is only counted.
+
+The venue's own history (`backfilled`) warms indicators up: their values are written, but no signal comes from
+it, and the candles built here outweigh it. One that is not newer than the newest candle is dropped; a candle
+of ours for the same interval takes its place, as a revision does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +13,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from processors.indicator import Indicator, State
-from processors.series_plan import STATE_VERSION, SeriesPlan
-from processors.signal import Decision, SignalRule
+from processors.indicator import State
+from processors.series_machine import Failure, Firing, Machine, raise_failure
+from processors.series_plan import STATE_VERSION, Choice, SeriesPlan, T
 from processors.snapshots import read_snapshot, write_snapshot
 from schemas.identity import candle_id, market_key, signal_id
 from schemas.records import Candle, IndicatorValue, Signal
+
+REPLAYED = 16
+"""Candles that are folded again for a revision, at most; the state is copied once in so many."""
 
 
 @dataclass(slots=True)
@@ -27,12 +33,14 @@ class SeriesCounts:
         revised: Revisions of the newest candle, applied.
         repeats: Seen before, dropped.
         too_old: Revisions of older candles, or candles from before the newest one: not applied.
+        history: Candles of the venue's history that are not newer than the newest one: dropped.
     """
 
     applied: int = 0
     revised: int = 0
     repeats: int = 0
     too_old: int = 0
+    history: int = 0
 
 
 class _Saved(msgspec.Struct, array_like=True):
@@ -40,87 +48,73 @@ class _Saved(msgspec.Struct, array_like=True):
 
     newest: Candle
     fired: list[str]
-    states: list[tuple[str, State]]
+    states: list[State]
 
 
 class _Book(msgspec.Struct, array_like=True):
     series: list[_Saved]
 
 
-class _Machine:
-    """Indicators and rules of one series in one state."""
-
-    def __init__(self, indicators: Sequence[Indicator], rules: Sequence[SignalRule]) -> None:
-        self.rules = [rule.fresh() for rule in rules]
-        self._needed = [[name for i in rule.needs() for name in i.names().values()] for rule in self.rules]
-        wanted = [*indicators, *(indicator for rule in self.rules for indicator in rule.needs())]
-        self._indicators = {indicator.label: indicator.fresh() for indicator in wanted}
-        self._names = {label: indicator.names() for label, indicator in self._indicators.items()}
-        self._parts: list[Indicator | SignalRule] = [*self._indicators.values(), *self.rules]
-
-    def update(self, candle: Candle) -> tuple[Mapping[str, float], list[tuple[SignalRule, Decision]]]:
-        """Values by full name, and what was decided."""
-        values: dict[str, float] = {}
-        for label, indicator in self._indicators.items():
-            outputs = indicator.update(candle)
-            if outputs:
-                names = self._names[label]
-                for output, value in outputs.items():
-                    values[names[output]] = value
-        decided: list[tuple[SignalRule, Decision]] = []
-        for rule, needed in zip(self.rules, self._needed, strict=True):
-            if all(name in values for name in needed):
-                decision = rule.update(candle, {name: values[name] for name in needed})
-                if decision is not None:
-                    decided.append((rule, decision))
-        return values, decided
-
-    def states(self) -> list[tuple[str, State]]:
-        return [(part.label, part.snapshot()) for part in self._parts]
-
-    def restore(self, states: Sequence[tuple[str, State]]) -> None:
-        for part, (_, state) in zip(self._parts, states, strict=True):
-            part.restore(state)
+def _chosen(choices: Sequence[Choice[T]], key: str, interval: str) -> list[T]:
+    """What runs on a series, once each where choices overlap."""
+    covering = [choice.prototype for choice in choices if choice.covers(key, interval)]
+    return list({prototype.label: prototype for prototype in covering}.values())
 
 
 class Series:
-    """The state of one series."""
+    """The state of one series.
 
-    def __init__(self, plan: SeriesPlan, key: str, interval: str) -> None:
-        indicators = [c.prototype for c in plan.indicators if c.covers(key, interval)]
-        rules = [c.prototype for c in plan.rules if c.covers(key, interval)]
+    Kept once, after the newest candle. For a revision it is rebuilt: from the state at some earlier candle,
+    and the few candles since then.
+    """
+
+    def __init__(self, plan: SeriesPlan, key: str, interval: str, failed: Failure) -> None:
+        indicators = _chosen(plan.indicators, key, interval)
+        rules = _chosen(plan.rules, key, interval)
         self._on_incomplete = plan.on_incomplete
         self._published = [name for indicator in indicators for name in indicator.names().values()]
-        self._before = _Machine(indicators, rules)
-        self._after = _Machine(indicators, rules)
-        self._newest: Candle | None = None
+        self._machine = Machine(indicators, rules, gapless=plan.gapless, failed=failed)
+        self._base = self._machine.states()
+        self._since: list[Candle] = []
         self._fired: set[str] = set()
 
     def take(self, candle: Candle, counts: SeriesCounts) -> list[IndicatorValue | Signal]:
         """Values and signals of a candle; none if it is a repeat or too old."""
-        newest = self._newest
+        newest = self._since[-1] if self._since else None
         if newest is None or candle.open_time > newest.open_time:
-            if newest is not None:
-                self._before.update(newest)
+            if len(self._since) == REPLAYED:
+                self._base, self._since = self._machine.states(), []
             self._fired.clear()
             counts.applied += 1
+        elif candle.backfilled:
+            counts.history += 1
+            return []
         elif candle.open_time < newest.open_time:
             if candle.revision > 0:
                 counts.too_old += 1
             else:
                 counts.repeats += 1
             return []
-        elif candle.revision <= newest.revision:
+        elif candle.revision <= newest.revision and not newest.backfilled:
             counts.repeats += 1
             return []
         else:
-            self._after.restore(self._before.states())
+            self._rewind()
+            self._since = []
             counts.revised += 1
-        self._newest = candle
-        return self._records(candle, *self._after.update(candle))
+        self._since.append(candle)
+        return self._records(candle, *self._machine.update(candle))
+
+    def _rewind(self) -> None:
+        """Go back to the state before the newest candle."""
+        self._machine.restore(self._base)
+        if len(self._since) > 1:
+            for candle in self._since[:-1]:
+                self._machine.update(candle)
+            self._base = self._machine.states()
 
     def _records(
-        self, candle: Candle, values: Mapping[str, float], decided: Sequence[tuple[SignalRule, Decision]]
+        self, candle: Candle, values: Mapping[str, float], fired: Sequence[Firing]
     ) -> list[IndicatorValue | Signal]:
         venue, symbol, interval, opened = candle.venue, candle.symbol, candle.interval, candle.open_time
         records: list[IndicatorValue | Signal] = [
@@ -130,39 +124,45 @@ class Series:
             for name in self._published
             if name in values
         ]
-        for rule, decision in decided:
-            if rule.label in self._fired or not (candle.complete or self._on_incomplete):
+        if candle.backfilled:
+            return records
+        for rule, decision, sound in fired:
+            if rule in self._fired or not (sound or self._on_incomplete):
                 continue
-            self._fired.add(rule.label)
+            self._fired.add(rule)
             signal = Signal(
-                id=signal_id(venue, symbol, interval, opened, rule.label),
+                id=signal_id(venue, symbol, interval, opened, rule),
                 venue=venue,
                 symbol=symbol,
                 interval=interval,
                 open_time=opened,
                 event_time=candle.close_time,
-                rule=rule.label,
+                rule=rule,
                 direction=decision.direction,
                 strength=decision.strength,
                 values=decision.values,
                 candle_id=candle_id(venue, symbol, interval, opened, candle.revision),
-                complete=candle.complete,
+                complete=sound,
             )
             records.append(signal)
         return records
 
     def save(self) -> _Saved | None:
         """What a snapshot holds of it; None before the first candle."""
-        if self._newest is None:
+        if not self._since:
             return None
-        return _Saved(self._newest, sorted(self._fired), self._before.states())
+        newest = self._since[-1]
+        if len(self._since) > 1:
+            self._rewind()
+            self._since = [newest]
+            self._machine.update(newest)
+        return _Saved(newest, sorted(self._fired), self._base)
 
     def load(self, saved: _Saved) -> None:
         """Take over what a snapshot holds."""
-        self._before.restore(saved.states)
-        self._after.restore(saved.states)
-        self._after.update(saved.newest)
-        self._newest, self._fired = saved.newest, set(saved.fired)
+        self._base, self._since, self._fired = saved.states, [saved.newest], set(saved.fired)
+        self._machine.restore(saved.states)
+        self._machine.update(saved.newest)
 
 
 class SeriesBook:
@@ -173,10 +173,13 @@ class SeriesBook:
 
     Args:
         plan: What is computed.
+        failed: Told of an indicator or a rule that raises; it has no value for that candle then. What
+            `failed` raises comes out of `fold`.
     """
 
-    def __init__(self, plan: SeriesPlan) -> None:
+    def __init__(self, plan: SeriesPlan, failed: Failure = raise_failure) -> None:
         self.plan = plan
+        self._failed = failed
         self.counts = SeriesCounts()
         self._series: dict[tuple[str, str, str], Series] = {}
 
@@ -189,7 +192,7 @@ class SeriesBook:
         return series.take(candle, self.counts)
 
     def _empty(self, candle: Candle) -> Series:
-        return Series(self.plan, market_key(candle.venue, candle.symbol), candle.interval)
+        return Series(self.plan, market_key(candle.venue, candle.symbol), candle.interval, self._failed)
 
     def snapshot(self) -> bytes:
         """The whole state; equal states give equal bytes."""

@@ -3,13 +3,18 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import filter as filter_names
 from fnmatch import fnmatchcase
 from typing import Generic, Self, TypeVar
 
+from infra.settings import ProcessorSettings
 from processors.indicator import Indicator
+from processors.intervals import INTERVALS
+from processors.plugins import load_plugins
 from processors.signal import SignalRule
+from schemas.errors import ConfigurationError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised whenever the layout or the meaning of the state changes; older snapshots are then refused."""
 
 DEFAULT_INDICATORS = ("sma(20)", "ema(20)", "rsi(14)")
@@ -40,11 +45,24 @@ class Choice(Generic[T]):
         bitcoin markets.
 
         Raises:
-            ConfigurationError: The spec is wrong.
+            ConfigurationError: The spec is wrong, or a pattern can fit nothing.
         """
         spec, *places = text.split("@", 2)
         patterns = [tuple(filter(None, map(str.strip, place.split("|")))) or ("*",) for place in places]
-        return cls(create(spec), *patterns)
+        choice = cls(create(spec), *patterns)
+        for pattern in choice.intervals:
+            if not filter_names(INTERVALS, pattern):
+                raise ConfigurationError(
+                    f"{text!r}: no interval is called {pattern}; there are {', '.join(INTERVALS)}"
+                )
+        for pattern in choice.keys:
+            # Only a pattern that is open where it has no colon can fit `venue:symbol`.
+            is_open = pattern.startswith("*") or (pattern.endswith("*") and "/" not in pattern)
+            if "@" in pattern or not (":" in pattern or is_open):
+                raise ConfigurationError(
+                    f"{text!r}: markets are venue:symbol, as binance:BTC/* or *:ETH/USDT; got {pattern}"
+                )
+        return choice
 
     def covers(self, key: str, interval: str) -> bool:
         """Whether it runs on a series."""
@@ -63,12 +81,15 @@ class SeriesPlan:
     Attributes:
         indicators: Whose values are published.
         rules: Which may fire; the indicators that they need are computed beside, and not published.
-        on_incomplete: Whether rules may fire on candles that lack trades; their signals are marked.
+        on_incomplete: Whether rules may fire where what they see is not sound (`series_machine.Machine`);
+            their signals are marked.
+        gapless: Whether every interval has a candle, be it without trades.
     """
 
     indicators: tuple[Choice[Indicator], ...]
     rules: tuple[Choice[SignalRule], ...]
     on_incomplete: bool = False
+    gapless: bool = False
 
     @classmethod
     def of(
@@ -77,6 +98,7 @@ class SeriesPlan:
         signals: Sequence[str] = DEFAULT_SIGNALS,
         *,
         on_incomplete: bool = False,
+        gapless: bool = False,
     ) -> Self:
         """A plan from settings, see `Choice.parse`.
 
@@ -87,7 +109,35 @@ class SeriesPlan:
             tuple(Choice.parse(text, Indicator.create) for text in indicators),
             tuple(Choice.parse(text, SignalRule.create) for text in signals),
             on_incomplete,
+            gapless,
         )
+
+    @classmethod
+    def of_settings(cls, chosen: ProcessorSettings) -> Self:
+        """What the settings say, with the indicators and rules of plug-ins.
+
+        Raises:
+            ConfigurationError: One of the texts is wrong, names candles that are not built, or a plug-in
+                cannot be imported.
+        """
+        load_plugins(chosen.plugins)
+        plan = cls.of(
+            chosen.indicators,
+            chosen.signals,
+            on_incomplete=chosen.signal_on_incomplete,
+            gapless=chosen.empty_candles == "carry",
+        )
+        wanted = [(str(c), c.intervals) for c in plan.indicators] + [
+            (str(c), c.intervals) for c in plan.rules
+        ]
+        for choice, patterns in wanted:
+            missing = [pattern for pattern in patterns if not filter_names(chosen.intervals, pattern)]
+            if missing:
+                raise ConfigurationError(
+                    f"{choice}: no candles of {', '.join(missing)} are built; processors.intervals has "
+                    f"{', '.join(chosen.intervals)}"
+                )
+        return plan
 
     @property
     def digest(self) -> str:
@@ -95,4 +145,5 @@ class SeriesPlan:
         text = (
             f"series/{STATE_VERSION}/{';'.join(map(str, self.indicators))}/{';'.join(map(str, self.rules))}"
         )
-        return hashlib.sha256(f"{text}/{self.on_incomplete}".encode()).hexdigest()[:32]
+        flags = f"{self.on_incomplete}/{self.gapless}"
+        return hashlib.sha256(f"{text}/{flags}".encode()).hexdigest()[:32]
