@@ -139,6 +139,10 @@ class ProducerSettings(Section):
     idle_marks: bool = Field(True, description="let time marks advance while a live feed is idle")
     backfill_s: PositiveFloat = Field(30.0, description="marks wait so long for missing trades")
     restart_backfill_s: PositiveFloat = Field(300.0, description="the same for what was missed between runs")
+    history: NameList = Field(
+        default_factory=list, description="past candles for symbols that are new here, as 1m:500,1h:200"
+    )
+    history_timeout_s: PositiveFloat = Field(60.0, description="the feed begins after so long without them")
     instruments_every_s: PositiveFloat = Field(3_600.0, description="how often the instrument list is read")
     exit_at_end: bool = Field(True, description="stop when every feed has ended")
 

@@ -11,6 +11,7 @@ from infra.settings import Settings
 from producers.connect_pace import ConnectPace
 from producers.exchange import Exchange
 from producers.feed import Feed, Patience
+from producers.history import History
 from producers.outlet import STAGE, Outlet, fed_topics
 from producers.resume import resume
 from producers.session import Session
@@ -78,6 +79,7 @@ class Shard:
             "quotes" in exchange.channels,
         )
         publisher = Publisher(settings.kafka, client_id=f"kandle-{STAGE}-{self._source}")
+        history = History(exchange.venue, exchange.market, chosen, settings.venues, publisher)
         patience = Patience(chosen.backfill_s, chosen.restart_backfill_s)
         topics = fed_topics(exchange.channels)
         outlet = Outlet(
@@ -85,6 +87,7 @@ class Shard:
         )
         self._feed = Feed(exchange, self._source, settings.run_id, chosen.idle_marks, resumed, patience)
         try:
+            await history.publish([symbol for symbol in exchange.instruments if symbol not in resumed.trades])
             self._session = Session(
                 exchange,
                 self._feed,
