@@ -132,6 +132,7 @@ def _candle_fields(slice_: Slice, instruments: Int64s) -> list[Fixed | Text]:
         integers(columns.column(Candle, "revision"), 4),
         integers(columns.column(Candle, "complete"), 1),
         Text(*columns.spans(Candle, "interval")),
+        integers(columns.column(Candle, "backfilled"), 1),
     ]
 
 
@@ -183,7 +184,7 @@ CANDLES: Final = Table(
     record=Candle,
     columns=(
         *("time", "close_time", "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume"),
-        *("trade_count", "instrument_id", "revision", "complete", "interval"),
+        *("trade_count", "instrument_id", "revision", "complete", "interval", "backfilled"),
     ),
     key=('{row}."instrument_id"', '{row}."interval"', '{row}."time"'),
     texts=("interval",),
