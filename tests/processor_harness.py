@@ -174,9 +174,19 @@ class Worker:
         app_id: Name of the consumer group.
         folder: Where its log goes; must hold no settings.
         instance: Name of a static member.
+        workers: Processes under the one that is started.
+        **settings: More environment.
     """
 
-    def __init__(self, servers: str, app_id: str, folder: Path, instance: str | None = None) -> None:
+    def __init__(
+        self,
+        servers: str,
+        app_id: str,
+        folder: Path,
+        instance: str | None = None,
+        workers: int = 1,
+        **settings: str,
+    ) -> None:
         self._path = folder / f"{app_id}-{instance}-{time.monotonic_ns()}.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KANDLE_")}
         environment |= {
@@ -187,11 +197,12 @@ class Worker:
             "KANDLE_PROCESSORS__APP_ID": app_id,
             "KANDLE_PROCESSORS__CHECKPOINT_INTERVAL_S": "0.3",
         }
+        environment |= settings
         if instance is not None:
             environment["KANDLE_PROCESSORS__INSTANCE_ID"] = instance
         with self._path.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "kandle", "process"],
+                [sys.executable, "-m", "kandle", "process", "--workers", str(workers)],
                 stdout=log,
                 stderr=log,
                 env=environment,
@@ -221,8 +232,15 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(servers: str, app_id: str, folder: Path, instance: str | None = None) -> Iterator[Worker]:
-    started = Worker(servers, app_id, folder, instance)
+def worker(
+    servers: str,
+    app_id: str,
+    folder: Path,
+    instance: str | None = None,
+    workers: int = 1,
+    **settings: str,
+) -> Iterator[Worker]:
+    started = Worker(servers, app_id, folder, instance, workers, **settings)
     try:
         yield started
     finally:
