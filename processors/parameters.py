@@ -22,7 +22,10 @@ from schemas.errors import ConfigurationError
 Period = Annotated[int, msgspec.Meta(ge=1)]
 """A number of candles."""
 Number = int | float
+Value = Number | str
+"""Of a parameter: a number or a word, as the name of an interval."""
 
+_WORD = re.compile(r"[A-Za-z0-9_]+")
 _SPEC = re.compile(r"\s*([a-z][a-z0-9_]*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
@@ -59,7 +62,7 @@ class Parametrised:
             )
         cls.registry[cls.name] = cls
 
-    def __init__(self, *values: Number, **named: Number) -> None:
+    def __init__(self, *values: Value, **named: Value) -> None:
         """Take parameters in the order of their declaration, or by name.
 
         Raises:
@@ -74,7 +77,7 @@ class Parametrised:
                 f"{self._kind} {self.name} takes {options or 'no parameters'}; "
                 f"got {', '.join([*map(str, values), *(f'{k}={v}' for k, v in named.items())])}"
             )
-        chosen: dict[str, Number] = {}
+        chosen: dict[str, Value] = {}
         for key, kind in declared.items():
             value = {**given, **named}.get(key, getattr(type(self), key))
             try:
@@ -82,11 +85,11 @@ class Parametrised:
             except msgspec.ValidationError as error:
                 raise ConfigurationError(f"{self._kind} {self.name}, {key}={value}: {error}") from error
             setattr(self, key, chosen[key])
-        self.parameters: Mapping[str, Number] = MappingProxyType(chosen)
+        self.parameters: Mapping[str, Value] = MappingProxyType(chosen)
         self.label = "_".join(
-            [self.name, *(str(v) if isinstance(v, int) else f"{v:g}" for v in chosen.values())]
+            [self.name, *(f"{v:g}" if isinstance(v, float) else str(v) for v in chosen.values())]
         )
-        """Name with all parameters: sma_20, moving_average_crossover_10_30."""
+        """Name with all parameters: sma_20, vwap_1d, moving_average_crossover_10_30."""
         self.start()
 
     def start(self) -> None:
@@ -104,7 +107,7 @@ class Parametrised:
 
     @classmethod
     def create(cls, spec: str) -> Self:
-        """An instance from a setting: `sma`, `sma(50)`, `sma(period=50)`.
+        """An instance from a setting: `sma`, `sma(50)`, `sma(period=50)`, `vwap(session=1d)`.
 
         Raises:
             ConfigurationError: The text cannot be read, the name is unknown, or the parameters are wrong.
@@ -117,14 +120,11 @@ class Parametrised:
             raise ConfigurationError(
                 f"there is no {cls._kind} {match[1]!r}; known: {', '.join(sorted(known))}"
             )
-        values: list[Number] = []
-        named: dict[str, Number] = {}
+        values: list[Value] = []
+        named: dict[str, Value] = {}
         for argument in filter(str.strip, (match[2] or "").split(",")):
             key, equals, text = argument.rpartition("=")
-            try:
-                value = msgspec.json.decode(text.strip(), type=Number)
-            except msgspec.MsgspecError as error:
-                raise ConfigurationError(f"{spec!r}: expected a number, got {text.strip()!r}") from error
+            value = _value(spec, text.strip())
             if key.strip() in named or (values and named and not equals):
                 raise ConfigurationError(f"{spec!r}: {argument.strip()} is out of place")
             if equals:
@@ -136,6 +136,16 @@ class Parametrised:
     def fresh(self) -> Self:
         """Another instance with the same parameters and no history."""
         return type(self)(**self.parameters)
+
+
+def _value(spec: str, text: str) -> Value:
+    try:
+        value: Value = msgspec.json.decode(text, type=Number)
+    except msgspec.MsgspecError as error:
+        if not _WORD.fullmatch(text):
+            raise ConfigurationError(f"{spec!r}: expected a number or a word, got {text!r}") from error
+        return text
+    return value
 
 
 _DECLARED: dict[type[Any], dict[str, Any]] = {}

@@ -17,19 +17,25 @@ class Ema(Indicator):
         """Nothing seen."""
         self._seen = 0
         self._value = 0.0  # the sum of the closes until there are enough of them
-        self._weight = 2.0 / (self.period + 1)
+        self._kept = 1.0 - 2.0 / (self.period + 1)
 
     def update(self, candle: Bar) -> Mapping[str, float] | None:
         """See `Indicator.update`."""
+        average = self.take(candle.close)
+        return None if average is None else {self.name: average}
+
+    def take(self, value: float) -> float | None:
+        """The average of the values so far, for indicators that average something else than closes."""
+        if self._seen == self.period:
+            # Written so that a value that does not change is its own average to the last bit.
+            self._value = average = value - (value - self._value) * self._kept
+            return average
+        self._seen += 1
+        self._value += value
         if self._seen < self.period:
-            self._seen += 1
-            self._value += candle.close
-            if self._seen < self.period:
-                return None
-            self._value /= self.period
-        else:
-            self._value += (candle.close - self._value) * self._weight
-        return {self.name: self._value}
+            return None
+        self._value /= self.period
+        return self._value
 
     def snapshot(self) -> State:
         """Closes seen, up to the period, and the average or the sum."""

@@ -3,46 +3,42 @@
 from collections import deque
 from collections.abc import Mapping
 
+from processors.fixed_point import BITS, UNITS
 from processors.indicator import Bar, Indicator, Period, State
 
 
 class Sma(Indicator):
-    """Mean of the last `period` closes.
-
-    The sum moves with the window in double-double: what a close adds is taken away again to the last bit, so
-    a huge price that has left the window leaves no trace, and nothing drifts.
-    """
+    """Mean of the last `period` closes, rounded once from their exact sum (`processors/fixed_point.py`)."""
 
     period: Period = 20
 
     def start(self) -> None:
         """An empty window."""
-        self._closes: deque[float] = deque(maxlen=self.period)
-        self._high = self._low = 0.0
+        self._window: deque[float] = deque(maxlen=self.period)
+        self._sum = 0
+        self._divisor = self.period << BITS
 
     def update(self, candle: Bar) -> Mapping[str, float] | None:
         """See `Indicator.update`."""
-        if len(self._closes) == self.period:
-            self._add(-self._closes[0])
-        self._closes.append(candle.close)
-        self._add(candle.close)
-        if len(self._closes) < self.period:
-            return None
-        return {self.name: (self._high + self._low) / self.period}
+        mean = self.take(candle.close)
+        return None if mean is None else {self.name: mean}
 
-    def _add(self, value: float) -> None:
-        before = self._high
-        total = before + value
-        part = total - before
-        error = (before - (total - part)) + (value - part) + self._low
-        self._high = total + error
-        self._low = error - (self._high - total)
+    def take(self, value: float) -> float | None:
+        """The mean of the last values, for indicators that average something else than closes."""
+        window = self._window
+        if len(window) == self.period:
+            self._sum += int(value * UNITS) - int(window[0] * UNITS)
+            window.append(value)
+            return self._sum / self._divisor
+        self._sum += int(value * UNITS)
+        window.append(value)
+        return self._sum / self._divisor if len(window) == self.period else None
 
     def snapshot(self) -> State:
-        """Sum and window."""
-        return (self._high, self._low, *self._closes)
+        """The window; the sum follows from it."""
+        return tuple(self._window)
 
     def restore(self, state: State) -> None:
         """See `Indicator.restore`."""
-        self._high, self._low, *closes = state
-        self._closes = deque(closes, maxlen=self.period)
+        self._window = deque(state, maxlen=self.period)
+        self._sum = sum(int(value * UNITS) for value in state)

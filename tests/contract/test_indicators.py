@@ -1,6 +1,8 @@
 """What every registered indicator and signal rule promises, and how they are named in settings."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import isfinite
 from random import Random
 
 import msgspec
@@ -70,7 +72,12 @@ class TestEveryIndicator:
         defined = [value for value in values if value]
         assert defined
         assert values[-len(defined) :] == defined
-        assert all(value.keys() == indicator.names().keys() for value in defined)
+        declared = list(indicator.names())
+        assert defined[-1].keys() == set(declared)
+        for before, after in pairwise(defined):
+            assert before.keys() <= after.keys()
+            assert all(isfinite(value) for value in after.values())
+        assert all([name for name in declared if name in value] == list(value) for value in defined)
         assert all(full.startswith(indicator.label) for full in indicator.names().values())
 
     def test_fresh_has_the_parameters_and_no_history(self, name: str) -> None:
@@ -135,7 +142,11 @@ def test_specs_name_the_same_instance_by_place_or_by_name(spec: str) -> None:
         ("sma(3, period=3)", r"takes period \(20\)"),
         ("sma(0)", "period=0: Expected `int` >= 1"),
         ("sma(2.5)", "Expected `int`, got `float`"),
-        ("sma(ten)", "expected a number, got 'ten'"),
+        ("sma(ten)", "period=ten: Expected `int`, got `str`"),
+        ("sma(1 0)", "expected a number or a word, got '1 0'"),
+        ("vwap(session=2d)", "needs a session of 1s, .* got '2d'"),
+        ("macd(26, 12)", "needs fast < slow, got 26 and 12"),
+        ("bollinger(20, 0)", "deviations=0: Expected `float` > 0"),
         ("sma[20]", "is written 'name' or"),
         ("rsi(1)", "period=1: Expected `int` >= 2"),
     ],
