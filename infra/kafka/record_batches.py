@@ -9,7 +9,7 @@ The format: https://kafka.apache.org/documentation/#recordbatch
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final
 
 import numpy as np
@@ -174,6 +174,12 @@ class RawRecords:
 
     def __len__(self) -> int:
         return int(self.offsets.size)
+
+    def before(self, offset: int) -> "RawRecords":
+        """The records below an offset."""
+        count = int(np.searchsorted(self.offsets, offset))
+        cut = {one.name: getattr(self, one.name)[:count] for one in fields(self) if one.name in _COLUMNS}
+        return replace(self, **cut)
 
     def raise_if_corrupt(self, topic: str, partition: int) -> None:
         """Stop where a batch was left out; who goes on in spite of it loses its records.
