@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from producers.order_book import LEVELS, OrderBook
+from infra.order_book import LEVELS, OrderBook, reaches_back_to
 from schemas.records import BookUpdate, Micros
 
 BUFFER: Final = 2_000
@@ -132,7 +132,7 @@ class BookChain:
             return self.last_sequence is not None and last <= self.last_sequence
         for delta in self._buffer:
             if delta.last_sequence is not None and delta.last_sequence > last:
-                return _reaches_back_to(delta, last) > last
+                return reaches_back_to(delta, last) > last
         return False
 
     def _is_ahead_of(self, event_time: Micros | None) -> bool:
@@ -147,7 +147,7 @@ class BookChain:
                 if self._repeats >= REPEATS:
                     self._break("renumbered", held + 1, last, out)
                 return
-            back_to = _reaches_back_to(delta, held)
+            back_to = reaches_back_to(delta, held)
             if back_to > held:
                 self._break("gap", held + 1, back_to + 1, out)
                 self._keep(delta, out)
@@ -180,7 +180,7 @@ class BookChain:
         if newest is not None and last is not None:
             if last <= newest:
                 return
-            if _reaches_back_to(delta, newest) > newest:
+            if reaches_back_to(delta, newest) > newest:
                 kept.clear()
         kept.append(delta)
         if len(kept) > self._buffer_limit:
@@ -196,12 +196,3 @@ class BookChain:
         self.last_sequence = None
         self._repeats = 0
         out.append(BookBreak(self.symbol, reason, expected, got))
-
-
-def _reaches_back_to(delta: BookUpdate, otherwise: int) -> int:
-    """Id of the last update before the delta, as far as its numbers tell."""
-    if delta.previous_sequence is not None:
-        # A first id that reaches back farther is as good: the first delta upon a snapshot may.
-        first = delta.first_sequence
-        return delta.previous_sequence if first is None else min(delta.previous_sequence, first - 1)
-    return otherwise if delta.first_sequence is None else delta.first_sequence - 1

@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from infra.clock import SystemClock
 from infra.kafka.publisher import Acknowledged, Headers, Publisher
+from infra.order_book import OrderBook
 from infra.resilience.call_guard import CallPolicy
 from producers.exchange import Channel, Exchange
 from producers.feed import Feed, Patience
 from producers.instruments import fetch_instruments
 from producers.markets import exchange_class
-from producers.order_book import OrderBook
 from producers.outlet import Outlet, fed_topics
 from producers.rest_desk import DeskFigures, RestDesk
 from producers.session import Session

@@ -3,8 +3,8 @@
 from collections import deque
 from typing import Final, NamedTuple
 
+from infra.order_book import OrderBook
 from infra.range_set import RangeSet
-from producers.order_book import OrderBook
 from schemas.records import BookUpdate, Quote
 
 RANGES: Final = 100_000

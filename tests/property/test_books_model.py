@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infra.order_book import OrderBook
 from producers.books import BookBreak, BookChain
-from producers.order_book import OrderBook
 from schemas.records import BookUpdate
 from tests.book_updates import MarketBook, make_market
 
@@ -109,3 +109,15 @@ def test_a_bounded_book_keeps_the_nearest_levels(seed: int, levels: int) -> None
         book.apply(delta)
         assert max(book.depth) <= levels
         assert book.top(1_000) == (bids[:levels], asks[:levels])
+
+
+@given(st.integers(0, 2**32), st.integers(1, 12))
+def test_the_certain_levels_of_a_bounded_book_are_those_of_the_whole(seed: int, levels: int) -> None:
+    market = make_market(seed, 30, chained=False)
+    bounded, whole = OrderBook("test", "BTC/USDT", levels), OrderBook("test", "BTC/USDT")
+    for each in (market.snapshot(next(iter(market.states))), *market.deltas):
+        bounded.apply(each)
+        whole.apply(each)
+        for own, all_, certain in zip(bounded.top(99), whole.top(99), bounded.certain_depth, strict=True):
+            assert own[:certain] == all_[:certain]
+    assert whole.certain_depth == whole.depth

@@ -2,8 +2,8 @@
 
 import pytest
 
+from infra.order_book import OrderBook
 from producers.books import BUFFER, REPEATS, BookBreak, BookChain
-from producers.order_book import OrderBook
 from schemas.records import BookUpdate
 from tests.book_updates import delta, snapshot, update
 
@@ -50,6 +50,20 @@ def test_levels_far_from_the_market_are_forgotten() -> None:
     assert book.top(9) == ([(10.0, 2.0), (9.0, 1.0)], [(11.0, 3.0), (12.0, 1.0)])
     book.apply(delta(2, 2, {10.5: 1.0, 1.0: 1.0}, {10.6: 1.0}))
     assert book.top(9) == ([(10.5, 1.0), (10.0, 2.0)], [(10.6, 1.0), (11.0, 3.0)])
+
+
+def test_levels_behind_a_forgotten_one_are_not_certain() -> None:
+    book = OrderBook("test", "BTC/USDT", levels=2)
+    book.apply(snapshot(1, {8.0: 1.0, 10.0: 2.0, 9.0: 1.0}, {11.0: 3.0, 12.0: 1.0}))
+    assert (book.depth, book.certain_depth) == ((2, 2), (2, 2))
+    book.apply(delta(2, 2, {9.0: 0.0, 7.0: 5.0}))
+    assert book.top(2)[0] == [(10.0, 2.0), (7.0, 5.0)], "the level at 8 is missing between them"
+    assert book.certain_depth == (1, 2)
+    other = OrderBook("test", "BTC/USDT", levels=2)
+    other.restore(book.save())
+    assert (other.save(), other.certain_depth) == (book.save(), (1, 2))
+    book.apply(snapshot(3, {8.0: 1.0, 7.0: 5.0}))
+    assert book.certain_depth == (2, 1)
 
 
 def test_deltas_wait_for_a_snapshot_and_those_in_it_are_dropped(chain: BookChain) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from infra.order_book import OrderBook
 from producers.capture import CaptureError, CaptureReader, CaptureWriter
 from producers.capture.lines import as_fields
 from producers.capture.reading import CaptureReading, Tally
 from producers.capture.tallies import BookCheck, TradeIds
 from producers.exchange import CHANNELS, Channel, MarketRecord
-from producers.order_book import OrderBook
 from schemas.records import Quote
 from tests.book_updates import delta, snapshot
 

@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
+from infra.order_book import OrderBook
 from producers.exchange import MarketRecord
 from producers.markets import exchange_class
-from producers.order_book import OrderBook
 from producers.simulator.market import DayFigures, SeededMarket, message_of
 from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
 from producers.simulator.venue import venue_class

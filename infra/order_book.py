@@ -1,13 +1,24 @@
 """One order book: the price levels of both sides, and the best of each at any time."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
+from math import inf
 from typing import Final
+
+import msgspec
 
 from schemas.records import BookUpdate, Micros
 
 LEVELS: Final = 10_000
 """Levels that are held of a side; no venue gives more in a snapshot."""
+
+
+class SavedBook(msgspec.Struct, array_like=True, frozen=True):
+    """The state of a book, best first: prices and sizes of bids and asks, and what was forgotten of each."""
+
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    floors: tuple[float, float]
 
 
 class OrderBook:
@@ -65,9 +76,27 @@ class OrderBook:
         """Number of levels held: bids, asks."""
         return len(self._bids.keys), len(self._asks.keys)
 
+    @property
+    def certain_depth(self) -> tuple[int, int]:
+        """How many of the best bids and asks are certain: no level between them was forgotten."""
+        return self._bids.certain, self._asks.certain
+
     def top(self, count: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """Price and size of the best `count` bids and asks, best first."""
         return self._bids.top(count), self._asks.top(count)
+
+    def save(self) -> SavedBook:
+        """The whole state; equal books give equal states."""
+        bids, asks = self.top(max(self.depth))
+        return SavedBook(bids, asks, (self._bids.floor, self._asks.floor))
+
+    def restore(self, saved: SavedBook) -> None:
+        """Take over a state in place of one's own; it is of a book with the same `levels`."""
+        for side, held, floor in zip(
+            (self._bids, self._asks), (saved.bids, saved.asks), saved.floors, strict=True
+        ):
+            side.replace([price for price, _ in held], [size for _, size in held])
+            side.floor = floor
 
     def snapshot(
         self, last_sequence: int | None, event_time: Micros | None, receive_time: Micros
@@ -107,7 +136,7 @@ class _Side:
         limit: Most levels.
     """
 
-    __slots__ = ("keys", "limit", "sign", "sizes")
+    __slots__ = ("floor", "keys", "limit", "sign", "sizes")
 
     def __init__(self, sign: float, limit: int) -> None:
         self.sign = sign
@@ -115,6 +144,8 @@ class _Side:
         self.sizes: dict[float, float] = {}
         """By key: the price times the sign."""
         self.keys: list[float] = []
+        self.floor = -inf
+        """Best key that was forgotten since all levels were replaced: beyond it levels may be missing."""
 
     def set(self, prices: Sequence[float], sizes: Sequence[float]) -> None:
         """Set levels; those of size 0 are removed, if they were there."""
@@ -135,8 +166,14 @@ class _Side:
         sign = self.sign
         self.sizes = {price * sign: size for price, size in zip(prices, sizes, strict=True) if size}
         self.keys = sorted(self.sizes)
+        self.floor = -inf
         if len(self.keys) > self.limit:
             self._prune()
+
+    @property
+    def certain(self) -> int:
+        """Number of levels that are better than any that was forgotten."""
+        return len(self.keys) - bisect_right(self.keys, self.floor)
 
     def best(self) -> tuple[float, float] | None:
         """Price and size of the best level."""
@@ -153,6 +190,16 @@ class _Side:
 
     def _prune(self) -> None:
         excess = len(self.keys) - self.limit
+        self.floor = max(self.floor, self.keys[excess - 1])
         for key in self.keys[:excess]:
             del self.sizes[key]
         del self.keys[:excess]
+
+
+def reaches_back_to(delta: BookUpdate, otherwise: int) -> int:
+    """Id of the last update before a delta, as far as its numbers tell; `otherwise` where they do not."""
+    if delta.previous_sequence is not None:
+        # A first id that reaches back farther is as good: the first delta upon a snapshot may.
+        first = delta.first_sequence
+        return delta.previous_sequence if first is None else min(delta.previous_sequence, first - 1)
+    return otherwise if delta.first_sequence is None else delta.first_sequence - 1
