@@ -10,6 +10,7 @@ the registry of their kind by being defined; nothing else has to be touched.
 """
 
 import importlib
+import inspect
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -87,7 +88,7 @@ class Parametrised:
             setattr(self, key, chosen[key])
         self.parameters: Mapping[str, Value] = MappingProxyType(chosen)
         self.label = "_".join(
-            [self.name, *(f"{v:g}" if isinstance(v, float) else str(v) for v in chosen.values())]
+            [self.name, *(_text(v) if isinstance(v, float) else str(v) for v in chosen.values())]
         )
         """Name with all parameters: sma_20, vwap_1d, moving_average_crossover_10_30."""
         self.start()
@@ -101,9 +102,9 @@ class Parametrised:
 
     @classmethod
     def known(cls) -> Mapping[str, type[Self]]:
-        """All classes of the kind, by name, with those that come with Kandle."""
+        """All classes of the kind that can be used, by name, with those that come with Kandle."""
         importlib.import_module(cls._package)
-        return cls.registry
+        return {name: known for name, known in cls.registry.items() if not inspect.isabstract(known)}
 
     @classmethod
     def create(cls, spec: str) -> Self:
@@ -146,6 +147,12 @@ def _value(spec: str, text: str) -> Value:
             raise ConfigurationError(f"{spec!r}: expected a number or a word, got {text!r}") from error
         return text
     return value
+
+
+def _text(number: float) -> str:
+    """As short as it can be without becoming another number."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(number)
 
 
 _DECLARED: dict[type[Any], dict[str, Any]] = {}

@@ -2,11 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import get_args
 
 import msgspec
 
 from processors.indicator import Bar, Indicator, State
 from processors.parameters import Parametrised
+from schemas.errors import ValidationError
 from schemas.records import Direction
 
 
@@ -16,16 +19,34 @@ class Decision(msgspec.Struct, frozen=True):
     Attributes:
         direction: What it points to.
         strength: 0 to 1, by the rule's own formula; a ratio, so that it does not depend on the price's scale.
-        values: What the rule saw, by full name.
+        values: What the rule saw, by full name; finite numbers.
     """
 
     direction: Direction
     strength: float
     values: dict[str, float]
 
+    def __post_init__(self) -> None:
+        """Refuse what no reader of a signal could use.
+
+        Raises:
+            ValidationError: Direction, strength or a value is not what it should be.
+        """
+        if self.direction not in get_args(Direction):
+            raise ValidationError(f"a direction is {', '.join(get_args(Direction))}; got {self.direction!r}")
+        if not 0.0 <= self.strength <= 1.0:
+            raise ValidationError(f"a strength is a number from 0 to 1, got {self.strength!r}")
+        wrong = [name for name, value in self.values.items() if not isfinite(value)]
+        if wrong:
+            raise ValidationError(f"the values of a decision are finite, got others for {', '.join(wrong)}")
+
 
 class SignalRule(Parametrised, ABC, kind="signal rule", package="processors.signals"):
-    """Looks at each closed candle and its indicators, and fires now and then."""
+    """Looks at each closed candle and its indicators, and fires now and then.
+
+    A rule fires on an event, at the candle where something begins to be so, not at each candle while it is.
+    Its memory is bounded by its parameters, and so is the time for a candle: O(1), amortised.
+    """
 
     @abstractmethod
     def needs(self) -> Sequence[Indicator]:
@@ -36,7 +57,8 @@ class SignalRule(Parametrised, ABC, kind="signal rule", package="processors.sign
         """Look at the next candle. Must not block.
 
         Called in order of open time, once all needed indicators are defined. Whether a decision becomes a
-        signal is decided elsewhere: not on an incomplete candle, and not twice on a revised one.
+        signal is decided elsewhere: not on incomplete or stale input (`series_machine.Machine`), not on the
+        venue's history, and not twice on a revised candle. An exception is told, and counts as no decision.
 
         Args:
             candle: The candle.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from processors.crossing import Crossing
 from processors.indicator import Bar, Indicator, Period, State
 from processors.indicators.sma import Sma
 from processors.signal import Decision, SignalRule
@@ -9,11 +10,9 @@ from schemas.errors import ConfigurationError
 
 
 class MovingAverageCrossover(SignalRule):
-    """Fires long when the fast average comes to stand above the slow one, short when below.
+    """Fires long when the fast simple average comes to stand above the slow one, short when below.
 
-    With d the difference fast - slow at this candle and d0 at the one before, strength = |d| / (|d| + |d0|):
-    the part of the last step that lies beyond the crossing. Averages that only touch do not cross; the side
-    on which they begin is no crossing.
+    Strength is the part of the last step that lies beyond the crossing, see `Crossing`.
     """
 
     fast: Period = 10
@@ -28,8 +27,7 @@ class MovingAverageCrossover(SignalRule):
         if self.fast >= self.slow:
             raise ConfigurationError(f"{self.name} needs fast < slow, got {self.fast} and {self.slow}")
         self._indicators = (Sma(self.fast), Sma(self.slow))
-        self._side = 0
-        self._difference = 0.0
+        self._crossing = Crossing()
 
     def needs(self) -> Sequence[Indicator]:
         """The two averages."""
@@ -38,24 +36,15 @@ class MovingAverageCrossover(SignalRule):
     def update(self, candle: Bar, values: Mapping[str, float]) -> Decision | None:
         """See `SignalRule.update`."""
         fast, slow = (indicator.label for indicator in self._indicators)
-        before, difference = self._difference, values[fast] - values[slow]
-        self._difference = difference
-        side = (difference > 0.0) - (difference < 0.0)
-        if side == 0 or side == self._side:
+        crossed = self._crossing.update(values[fast] - values[slow], values[slow])
+        if crossed is None:
             return None
-        crossed, self._side = self._side != 0, side
-        if not crossed:
-            return None
-        return Decision(
-            direction="long" if side > 0 else "short",
-            strength=abs(difference) / (abs(difference) + abs(before)),
-            values={fast: values[fast], slow: values[slow]},
-        )
+        return Decision(*crossed, {fast: values[fast], slow: values[slow]})
 
     def snapshot(self) -> State:
-        """Side of the last crossing and last difference."""
-        return (self._side, self._difference)
+        """Side and last difference."""
+        return self._crossing.snapshot()
 
     def restore(self, state: State) -> None:
         """See `SignalRule.restore`."""
-        self._side, self._difference = int(state[0]), state[1]
+        self._crossing.restore(state)

@@ -1,4 +1,4 @@
-"""What every registered indicator and signal rule promises, and how they are named in settings."""
+"""What every registered indicator promises, and how they are named in settings."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -89,37 +89,6 @@ class TestEveryIndicator:
         assert indicator.fresh().label == indicator.label
 
 
-@pytest.mark.parametrize("name", sorted(SignalRule.known()))
-class TestEverySignalRule:
-    def test_restored_state_decides_the_same_with_bounded_strength(self, name: str) -> None:
-        series = list(candles(2_000))
-
-        def run(rule: SignalRule, state: State | None, start: int) -> list[object]:
-            indicators = [indicator.fresh() for indicator in rule.needs()]
-            decisions: list[object] = []
-            for index, candle in enumerate(series):
-                values: dict[str, float] = {}
-                for indicator in indicators:
-                    outputs = indicator.update(candle) or {}
-                    values |= {indicator.names()[output]: value for output, value in outputs.items()}
-                if index == start and state is not None:
-                    rule.restore(state)
-                if index >= start and len(values) == sum(len(i.names()) for i in indicators):
-                    decisions.append(rule.update(candle, values))
-            return decisions
-
-        whole = SignalRule.create(name)
-        decisions = run(whole, None, 0)
-        fired = [decision for decision in decisions if decision is not None]
-        assert fired
-        assert all(0.0 <= decision.strength <= 1.0 for decision in fired)  # type: ignore[attr-defined]
-        first = SignalRule.create(name)
-        series, rest = series[:1_000], series
-        run(first, None, 0)
-        series = rest
-        assert run(SignalRule.create(name), first.snapshot(), 1_000) == decisions[-1_000:]
-
-
 def test_each_file_holds_the_class_of_its_name() -> None:
     for kind in (Indicator, SignalRule):
         for name, cls in kind.known().items():
@@ -154,11 +123,6 @@ def test_specs_name_the_same_instance_by_place_or_by_name(spec: str) -> None:
 def test_wrong_specs_say_what_exists(spec: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         Indicator.create(spec)
-
-
-def test_crossover_of_a_slow_average_over_a_fast_one_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="needs fast < slow, got 30 and 10"):
-        SignalRule.create("moving_average_crossover(30, 10)")
 
 
 def test_a_users_own_indicator_registers_itself_and_a_clash_of_names_is_refused() -> None:

@@ -208,7 +208,7 @@ def test_a_snapshot_of_another_plan_is_refused_and_changes_nothing() -> None:
 
 def test_wrong_choices_are_refused_when_the_plan_is_made() -> None:
     with pytest.raises(ConfigurationError, match=f"known: {', '.join(sorted(Indicator.known()))}$"):
-        SeriesPlan.of(["wma(3)@1m"])
+        SeriesPlan.of(["smma(3)@1m"])
 
 
 def test_parameters_cannot_be_changed() -> None:
