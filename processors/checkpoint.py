@@ -1,13 +1,15 @@
-"""Checkpoints: the state of one topic partition, cut into blocks, and the offset it is complete to.
+"""Checkpoints: the state of one topic partition by pages, and the offset it is complete to.
 
 A checkpoint is right on its own, whoever wrote it: restoring it and reading on from its offset gives the
 result of a worker that never stopped. What stands in the changelog, for each topic partition:
 
-    <topic>/<partition>/block/<hash>      at most 64 kB of state, named by what is in it
-    <topic>/<partition>/manifest/<name>   offset, format, parameters and the hashes of its blocks, in order
+    <topic>/<partition>/block/<hash>      at most 256 kB of a page, packed, named by what is in it
+    <topic>/<partition>/manifest/<name>   offset, format, parameters, and by page the hashes of its blocks
 
-A block that is unchanged is not written again. `KEPT` manifests stand side by side and no writer writes over
-another's, so a checkpoint that a late writer has spoiled costs no more than the way back to the one before.
+A page that is unchanged is neither encoded nor hashed: its blocks are those of the checkpoint before. A block
+that is unchanged is not written again. `KEPT` manifests stand side by side. No writer writes over another's
+manifest, and none deletes a block that another has written and it does not know: blocks begin with the name
+of their writer, so that two never write the same one.
 This module is pure; `checkpoint_table` joins it to Faust.
 """
 
@@ -15,18 +17,28 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import cramjam
 import msgspec
 
-FORMAT = 1
-BLOCK_BYTES = 64 * 1024
-"""Small enough that one busy symbol does not rewrite many idle ones, large enough for few records."""
+from processors.pages import Page
+from processors.snapshots import ForeignSnapshotError
+
+FORMAT = 2
+BLOCK_BYTES = 256 * 1024
+"""The most that a block may have, packed or not; a page beyond it is cut."""
 KEPT = 9
 """The newest manifest and the eight before it, whose blocks are kept as well."""
 
 _DIGEST_BYTES = 16
+_WRITER_BYTES = 4
+_PLAIN, _LZ4 = 0, 1  # how a block is packed: its first byte; then its writer, then what is packed
+_CONTENT = 1 + _WRITER_BYTES
+
+Record = tuple[bytes, bytes | None]
+"""Key and value of a record of the changelog; None deletes."""
 
 
 class Manifest(msgspec.Struct, frozen=True, array_like=True):
@@ -38,8 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
         offset: The state covers every record before this offset of the topic partition.
         parameters: Hash of all settings that the state depends on.
         topic_id: The broker's id of the topic, another one once the topic was made again.
-        length: Bytes of state.
-        blocks: Digests of the blocks, in order.
+        pages: By name, the digests of the blocks of each page, one after the other.
     """
 
     format: int
@@ -47,33 +58,15 @@ class Manifest(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     parameters: str
     topic_id: str
-    length: int
-    blocks: tuple[bytes, ...]
+    pages: dict[str, bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A state that can be read on from `offset`."""
+    """A state that can be read on from `offset`; its pages are unpacked when they are asked for."""
 
     offset: int
-    state: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The records that one checkpoint writes, in the order they must stand in the changelog.
-
-    Attributes:
-        offset: Where reading goes on after this checkpoint.
-        records: Key and value; None deletes.
-        blocks_written: New blocks among them.
-        bytes_written: Bytes of the new blocks.
-    """
-
-    offset: int
-    records: list[tuple[bytes, bytes | None]]
-    blocks_written: int
-    bytes_written: int
+    pages: Mapping[str, bytes]
 
 
 def owner(key: bytes) -> tuple[str, int] | None:
@@ -84,8 +77,32 @@ def owner(key: bytes) -> tuple[str, int] | None:
     return parts[0].decode("utf-8", "replace"), int(parts[1])
 
 
-def _digest(block: bytes | memoryview) -> bytes:
+def _digest(block: bytes) -> bytes:
     return hashlib.blake2b(block, digest_size=_DIGEST_BYTES).digest()
+
+
+def _digests(manifest: Manifest) -> Iterator[bytes]:
+    """Of all blocks that a manifest names."""
+    for joined in manifest.pages.values():
+        yield from _cut(joined)
+
+
+def _cut(joined: bytes) -> Iterable[bytes]:
+    if len(joined) == _DIGEST_BYTES:
+        return (joined,)
+    return (joined[start : start + _DIGEST_BYTES] for start in range(0, len(joined), _DIGEST_BYTES))
+
+
+def _pack(plain: memoryview, writer: bytes) -> bytes:
+    packed = memoryview(cramjam.lz4.compress_block(plain))
+    if len(packed) < len(plain):
+        return b"".join((bytes((_LZ4,)), writer, packed))
+    return b"".join((bytes((_PLAIN,)), writer, plain))
+
+
+def _unpack(block: bytes) -> bytes:
+    content = memoryview(block)[_CONTENT:]
+    return bytes(cramjam.lz4.decompress_block(content) if block[0] == _LZ4 else content)
 
 
 class Lineage:
@@ -107,8 +124,9 @@ class Lineage:
         self._topic_id = topic_id
         self._entries: Mapping[bytes, bytes] = entries
         self._manifests: dict[bytes, Manifest] = {}
-        self._writer = secrets.token_hex(4)
-        self._blocks: set[bytes] = set()
+        self._writer = secrets.token_bytes(_WRITER_BYTES)
+        self._present: set[bytes] = set()
+        self._pages: Mapping[str, bytes] = {}
         self._number = 0
         self._read(entries)
 
@@ -116,7 +134,7 @@ class Lineage:
         self,
         first_offset: int,
         end_offset: int,
-        restorable: Callable[[Checkpoint], bool] = lambda checkpoint: True,
+        restore: Callable[[Checkpoint], None] = lambda checkpoint: None,
     ) -> tuple[Checkpoint | None, list[str]]:
         """The checkpoint to go on from, and why others were passed over; call once, it frees the entries.
 
@@ -126,7 +144,8 @@ class Lineage:
         Args:
             first_offset: Where the log of the topic partition begins.
             end_offset: The offset after its last record.
-            restorable: Last word on a candidate, by the code that knows the state's layout.
+            restore: Makes a state of a candidate; any exception: it cannot be read. Reading a page raises
+                `ForeignSnapshotError` if a block of it is missing or damaged.
         """
         refused: list[str] = []
         found: Checkpoint | None = None
@@ -136,67 +155,67 @@ class Lineage:
         for manifest in candidates:
             reason = self._objection(manifest, first_offset, end_offset)
             if reason is None:
-                checkpoint = self._assemble(manifest)
-                if checkpoint is None:
-                    reason = "a block is missing or damaged"
-                elif not restorable(checkpoint):
-                    reason = "its state cannot be read"
+                checkpoint = Checkpoint(
+                    manifest.offset, _SavedPages(manifest.pages, self._prefix, self._entries)
+                )
+                try:
+                    restore(checkpoint)
+                except Exception as error:
+                    reason = f"its state cannot be read: {error}"
                 else:
-                    found = checkpoint
+                    found, self._pages = checkpoint, manifest.pages
                     break
             refused.append(f"checkpoint at offset {manifest.offset}: {reason}")
         self._entries = {}
         return found, refused
 
-    def plan(self, offset: int, state: bytes | memoryview) -> Plan:
-        """What to write so that `state` is the checkpoint at `offset`.
+    def plan(self, offset: int, pages: Iterable[Page]) -> Iterator[Record]:
+        """What to write so that these pages are the checkpoint at `offset`, in the order it must stand there.
 
-        The lineage counts the plan as written: if it cannot be, this object is of no further use.
+        Pages are encoded as the records are asked for. At its end the lineage counts all of them as written:
+        if they cannot be, or it is left before its end, lineage and state are of no further use.
         """
-        view = memoryview(state)
-        records: list[tuple[bytes, bytes | None]] = []
-        digests: list[bytes] = []
+        found: dict[str, bytes] = {}
         fresh: set[bytes] = set()
-        size = 0
-        for start in range(0, len(view), BLOCK_BYTES):
-            block = view[start : start + BLOCK_BYTES]
-            digest = _digest(block)
-            digests.append(digest)
-            if digest not in self._blocks and digest not in fresh:
-                fresh.add(digest)
-                size += len(block)
-                records.append((self._block_key(digest), bytes(block)))
+        for name, encode, changed in pages:
+            before = None if changed else self._pages.get(name)
+            if before is not None:
+                found[name] = before
+                continue
+            content = memoryview(encode())
+            digests = []
+            for start in range(0, len(content), BLOCK_BYTES - _CONTENT):
+                block = _pack(content[start : start + BLOCK_BYTES - _CONTENT], self._writer)
+                digest = _digest(block)
+                digests.append(digest)
+                if digest not in self._present and digest not in fresh:
+                    fresh.add(digest)
+                    yield self._block_key(digest), block
+            found[name] = b"".join(digests)
         number = self._number + 1
-        manifest = Manifest(
-            format=FORMAT,
-            number=number,
-            offset=offset,
-            parameters=self._parameters,
-            topic_id=self._topic_id,
-            length=len(view),
-            blocks=tuple(digests),
-        )
-        key = self._prefix + f"manifest/{number}-{self._writer}".encode()
-        records.append((key, msgspec.msgpack.encode(manifest)))
+        manifest = Manifest(FORMAT, number, offset, self._parameters, self._topic_id, found)
+        key = self._prefix + f"manifest/{number}-{self._writer.hex()}".encode()
+        yield key, msgspec.msgpack.encode(manifest)
         by_age = sorted(self._manifests.items(), key=lambda each: (each[1].number, each[1].offset))
         gone, kept = by_age[: 1 - KEPT], [*by_age[1 - KEPT :], (key, manifest)]
-        named = {digest for _, each in kept for digest in each.blocks}
-        records += [(name, None) for name, _ in gone]
-        records += [(self._block_key(digest), None) for digest in sorted((self._blocks | fresh) - named)]
-        self._number, self._manifests, self._blocks = number, dict(kept), named
-        return Plan(offset=offset, records=records, blocks_written=len(fresh), bytes_written=size)
+        named = {digest for _, each in kept for digest in _digests(each)}
+        for old, _ in gone:
+            yield old, None
+        for digest in sorted((self._present | fresh) - named):
+            yield self._block_key(digest), None
+        self._number, self._manifests, self._pages, self._present = number, dict(kept), found, named
 
     def _read(self, entries: Mapping[bytes, bytes]) -> None:
         for key, value in entries.items():
             kind, _, name = key.removeprefix(self._prefix).partition(b"/")
             if kind == b"block":
-                self._blocks.add(bytes.fromhex(name.decode()))
+                self._present.add(bytes.fromhex(name.decode()))
             elif kind == b"manifest":
                 try:
                     manifest = msgspec.msgpack.decode(value, type=Manifest)
                 except msgspec.MsgspecError:
                     # Another layout's: it is of no use to anybody, and is deleted with the oldest.
-                    manifest = Manifest(0, 0, 0, "", "", 0, ())
+                    manifest = Manifest(0, 0, 0, "", "", {})
                 self._manifests[key] = manifest
                 self._number = max(self._number, manifest.number)
 
@@ -209,24 +228,41 @@ class Lineage:
             return "the topic was deleted and made again since"
         if not first_offset <= manifest.offset <= end_offset:
             return f"the log now spans {first_offset} to {end_offset}"
+        if any(self._block_key(digest) not in self._entries for digest in _digests(manifest)):
+            return "a block is missing"
         return None
 
-    def _assemble(self, manifest: Manifest) -> Checkpoint | None:
-        blocks: list[bytes] = []
-        for digest in manifest.blocks:
-            block = self._entries.get(self._block_key(digest))
-            if block is None or _digest(block) != digest:
-                self._blocks.discard(digest)  # so that the next checkpoint writes it anew
-                return None
-            blocks.append(block)
-        state = b"".join(blocks)
-        return Checkpoint(manifest.offset, state) if len(state) == manifest.length else None
-
     def _block_key(self, digest: bytes) -> bytes:
-        return self._prefix + b"block/" + digest.hex().encode()
+        return _block_key(self._prefix, digest)
 
 
-def replay(records: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:
+def _block_key(prefix: bytes, digest: bytes) -> bytes:
+    return prefix + b"block/" + digest.hex().encode()
+
+
+class _SavedPages(Mapping[str, bytes]):
+    """The pages of a manifest, unpacked and checked when they are read."""
+
+    def __init__(self, pages: Mapping[str, bytes], prefix: bytes, entries: Mapping[bytes, bytes]) -> None:
+        self._pages, self._prefix, self._entries = pages, prefix, entries
+
+    def __getitem__(self, name: str) -> bytes:
+        return b"".join(map(self._block, _cut(self._pages[name])))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pages)
+
+    def __len__(self) -> int:
+        return len(self._pages)
+
+    def _block(self, digest: bytes) -> bytes:
+        block = self._entries.get(_block_key(self._prefix, digest), b"")
+        if _digest(block) != digest:
+            raise ForeignSnapshotError("a block is damaged; an older checkpoint, or the log, has it right")
+        return _unpack(block)
+
+
+def replay(records: Iterable[Record]) -> dict[bytes, bytes]:
     """What a changelog holds after `records`, as compaction and recovery see it."""
     entries: dict[bytes, bytes] = {}
     for key, value in records:

@@ -29,20 +29,18 @@ from infra.kafka.raw_fetcher import Chunk
 from infra.kafka.record_batches import RawRecords, read_records
 from infra.logging import get_logger
 from processors.checkpoint import Checkpoint, Lineage
+from processors.pages import State, load_pages, pages_of
 from schemas.errors import ConflictError
 
 FLUSH_TIMEOUT_S = 60.0
 CHECKPOINT_RECORDS = 1_000_000
 """A checkpoint is due after so many records even before its time: a bound on what a restart reads again."""
+CHECKPOINT_PACE = 20
+"""No checkpoint is due before so many times what the last one took: they take 5 % of the time at most."""
+BREATH_S = 0.005
+"""Encoding pauses so often for whatever else the event loop has to do."""
 
 log = get_logger(__name__)
-
-
-class State(Protocol):
-    """What is computed from the records of one topic partition."""
-
-    def snapshot(self) -> bytes:
-        """The whole state; equal states give equal bytes, and small changes leave most bytes in place."""
 
 
 S = TypeVar("S", bound=State)
@@ -56,10 +54,7 @@ class Step(Protocol[S]):
     parameters: str
 
     def create(self, tp: TP) -> S:
-        """The state before the first record."""
-
-    def restore(self, tp: TP, snapshot: bytes) -> S:
-        """The state that a snapshot was taken of; any exception: it cannot be read."""
+        """The state before the first record; what a checkpoint holds is loaded into such a one."""
 
     async def fold(self, state: S, tp: TP, records: RawRecords) -> bool:
         """Take records into the state and publish what follows; may wait for the producer's queue.
@@ -158,7 +153,7 @@ class Partitions(Generic[S]):
         self._interval_s = checkpoint_interval_s
         self._group = group
         self._held: dict[TP, Held[S]] = {}
-        self._due_at = 0.0
+        self._due_at = self._free_at = 0.0
         self._writing = asyncio.Lock()
         metrics.READY.labels(step.name).set(0)
 
@@ -184,23 +179,18 @@ class Partitions(Generic[S]):
         for tp, (first, end) in sorted(bounds.items()):
             self._held[tp] = self._open(tp, generation, first, end, take(tp.topic, tp.partition))
         metrics.READY.labels(self.step.name).set(1)
-        self.moved_at = self._due_at = time.monotonic()
+        self.moved_at = self._due_at = self._free_at = time.monotonic()
 
     def _open(self, tp: TP, generation: int, first: int, end: int, entries: dict[bytes, bytes]) -> Held[S]:
         lineage = Lineage(tp.topic, tp.partition, self.step.parameters, self._topic_id, entries)
         found: list[S] = []
 
-        def restorable(checkpoint: Checkpoint) -> bool:
-            try:
-                found.append(self.step.restore(tp, checkpoint.state))
-            except Exception as error:
-                log.error(
-                    "a checkpoint cannot be read", topic=tp.topic, partition=tp.partition, error=str(error)
-                )
-                return False
-            return True
+        def restore(checkpoint: Checkpoint) -> None:
+            state = self.step.create(tp)
+            load_pages(state, checkpoint.pages)
+            found.append(state)
 
-        checkpoint, refused = lineage.newest(first, end, restorable)
+        checkpoint, refused = lineage.newest(first, end, restore)
         for reason in refused:
             log.info("a checkpoint was passed over", topic=tp.topic, partition=tp.partition, reason=reason)
         gauge = metrics.RESTORED_OFFSET.labels(self.step.name, str(tp.partition))
@@ -244,7 +234,8 @@ class Partitions(Generic[S]):
         held.folded += max(count, 1)
         self.moved_at = time.monotonic()
         metrics.RECORDS_PROCESSED.labels(tp.topic).inc(count)
-        if ended or self.moved_at >= self._due_at or held.folded >= CHECKPOINT_RECORDS:
+        enough = held.folded >= CHECKPOINT_RECORDS and self.moved_at >= self._free_at
+        if ended or enough or self.moved_at >= self._due_at:
             await self.checkpoint()
 
     async def checkpoint(self) -> None:
@@ -261,16 +252,23 @@ class Partitions(Generic[S]):
             dirty = self._drop_late()
             for held in dirty:
                 held.sound = False  # until the broker has all of it: a plan that fails must not be built upon
-                plan = held.lineage.plan(held.position, held.state.snapshot())
-                for key, value in plan.records:
-                    await self._outputs.publish(self._changelog, value, key=key, partition=held.tp.partition)
+                await self._write(held)
             await self._settle()
             for held in dirty:
                 held.sound, held.folded, held.committable = True, 0, held.position
             now = time.monotonic()
-            self._due_at = now + self._interval_s
+            self._free_at = now + CHECKPOINT_PACE * (now - started)
+            self._due_at = max(now + self._interval_s, self._free_at)
             metrics.CHECKPOINTS.labels(self.step.name).inc(len(dirty))
             metrics.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
+
+    async def _write(self, held: Held[S]) -> None:
+        breathed = time.monotonic()
+        for key, value in held.lineage.plan(held.position, pages_of(held.state)):
+            await self._outputs.publish(self._changelog, value, key=key, partition=held.tp.partition)
+            if time.monotonic() - breathed > BREATH_S:
+                await asyncio.sleep(0)
+                breathed = time.monotonic()
 
     @property
     def rest_s(self) -> float | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from processors.candles import CandleBuilder
+from processors.pages import Page, State, load_parts, pages_of_parts
 
 
 @dataclass(slots=True)
 class TradeState:
-    """The state of the trades step; all parts have folded the same records.
+    """The state of the trades step; all parts have folded the same records. See `pages.Paged`.
 
     Attributes:
         candles: Open candles, and closed ones that can still be revised.
@@ -17,14 +19,17 @@ class TradeState:
 
     candles: CandleBuilder
 
-    def snapshot(self) -> bytes:
-        """The whole state, see `partitions.State`."""
-        return self.candles.snapshot()
+    def _parts(self) -> Mapping[str, State]:
+        return {"candles": self.candles}
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the state by that of a snapshot.
+    def pages(self) -> Iterable[Page]:
+        """All parts by pages."""
+        return pages_of_parts(self._parts())
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Take over what was saved.
 
         Raises:
             ForeignSnapshotError: It is of another version or of other parameters, or damaged.
         """
-        self.candles.restore(snapshot)
+        load_parts(self._parts(), pages)

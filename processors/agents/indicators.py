@@ -5,14 +5,17 @@ Candles and time marks in; values, signals and the same marks out.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from faust.types import TP
 
+from infra import metrics
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
+from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse_undecoded
 from processors.agents.trades import Message
@@ -22,7 +25,7 @@ from processors.series_plan import SeriesPlan
 from schemas import rows
 from schemas.columns import ColumnReader, Columns
 from schemas.event_types import checked
-from schemas.identity import market_key
+from schemas.identity import ce_id, market_key
 from schemas.records import Candle, Signal, TimeMark
 from schemas.registry import ENTRIES
 from schemas.topics import CANDLES, INDICATORS, SIGNALS
@@ -31,6 +34,8 @@ SIGNAL_TYPE: Final = checked("strategy.signal")
 
 _TAKEN = (Candle, TimeMark)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+log = get_logger(__name__)
 
 
 class IndicatorStep:
@@ -45,10 +50,8 @@ class IndicatorStep:
     topic = CANDLES.name
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
-        chosen = settings.processors
-        self._plan = SeriesPlan.of(
-            chosen.indicators, chosen.signals, on_incomplete=chosen.signal_on_incomplete
-        )
+        self._plan = SeriesPlan.of_settings(settings.processors)
+        self._told: set[str] = set()
         self.parameters = self._plan.digest
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
@@ -58,13 +61,19 @@ class IndicatorStep:
 
     def create(self, tp: TP) -> SeriesBook:
         """The state before the first record."""
-        return SeriesBook(self._plan)
+        return SeriesBook(self._plan, self._report)
 
-    def restore(self, tp: TP, snapshot: bytes) -> SeriesBook:
-        """The state of a snapshot."""
-        book = self.create(tp)
-        book.restore(snapshot)
-        return book
+    def _report(self, label: str, candle: Candle, error: Exception) -> None:
+        """Say once of each indicator and rule that it has raised: one that fails must not hold up the rest."""
+        metrics.SERIES_FAILURES.labels(label).inc()
+        if label not in self._told:
+            self._told.add(label)
+            log.error(
+                "an indicator or a rule has failed: no value, or no decision, at such candles",
+                failed=label,
+                candle=ce_id(candle),
+                exc_info=error,
+            )
 
     async def fold(self, state: SeriesBook, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish what follows from each candle, and each mark after it."""
@@ -74,6 +83,7 @@ class IndicatorStep:
         marks = set(columns.rows(TimeMark).tolist())
         values: list[Message] = []
         signals: list[tuple[Message, Signal | None]] = []
+        counted = asdict(state.counts)
         for row in sorted([*candles, *marks]):
             candle = candles.get(row)
             if candle is None:
@@ -87,6 +97,8 @@ class IndicatorStep:
                     signals.append(((key, rows.encode(record)), record))
                 else:
                     values.append((key, indicator_bytes(record)))
+        for outcome, count in asdict(state.counts).items():
+            metrics.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
         await self._publisher.publish_batch(
             INDICATORS.name, values, kind="IndicatorValue", partition=tp.partition
         )

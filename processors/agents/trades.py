@@ -54,12 +54,6 @@ class TradeStep:
         """The state before the first record."""
         return TradeState(CandleBuilder(self._rules))
 
-    def restore(self, tp: TP, snapshot: bytes) -> TradeState:
-        """The state of a snapshot."""
-        state = self.create(tp)
-        state.restore(snapshot)
-        return state
-
     async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
         columns = self._reader.read(records.data, records.value_start, records.value_length)
