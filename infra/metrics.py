@@ -76,6 +76,14 @@ RESTORED_OFFSET = Gauge(
     "Offset at which a partition went on, -1 from the beginning.",
     ["agent", "partition"],
 )
+SERIES_CANDLES = Counter(
+    "kandle_series_candles",
+    "Candles by what indicators made of them: applied, revised, repeats, too_old, history (too old).",
+    ["outcome"],
+)
+SERIES_FAILURES = Counter(
+    "kandle_series_failures", "Candles at which an indicator or a rule has raised.", ["name"]
+)
 LATE_TRADES = Counter("kandle_late_trades", "Trades too late for their candle.", ["venue"])
 CANDLES_COMPARED = Counter("kandle_candles_compared", "Candles compared with the venue's own.", ["venue"])
 CANDLE_MISMATCHES = Counter(

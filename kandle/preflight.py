@@ -12,11 +12,11 @@ def check(settings: Settings) -> None:
     """Make, and drop, what the stages will make of these settings.
 
     Raises:
-        ConfigurationError: An interval, indicator, rule, channel or address is not what it should be.
+        ConfigurationError: An interval, indicator, rule, plug-in, channel or address is not what it should be.
     """
     chosen = settings.processors
     CandleRules.of(chosen.intervals, grace_ms=chosen.grace_ms, hold_s=chosen.hold_s)
-    SeriesPlan.of(chosen.indicators, chosen.signals, on_incomplete=chosen.signal_on_incomplete)
+    SeriesPlan.of_settings(chosen)
     url = settings.database.url
     if url is not None:
         try:

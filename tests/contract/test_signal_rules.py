@@ -12,7 +12,7 @@ from processors.series_machine import Machine
 from processors.signal import Decision, SignalRule
 from schemas.errors import ConfigurationError
 from schemas.records import Candle
-from tests.signal_candles import candle, decisions, of_closes, of_volumes, random_candles, scaled
+from tests.signal_candles import decisions, of_closes, of_volumes, random_candles, scaled
 
 COUNT = 1_500
 DIVERGING = [
@@ -181,14 +181,9 @@ class TestEveryRule:
 
     @pytest.mark.parametrize("price", [0.1, 100.0, 1 / 3e5, 67_123.456_789])
     def test_a_market_that_stands_still_fires_nothing(self, name: str, price: float) -> None:
-        assert (
-            decisions(SignalRule.create(name), [candle(i, *[price] * 4, volume=0.3) for i in range(400)])
-            == []
-        )
-        moved = [candle(i, *[1.7 * price] * 4, volume=0.3) for i in range(60)]
-        still = [candle(60 + i, *[price] * 4, volume=0.3) for i in range(400)]
-        after_the_move = [i for i, _ in decisions(SignalRule.create(name), [*moved, *still]) if i > 260]
-        assert after_the_move == []
+        assert decisions(SignalRule.create(name), of_closes([price] * 400)) == []
+        moved = of_closes([*[1.7 * price] * 60, *[price] * 400])
+        assert [index for index, _ in decisions(SignalRule.create(name), moved) if index > 260] == []
 
     def test_fresh_has_the_parameters_and_no_history(self, name: str, market: list[Candle]) -> None:
         rule = SignalRule.create(name)
