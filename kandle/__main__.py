@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "check": "kandle.commands.check",
     "ticker": "kandle.commands.ticker",
     "ohlcv": "kandle.commands.ohlcv",
+    "candles": "kandle.commands.candles",
     "parse": "kandle.commands.parse",
     "record": "kandle.commands.record",
     "symbols": "kandle.commands.symbols",

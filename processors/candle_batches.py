@@ -1,8 +1,9 @@
 """What goes into a candle builder and what comes out of it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -135,6 +136,22 @@ class CandleColumns:
         self.keys, self.names, self.intervals = keys, names, intervals
         self.symbols, self.interval_ids = np.divmod(rows[:, words.SERIES], len(intervals))
         self.mark_rows = rows[:, words.MARK_ROW]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[CandleColumns]", names: Collection[str]) -> Self:
+        """The candles of some batches of one builder, sorted by key, interval and open time.
+
+        Args:
+            parts: At least one.
+            names: The intervals to keep.
+        """
+        last = parts[-1]
+        rows = np.concatenate([part._rows for part in parts])
+        kept = np.array([interval.name in names for interval in last.intervals])
+        whole = cls(rows, last.keys, last.names, last.intervals)
+        ranks = np.argsort(np.argsort(np.array([key.encode() for key in last.keys])))
+        order = np.lexsort((whole.open_times, whole.interval_ids, ranks[whole.symbols]))
+        return cls(rows[order[kept[whole.interval_ids[order]]]], last.keys, last.names, last.intervals)
 
     def __len__(self) -> int:
         return len(self._rows)
