@@ -12,7 +12,7 @@ def check(settings: Settings) -> None:
     """Make, and drop, what the stages will make of these settings.
 
     Raises:
-        ConfigurationError: An interval, indicator, rule, plug-in, channel or address is not what it should be.
+        ConfigurationError: An interval, indicator, rule, plug-in, channel or address is not as it should be.
     """
     chosen = settings.processors
     CandleRules.of(chosen.intervals, grace_ms=chosen.grace_ms, hold_s=chosen.hold_s)

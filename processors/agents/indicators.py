@@ -64,7 +64,7 @@ class IndicatorStep:
         return SeriesBook(self._plan, self._report)
 
     def _report(self, label: str, candle: Candle, error: Exception) -> None:
-        """Say once of each indicator and rule that it has raised: one that fails must not hold up the rest."""
+        """Say once of each indicator and rule that it has raised: one that fails does not hold up others."""
         metrics.SERIES_FAILURES.labels(label).inc()
         if label not in self._told:
             self._told.add(label)
