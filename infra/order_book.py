@@ -76,10 +76,9 @@ class OrderBook:
         """Number of levels held: bids, asks."""
         return len(self._bids.keys), len(self._asks.keys)
 
-    @property
-    def certain_depth(self) -> tuple[int, int]:
-        """How many of the best bids and asks are certain: no level between them was forgotten."""
-        return self._bids.certain, self._asks.certain
+    def is_certain(self, count: int) -> bool:
+        """Whether no level was forgotten that would be among the best `count` of its side."""
+        return self._bids.is_certain(count) and self._asks.is_certain(count)
 
     def top(self, count: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """Price and size of the best `count` bids and asks, best first."""
@@ -170,10 +169,9 @@ class _Side:
         if len(self.keys) > self.limit:
             self._prune()
 
-    @property
-    def certain(self) -> int:
-        """Number of levels that are better than any that was forgotten."""
-        return len(self.keys) - bisect_right(self.keys, self.floor)
+    def is_certain(self, count: int) -> bool:
+        """Whether nothing was forgotten, or `count` levels are better than anything that was."""
+        return self.floor == -inf or len(self.keys) - bisect_right(self.keys, self.floor) >= count
 
     def best(self) -> tuple[float, float] | None:
         """Price and size of the best level."""

@@ -118,6 +118,7 @@ def test_the_certain_levels_of_a_bounded_book_are_those_of_the_whole(seed: int, 
     for each in (market.snapshot(next(iter(market.states))), *market.deltas):
         bounded.apply(each)
         whole.apply(each)
-        for own, all_, certain in zip(bounded.top(99), whole.top(99), bounded.certain_depth, strict=True):
-            assert own[:certain] == all_[:certain]
-    assert whole.certain_depth == whole.depth
+        for count in range(levels + 1):
+            if bounded.is_certain(count):
+                assert bounded.top(count) == whole.top(count)
+    assert whole.is_certain(10_000)

@@ -55,15 +55,17 @@ def test_levels_far_from_the_market_are_forgotten() -> None:
 def test_levels_behind_a_forgotten_one_are_not_certain() -> None:
     book = OrderBook("test", "BTC/USDT", levels=2)
     book.apply(snapshot(1, {8.0: 1.0, 10.0: 2.0, 9.0: 1.0}, {11.0: 3.0, 12.0: 1.0}))
-    assert (book.depth, book.certain_depth) == ((2, 2), (2, 2))
+    assert book.is_certain(2)
+    assert not book.is_certain(3), "there was a third bid"
     book.apply(delta(2, 2, {9.0: 0.0, 7.0: 5.0}))
     assert book.top(2)[0] == [(10.0, 2.0), (7.0, 5.0)], "the level at 8 is missing between them"
-    assert book.certain_depth == (1, 2)
+    assert (book.is_certain(1), book.is_certain(2)) == (True, False)
     other = OrderBook("test", "BTC/USDT", levels=2)
     other.restore(book.save())
-    assert (other.save(), other.certain_depth) == (book.save(), (1, 2))
+    assert other.save() == book.save()
+    assert not other.is_certain(2)
     book.apply(snapshot(3, {8.0: 1.0, 7.0: 5.0}))
-    assert book.certain_depth == (2, 1)
+    assert book.is_certain(9)
 
 
 def test_deltas_wait_for_a_snapshot_and_those_in_it_are_dropped(chain: BookChain) -> None:
