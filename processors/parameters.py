@@ -55,6 +55,8 @@ class Parametrised:
             cls._kind, cls._package, cls.registry = kind, package, {}
             return
         cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        if cls.__name__.startswith("_"):
+            return  # private, a common root of others for one: no setting can name it
         known = cls.registry.setdefault(cls.name, cls)
         if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ConfigurationError(

@@ -147,15 +147,14 @@ class TestEveryRule:
     ) -> None:
         asked: list[int] = []
 
-        class Watched(SignalRule.known()[name]):  # type: ignore[misc]
+        class _Watched(SignalRule.known()[name]):  # type: ignore[misc]
             def update(self, candle: Candle, values: dict[str, float]) -> Decision | None:
                 asked.append(candle.open_time)
                 assert values.keys() == {full for part in self.needs() for full in part.names().values()}
                 decision: Decision | None = super().update(candle, values)
                 return decision
 
-        del SignalRule.registry["watched"]
-        found = decisions(Watched(), market)
+        found = decisions(_Watched(), market)
         indicators = [indicator.fresh() for indicator in SignalRule.create(name).needs()]
         defined = [[indicator.update(each) for indicator in indicators] for each in market]
         assert asked == [each.open_time for each, ready in zip(market, defined, strict=True) if all(ready)]
