@@ -23,6 +23,7 @@ from processors.comparison_reader import ComparisonReader
 from processors.partitions import Partitions, Step
 from schemas.errors import KandleError
 from schemas.topics import (
+    ALERTS,
     CANDLES,
     EXCHANGE_CANDLES,
     INDICATORS,
@@ -39,7 +40,16 @@ JOINING_STOP_TIMEOUT_S: Final = 2.0
 WATCH_INTERVAL_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
-TOPICS: Final = (TRADES, EXCHANGE_CANDLES, CANDLES, LIVE_CANDLES, INDICATORS, SIGNALS, SYSTEM_EVENTS)
+TOPICS: Final = (
+    TRADES,
+    EXCHANGE_CANDLES,
+    CANDLES,
+    LIVE_CANDLES,
+    INDICATORS,
+    SIGNALS,
+    ALERTS,
+    SYSTEM_EVENTS,
+)
 
 log = get_logger(__name__)
 

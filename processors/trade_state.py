@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from processors.candles import CandleBuilder
 from processors.pages import Page, State, load_parts, pages_of_parts
+from processors.price_alerts import AlertBook
 
 
 @dataclass(slots=True)
@@ -15,12 +16,14 @@ class TradeState:
 
     Attributes:
         candles: Open candles, and closed ones that can still be revised.
+        alerts: What price alerts have seen, and which have fired.
     """
 
     candles: CandleBuilder
+    alerts: AlertBook
 
     def _parts(self) -> Mapping[str, State]:
-        return {"candles": self.candles}
+        return {"candles": self.candles, "alerts": self.alerts}
 
     def pages(self) -> Iterable[Page]:
         """All parts by pages."""

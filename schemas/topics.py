@@ -100,7 +100,15 @@ CONTROL: Final = Topic(
     "producers.control.v1", (SymbolRequest,), "venue:market:symbol", cleanup="compact", dead_letters=False
 )
 ALERTS: Final = Topic(
-    "processors.alerts.v1", (PriceAlert,), "alert id", cleanup="compact", keyed=False, dead_letters=False
+    "processors.alerts.v1",
+    (PriceAlert,),
+    "alert id",
+    cleanup="compact",
+    keyed=False,
+    dead_letters=False,
+    # A record that was replaced stays as long as trades do, and a day: until then it still acts on trades of
+    # its time, when they are read again.
+    config={"min.compaction.lag.ms": str(8 * DAY_MS)},
 )
 NOTIFICATIONS: Final = Topic(
     "notifications.v1", (Notification,), "notification id", retention_ms=90 * DAY_MS, keyed=False

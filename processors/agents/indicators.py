@@ -6,8 +6,6 @@ Candles and time marks in; values, signals and the same marks out.
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
-from typing import Final
 
 from faust.types import TP
 
@@ -18,22 +16,19 @@ from infra.kafka.record_batches import RawRecords
 from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse_undecoded
+from processors.agents.signal_headers import signal_headers
 from processors.agents.trades import Message
 from processors.agents.writers import indicator_bytes
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
 from schemas import rows
 from schemas.columns import ColumnReader, Columns
-from schemas.event_types import checked
 from schemas.identity import ce_id, market_key
 from schemas.records import Candle, Signal, TimeMark
 from schemas.registry import ENTRIES
 from schemas.topics import CANDLES, INDICATORS, SIGNALS
 
-SIGNAL_TYPE: Final = checked("strategy.signal")
-
 _TAKEN = (Candle, TimeMark)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 log = get_logger(__name__)
 
@@ -103,7 +98,7 @@ class IndicatorStep:
             INDICATORS.name, values, kind="IndicatorValue", partition=tp.partition
         )
         for (key_bytes, value), signal in signals:
-            headers = None if signal is None else _headers(signal)
+            headers = None if signal is None else signal_headers(signal)
             await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)
         finals = columns.column(TimeMark, "final")
         return bool(finals.any())
@@ -146,15 +141,3 @@ def _candles(columns: Columns) -> list[Candle]:
     ]
     last += [averages, columns.column(Candle, "backfilled").tolist()]
     return [Candle(*fields) for fields in zip(*texts, *plain, *sequences, *last, strict=True)]
-
-
-def _headers(signal: Signal) -> list[tuple[str, str]]:
-    """CloudEvents attributes of a signal, binary mode."""
-    when = _EPOCH + timedelta(microseconds=signal.event_time)
-    return [
-        ("ce_specversion", "1.0"),
-        ("ce_id", signal.id),
-        ("ce_type", SIGNAL_TYPE),
-        ("ce_source", f"kandle/{signal.rule}"),
-        ("ce_time", when.isoformat(timespec="microseconds").replace("+00:00", "Z")),
-    ]

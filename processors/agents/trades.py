@@ -1,8 +1,12 @@
-"""Agent 1: all that is made of trades. Trades, time marks and gaps in; candles and the same marks out."""
+"""Agent 1: all that is made of trades.
+
+Trades, time marks and gaps in; candles and the same marks out, and the signals of price alerts.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from faust.types import TP
 
@@ -12,20 +16,26 @@ from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
 from processors.agents.refusals import refuse, refuse_undecoded
+from processors.agents.signal_headers import signal_headers
 from processors.agents.writers import candle_bytes
+from processors.alert_reader import AlertReader
 from processors.candle_batches import CandleColumns, Refusal, Refused
 from processors.candle_columns import rows_from_columns
 from processors.candle_rules import CandleRules
 from processors.candles import CandleBuilder
+from processors.price_alerts import AlertBook, Firing, signal_of
 from processors.trade_state import TradeState
 from schemas.columns import ColumnReader, Columns
 from schemas.errors import ValidationError
+from schemas.identity import market_key
 from schemas.key_table import KeyTable
 from schemas.records import Gap, TimeMark, Trade
 from schemas.registry import ENTRIES
-from schemas.topics import CANDLES, TRADES
+from schemas.topics import CANDLES, SIGNALS, TRADES
 
 Message = tuple[bytes | None, bytes | None]
+
+FLUSH_TIMEOUT_S: Final = 60.0
 
 _TAKEN = (Trade, TimeMark, Gap)
 
@@ -35,7 +45,7 @@ class TradeStep:
 
     Args:
         settings: Intervals, grace and hold.
-        publisher: For candles, marks and dead letters.
+        publisher: For candles, marks, signals of alerts and dead letters.
     """
 
     name = "trades"
@@ -49,16 +59,21 @@ class TradeStep:
         self._letters = DeadLetters(publisher, f"process-{self.name}")
         self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
         self._keys = KeyTable()
+        self._alerts = AlertReader(settings.kafka)
 
     def create(self, tp: TP) -> TradeState:
         """The state before the first record."""
-        return TradeState(CandleBuilder(self._rules))
+        self._alerts.expire()
+        return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead))
 
     async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)
+        state.alerts.learn(await self._alerts.refresh())
+        if fired := state.alerts.fold(batch):
+            await self._tell(tp, fired)
         folded = state.candles.fold(batch)
         await refuse_undecoded(self._letters, tp, records, columns)
         for refused in folded.refused:
@@ -66,6 +81,17 @@ class TradeStep:
         messages = _messages(folded.candles, sorted(batch.marks), records, columns)
         await self._publisher.publish_batch(CANDLES.name, messages, kind="Candle", partition=tp.partition)
         return any(mark.final for mark in batch.marks.values())
+
+    async def _tell(self, tp: TP, fired: Sequence[Firing]) -> None:
+        """Publish the signals of alerts and wait until the broker has them: before any mark that follows.
+
+        A final mark tells the sinks that all signals before it are there. It is forwarded by way of the
+        candles; signals that were still on their way here could come after it.
+        """
+        for signal in map(signal_of, fired):
+            key = market_key(signal.venue, signal.symbol)
+            await self._publisher.publish(SIGNALS.name, signal, key, tp.partition, signal_headers(signal))
+        await self._publisher.flush(FLUSH_TIMEOUT_S)
 
     async def _refuse(self, tp: TP, records: RawRecords, refused: Refused) -> None:
         if refused.refusal is Refusal.TOO_LATE:
