@@ -27,6 +27,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from infra.kafka.raw_fetcher import Chunk, RawConsumer
+from infra.kafka.reader import fetch_error
+from infra.kafka.record_batches import CorruptLogError
 
 FETCH_WAIT_MS = 100
 """A fetch that finds nothing holds up the next one to the same broker so long: a bound on latency."""
@@ -48,6 +50,9 @@ class Positions(Protocol):
 
     def committable(self, tp: TP) -> int | None:
         """The offset of the newest acknowledged checkpoint; None if there is none."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker in peace: it cannot go on for this reason."""
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -105,6 +110,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, with an event a chunk on the batched topics."""
 
     logger = LOGGER
+    _lost = False
+    """Whether a fetch has failed for good."""
 
     async def bounds(self, tps: Collection[TP]) -> dict[TP, tuple[int, int]]:
         """First offset and end offset of each partition's log."""
@@ -134,14 +141,26 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """Fetch once and yield what came; called by Faust's fetcher in a loop.
 
         What a rebalance overtakes is dropped: every rebalance is followed by a recovery, and that seeks.
+
+        What comes next may be gone from the log, damaged or refused: then the worker is told to stop, and
+        nothing is fetched any more.
         """
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
+        if self._lost:
+            await asyncio.sleep(NOTHING_ACTIVE_PAUSE_S)
+            return
         active = set(self._get_active_partitions())
         if not active:
             await asyncio.sleep(NOTHING_ACTIVE_PAUSE_S)
             return
-        records = await self._getmany(active_partitions=active, timeout=timeout)
+        try:
+            records = await self._getmany(active_partitions=active, timeout=timeout)
+        except (KafkaError, CorruptLogError) as error:
+            # Raised in here it would crash Faust in the middle of its work: the worker is to stop in peace.
+            self._lost = True
+            self.app.positions.fail(fetch_error(error) if isinstance(error, KafkaError) else error)
+            return
         # Read after the wait: a rebalance may have passed in it, and what was fetched since must not be lost.
         generation = self.app.consumer_generation_id
         if self.should_stop or not self.flow_active:

@@ -22,7 +22,7 @@ from infra.kafka.raw_fetcher import Chunk, RawConsumer
 from infra.kafka.record_batches import CorruptLogError, RecordBatch
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
-from schemas.errors import ConflictError, UnavailableError
+from schemas.errors import ConflictError, KandleError, UnavailableError
 
 Assigned: TypeAlias = Callable[[set[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]]
 Revoked: TypeAlias = Callable[[set[TopicPartition]], Awaitable[None]]
@@ -33,7 +33,7 @@ FETCH_WAIT_MS = 100
 
 log = get_logger(__name__)
 
-__all__ = ["BatchReader", "Fetched", "PositionGoneError", "TopicPartition"]
+__all__ = ["BatchReader", "Fetched", "PositionGoneError", "TopicPartition", "fetch_error"]
 
 
 class PositionGoneError(ConflictError):
@@ -48,7 +48,20 @@ class PositionGoneError(ConflictError):
     def __init__(self, positions: Mapping[TopicPartition, int]) -> None:
         self.positions = dict(positions)
         asked = ", ".join(f"{tp.topic}/{tp.partition} at {offset}" for tp, offset in self.positions.items())
-        super().__init__(f"the log no longer holds what is to be read: {asked}")
+        super().__init__(
+            f"the log no longer holds what is to be read: {asked}. Records were deleted before they were "
+            "read (raise the topic's retention), or the topic was cut or made again"
+        )
+
+
+def fetch_error(error: KafkaError) -> KandleError:
+    """What an error of aiokafka's fetch means for who reads a log."""
+    if isinstance(error, OffsetOutOfRangeError):
+        return PositionGoneError(error.args[0])
+    if isinstance(error, (CorruptRecordException, RecordTooLargeError)):
+        # Said of a length that leads beyond the answer; aiokafka would step over the record.
+        return CorruptLogError(f"the broker's answer holds no whole record batch: {error}")
+    return UnavailableError(f"Kafka refuses a fetch: {error!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,7 @@ class BatchReader:
     The group assigns partitions; where each is read from is said by `on_assigned`, or later by `seek`: until
     then the partition is held back. Committed offsets decide nothing. Membership is kept by a task of its
     own, so that a caller may be slow. Beyond what was returned, fetched bytes are bounded by 2 MB a
-    partition. Records of transactions that were aborted are read as well (read_uncommitted): nothing here
-    writes any.
+    partition. Of transactions only what was committed is read.
 
     Args:
         settings: Where Kafka is, and the session's timeouts.
@@ -160,13 +172,8 @@ class BatchReader:
             found: dict[TopicPartition, list[Chunk]] = await consumer.getmany(
                 timeout_ms=int(timeout_s * 1000)
             )
-        except OffsetOutOfRangeError as error:
-            raise PositionGoneError(error.args[0]) from error
-        except (CorruptRecordException, RecordTooLargeError) as error:
-            # Said of a length that leads beyond the answer; aiokafka would step over the record.
-            raise CorruptLogError(f"the broker's answer holds no whole record batch: {error}") from error
         except KafkaError as error:
-            raise UnavailableError(f"Kafka refuses a fetch: {error!r}") from error
+            raise fetch_error(error) from error
         return [
             Fetched(tp, [batch for chunk in chunks for batch in chunk.batches], self._end_offset(tp))
             for tp, chunks in found.items()

@@ -53,6 +53,8 @@ class RecordBatch:
         first_timestamp, max_timestamp: Milliseconds since the epoch.
         checksum: CRC-32C of what follows it in `raw`.
         raw: Header and body.
+        producer_id: Who wrote it, as the broker numbers idempotent producers; -1 for others.
+        is_aborted: Whether it belongs to a transaction that was given up; see `aborted_batches`.
     """
 
     base_offset: int
@@ -63,9 +65,16 @@ class RecordBatch:
     max_timestamp: int
     checksum: int
     raw: memoryview
+    producer_id: int = -1
+    is_aborted: bool = False
 
     def __len__(self) -> int:
         return len(self.raw)
+
+    @property
+    def is_transactional(self) -> bool:
+        """Whether it was written within a transaction."""
+        return bool(self.attributes & 0x10)
 
     @property
     def is_control(self) -> bool:
@@ -122,7 +131,7 @@ def split_batches(data: bytes | memoryview) -> list[RecordBatch]:
             )
         if len(view) - position < HEADER.size:
             break
-        base, length, _, _, crc, attributes, delta, first, newest, _, _, _, count = HEADER.unpack_from(
+        base, length, _, _, crc, attributes, delta, first, newest, producer, _, _, count = HEADER.unpack_from(
             view, position
         )
         size = _BEFORE_LENGTH + length
@@ -133,7 +142,7 @@ def split_batches(data: bytes | memoryview) -> list[RecordBatch]:
         if base < 0 or (batches and base <= batches[-1].last_offset):
             raise DecodeError(f"a record batch at offset {base} follows one that ends later")
         raw = view[position : position + size]
-        batches.append(RecordBatch(base, base + delta, count, attributes, first, newest, crc, raw))
+        batches.append(RecordBatch(base, base + delta, count, attributes, first, newest, crc, raw, producer))
         position += size
     return batches
 
@@ -222,7 +231,7 @@ _COLUMNS: Final = tuple(one.name for one in fields(RawRecords) if one.name not i
 
 
 def read_records(batches: Sequence[RecordBatch], from_offset: int = 0) -> RawRecords:
-    """The records of these batches from an offset on; control batches are passed over.
+    """The records of these batches from an offset on; control batches and aborted ones are passed over.
 
     A batch whose checksum, compression or framing is wrong is reported in `corrupt` and left out as a whole.
 
@@ -238,7 +247,7 @@ def read_records(batches: Sequence[RecordBatch], from_offset: int = 0) -> RawRec
         try:
             # Checked before anything in the header is believed: a flipped bit could make it be passed over.
             packed = batch.packed
-            if batch.is_control or batch.last_offset < from_offset:
+            if batch.is_control or batch.is_aborted or batch.last_offset < from_offset:
                 continue
             sizes.append(bodies.add(batch.compression, packed))
         except DecodeError as error:

@@ -123,6 +123,32 @@ async def test_markers_of_transactions_are_passed_over(kafka: str) -> None:
     assert member.positions[TopicPartition(topic, 0)] == 8
 
 
+async def test_what_transactions_gave_up_is_passed_over(kafka: str) -> None:
+    topic = new_topic(kafka)
+    given_up = transaction(kafka, topic, range(10, 12))
+    kept = transaction(kafka, topic, range(2))
+    given_up.abort_transaction(30)
+    kept.commit_transaction(30)
+    publish(kafka, topic, range(2, 4))
+    member = Member(kafka, topic, f"{topic}-g")
+    await member.reader.start()
+    await member.read(until=4)
+    await member.reader.stop()
+    assert member.values == {0: [0, 1, 2, 3]}
+    assert member.positions[TopicPartition(topic, 0)] == 8
+
+
+def transaction(kafka: str, topic: str, numbers: range) -> Producer:
+    """A producer whose transaction has written and is still open."""
+    producer = Producer({"bootstrap.servers": kafka, "transactional.id": f"{topic}-{numbers}"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for number in numbers:
+        producer.produce(topic, b"%d" % number, partition=0)
+    assert producer.flush(30) == 0
+    return producer
+
+
 async def test_a_position_outside_of_the_log_is_an_error_that_names_it(kafka: str) -> None:
     topic = new_topic(kafka)
     publish(kafka, topic, range(5))

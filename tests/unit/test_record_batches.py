@@ -38,14 +38,24 @@ class Row:
     headers: list[tuple[str, bytes | None]] = field(default_factory=list)
 
 
-def raw_batch(body: bytes, base: int = 0, last: int = 0, count: int = 1, attributes: int = 0) -> bytes:
+def raw_batch(
+    body: bytes, base: int = 0, last: int = 0, count: int = 1, attributes: int = 0, producer_id: int = -1
+) -> bytes:
     """A batch around any body, with a checksum that fits."""
-    covered = struct.pack(">hiqqqhii", attributes, last - base, 1_000, 5_000, -1, -1, -1, count) + body
+    covered = (
+        struct.pack(">hiqqqhii", attributes, last - base, 1_000, 5_000, producer_id, -1, -1, count) + body
+    )
     crc = calc_crc32c(covered)
     return struct.pack(">qiibI", base, len(covered) + 9, -1, 2, crc) + covered
 
 
-def batch_of(rows: Sequence[Row], codec: int = 0, attributes: int = 0, last: int | None = None) -> bytes:
+def batch_of(
+    rows: Sequence[Row],
+    codec: int = 0,
+    attributes: int = 0,
+    last: int | None = None,
+    producer_id: int = -1,
+) -> bytes:
     """A batch as aiokafka's producer writes it; compaction may have taken its last records."""
     base = rows[0].offset
     builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 24)
@@ -63,7 +73,7 @@ def batch_of(rows: Sequence[Row], codec: int = 0, attributes: int = 0, last: int
         case 4:
             packed = bytes(cramjam.zstd.compress(body))
     last = rows[-1].offset if last is None else last
-    return raw_batch(packed, base, last, len(rows), codec | attributes)
+    return raw_batch(packed, base, last, len(rows), codec | attributes, producer_id)
 
 
 def rows_of(records: RawRecords) -> list[Row]:
