@@ -1,7 +1,8 @@
 """The front door: what a user's own code imports. All other packages are ours to change.
 
-    from kandle import Indicator, Period          # write an indicator
-    from kandle import decode, ce_id, Candle      # read the topics
+    from kandle import Bar, Indicator, Period, State          # write an indicator
+    from kandle import Crossing, Decision, SignalRule         # write a rule
+    from kandle import Candle, ce_id, decode                  # read the topics
 
 Names are imported when they are asked for, so that a reader of topics does not load the engine.
 """
@@ -10,10 +11,11 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from processors.crossing import Crossing
     from processors.indicator import Bar, Indicator, Period, State
     from processors.signal import Decision, SignalRule
     from producers.exchange import Exchange
-    from schemas.errors import KandleError
+    from schemas.errors import ConfigurationError, KandleError
     from schemas.identity import ce_id, market_key, split_key
     from schemas.records import (
         BookUpdate,
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
         IndicatorValue,
         Instrument,
         Liquidation,
+        LiveCandle,
         Notification,
+        PriceAlert,
         Quote,
         Record,
         Signal,
@@ -32,15 +36,18 @@ if TYPE_CHECKING:
         Ticker,
         TimeMark,
         Trade,
+        TradeBar,
+        VenuePrice,
     )
     from schemas.rows import decode, encode
     from sinks.sink import Sink
 
 _HOMES: Final = {
+    "processors.crossing": ("Crossing",),
     "processors.indicator": ("Bar", "Indicator", "Period", "State"),
     "processors.signal": ("Decision", "SignalRule"),
     "producers.exchange": ("Exchange",),
-    "schemas.errors": ("KandleError",),
+    "schemas.errors": ("ConfigurationError", "KandleError"),
     "schemas.identity": ("ce_id", "market_key", "split_key"),
     "schemas.records": (
         "BookUpdate",
@@ -51,7 +58,9 @@ _HOMES: Final = {
         "IndicatorValue",
         "Instrument",
         "Liquidation",
+        "LiveCandle",
         "Notification",
+        "PriceAlert",
         "Quote",
         "Record",
         "Signal",
@@ -59,6 +68,8 @@ _HOMES: Final = {
         "Ticker",
         "TimeMark",
         "Trade",
+        "TradeBar",
+        "VenuePrice",
     ),
     "schemas.rows": ("decode", "encode"),
     "sinks.sink": ("Sink",),
@@ -69,6 +80,8 @@ __all__ = [
     "Bar",
     "BookUpdate",
     "Candle",
+    "ConfigurationError",
+    "Crossing",
     "Decision",
     "DerivativeTicker",
     "Exchange",
@@ -79,8 +92,10 @@ __all__ = [
     "Instrument",
     "KandleError",
     "Liquidation",
+    "LiveCandle",
     "Notification",
     "Period",
+    "PriceAlert",
     "Quote",
     "Record",
     "Signal",
@@ -91,6 +106,8 @@ __all__ = [
     "Ticker",
     "TimeMark",
     "Trade",
+    "TradeBar",
+    "VenuePrice",
     "ce_id",
     "decode",
     "encode",

@@ -60,7 +60,7 @@ def test_a_choice_that_can_fit_nothing_is_refused(text: str, said: str) -> None:
 
 
 def test_rules_are_chosen_in_the_same_way() -> None:
-    with pytest.raises(ConfigurationError, match="there is no signal rule 'ema'; known: .*volume_spike"):
+    with pytest.raises(ConfigurationError, match=r"there is no signal rule 'ema'; known: .*volume_spike"):
         SeriesPlan.of([], ["ema(50)"])
     with pytest.raises(ConfigurationError, match="no interval is called 2m"):
         SeriesPlan.of([], ["volume_spike@2m"])

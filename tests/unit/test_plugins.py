@@ -1,0 +1,209 @@
+"""Indicators and rules in packages of the user, which import nothing but `kandle`."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from infra.settings import ProcessorSettings
+from processors.indicator import Indicator
+from processors.series_plan import SeriesPlan
+from processors.signal import SignalRule
+from schemas.errors import ConfigurationError
+from tests.kandle_command import environment
+
+INDICATOR = '''
+from collections import deque
+
+from kandle import Bar, Indicator, Period, State
+
+
+class Momentum(Indicator):
+    """Close less the close `period` candles ago."""
+
+    period: Period = 10
+
+    def start(self):
+        self._closes = deque(maxlen=self.period + 1)
+
+    def update(self, candle: Bar):
+        self._closes.append(candle.close)
+        if len(self._closes) <= self.period:
+            return None
+        return {self.name: candle.close - self._closes[0]}
+
+    def snapshot(self) -> State:
+        return tuple(self._closes)
+
+    def restore(self, state: State) -> None:
+        self._closes = deque(state, maxlen=self.period + 1)
+'''
+RULE = '''
+from kandle import ConfigurationError, Crossing, Decision, Indicator, Period, SignalRule
+
+
+class MomentumTurn(SignalRule):
+    """The momentum changes its sign."""
+
+    period: Period = 10
+
+    def start(self):
+        self._momentum = Indicator.create(f"momentum({self.period})")
+        self._crossing = Crossing()
+        if self.period > 100:
+            raise ConfigurationError("too slow to be of use")
+
+    def needs(self):
+        return (self._momentum,)
+
+    def update(self, candle, values):
+        momentum = values[self._momentum.label]
+        crossed = self._crossing.update(momentum, candle.close)
+        return None if crossed is None else Decision(*crossed, {"momentum": momentum})
+
+    def snapshot(self):
+        return self._crossing.snapshot()
+
+    def restore(self, state):
+        self._crossing.restore(state)
+'''
+FOLD = """
+import json
+from infra.settings import load
+from processors.series import SeriesBook
+from processors.series_plan import SeriesPlan
+from schemas.records import IndicatorValue
+from tests.signal_candles import of_closes
+
+plan = SeriesPlan.of_settings(load().processors)
+book, other = SeriesBook(plan), SeriesBook(plan)
+found = []
+for candle in of_closes([1, 2, 3, 2, 1, 2, 4]):
+    other.restore(book.snapshot())
+    records = book.fold(candle)
+    assert other.fold(candle) == records
+    found += [r.name if isinstance(r, IndicatorValue) else [r.rule, r.direction] for r in records]
+print(json.dumps(found))
+"""
+HERE = Path(__file__).parents[2]
+
+
+def run(
+    *arguments: str, cwd: Path, path: Path | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a directory, with a directory on its path."""
+    places = ":".join(str(place) for place in (HERE, path) if place)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**environment(), "PYTHONPATH": places, "PYTHONSAFEPATH": "1", **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def settings_of(*plugins: str) -> str:
+    return f"""[processors]
+plugins = {json.dumps(plugins)}
+indicators = ["momentum(2)@1m"]
+signals = ["momentum_turn(1)"]
+"""
+
+
+def test_a_package_named_in_the_settings_is_used_by_a_series(tmp_path: Path) -> None:
+    library = write(
+        tmp_path / "library",
+        {
+            "mine/__init__.py": "from mine import momentum, turn",
+            "mine/momentum.py": INDICATOR,
+            "mine/turn.py": RULE,
+        },
+    )
+    home = write(tmp_path / "home", {"kandle.toml": settings_of("mine")})
+    answer = run("-c", FOLD, cwd=home, path=library)
+    assert answer.returncode == 0, answer.stderr
+    short, long = ["momentum_turn_1", "short"], ["momentum_turn_1", "long"]
+    name = "momentum_2"
+    assert json.loads(answer.stdout) == [name, name, short, name, name, long, name]
+
+
+def test_modules_in_the_working_directory_are_found(tmp_path: Path) -> None:
+    files = {"kandle.toml": settings_of("momentum", "turn"), "momentum.py": INDICATOR, "turn.py": RULE}
+    answer = run("-m", "kandle", "config", "--json", cwd=write(tmp_path, files))
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["processors"]["plugins"] == ["momentum", "turn"]
+
+
+def test_an_entry_point_of_an_installed_distribution_needs_no_setting(tmp_path: Path) -> None:
+    files = {
+        "mine/__init__.py": "",
+        "mine/turn.py": INDICATOR + RULE,
+        "mine-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n",
+        "mine-1.0.dist-info/entry_points.txt": "[kandle.plugins]\nturns = mine.turn\n",
+    }
+    library = write(tmp_path / "library", files)
+    home = write(tmp_path / "home", {"kandle.toml": settings_of()})
+    answer = run("-m", "kandle", "config", "--json", cwd=home, path=library)
+    assert answer.returncode == 0, answer.stderr
+    (library / "mine/turn.py").write_text("1 / 0")
+    answer = run("-m", "kandle", "config", cwd=home, path=library)
+    assert answer.returncode == 2
+    expected = (
+        "mine has the plug-in turns = mine.turn: importing it raises ZeroDivisionError: division by zero"
+    )
+    assert expected in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (None, "processors.plugins names mine: there is no such module on the Python path or in the working"),
+        ("import nowhere", "importing it raises ModuleNotFoundError: No module named 'nowhere'"),
+        ("def broken(:", "importing it raises SyntaxError: invalid syntax"),
+        (
+            INDICATOR.replace("Momentum", "Sma"),
+            "indicator 'sma' is both processors.indicators.sma.Sma and mine.Sma; rename one of the classes",
+        ),
+        (INDICATOR, "there is no signal rule 'momentum_turn'; known: "),
+        (INDICATOR.replace("def snapshot", "def saved") + RULE, "there is no indicator 'momentum'; known: "),
+        (INDICATOR + RULE.replace("> 100", "> 0"), "too slow to be of use"),
+        (INDICATOR + RULE, ""),
+    ],
+    ids=["absent", "needs another", "syntax", "name taken", "no rule", "abstract", "refuses", "right"],
+)
+def test_a_plug_in_that_cannot_be_used_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, said: str
+) -> None:
+    write(tmp_path, {} if code is None else {"mine.py": code})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    sys.modules.pop("mine", None)
+    chosen = ProcessorSettings(plugins=["mine"], indicators=["momentum(2)@1m"], signals=["momentum_turn(1)"])
+    with monkeypatch.context() as patch:
+        for kind in (Indicator, SignalRule):
+            patch.setattr(kind, "registry", dict(kind.known()))
+        if not said:
+            assert SeriesPlan.of_settings(chosen).rules[0].prototype.label == "momentum_turn_1"
+            return
+        with pytest.raises(ConfigurationError, match=re.escape(said)):
+            SeriesPlan.of_settings(chosen)
+
+
+def test_the_command_says_so_without_a_traceback(tmp_path: Path) -> None:
+    answer = run("-m", "kandle", "config", cwd=write(tmp_path, {"kandle.toml": settings_of("nowhere")}))
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("kandle: processors.plugins names nowhere: there is no such module")
