@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "parse": "kandle.commands.parse",
     "record": "kandle.commands.record",
     "symbols": "kandle.commands.symbols",
+    "alerts": "kandle.commands.alerts",
     "topics": "kandle.commands.topics",
     "tail": "kandle.commands.tail",
     "sql": "kandle.commands.sql",

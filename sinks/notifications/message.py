@@ -26,13 +26,18 @@ def message_of(signal: Signal) -> Message:
     time = (_EPOCH + dt.timedelta(microseconds=signal.event_time)).isoformat(sep=" ", timespec="seconds")
     lines = [
         f"{signal.rule} says {signal.direction} with strength {signal.strength:.3g}.",
-        f"{signal.symbol} on {signal.venue}, {signal.interval} candles, {time}.",
+        f"{signal.symbol} on {signal.venue}, {_seen(signal.interval)}, {time}.",
         *(f"{name}: {value:.10g}" for name, value in signal.values.items()),
     ]
     if not signal.complete:
         lines.append("Some of the candles it saw miss trades.")
     subject = f"{signal.symbol} {signal.direction}: {signal.rule} ({signal.venue}, {signal.interval})"
     return Message(subject, "\n".join(lines))
+
+
+def _seen(interval: str) -> str:
+    """What a rule looked at: candles, or for a price alert a trade."""
+    return "at a trade" if interval == "trade" else f"{interval} candles"
 
 
 def notification_of(signal: Signal, channel: str, message: Message) -> Notification:
