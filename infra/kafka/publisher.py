@@ -8,13 +8,17 @@ so what is refused for good is a fault of the record or of the topic, counted an
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
+from aiokafka.errors import KafkaError as AiokafkaError
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from infra import metrics
+from infra.kafka.batch_sender import BatchSender
 from infra.kafka.connection import librdkafka_config
+from infra.kafka.outgoing_records import OutgoingRecords
 from infra.settings import KafkaSettings
 from schemas import rows
 from schemas.errors import KandleError, UnavailableError
@@ -74,6 +78,8 @@ class Publisher:
             },
             logger=logging.getLogger("librdkafka"),
         )
+        self._settings, self._client_id = settings, client_id
+        self._batches: BatchSender | None = None
         self._tallies: dict[tuple[str, str], _Tally] = {}
         self._keys: dict[tuple[str, str], bytes] = {}
         self._since_poll = 0
@@ -85,7 +91,7 @@ class Publisher:
     @property
     def waiting(self) -> int:
         """Records that are handed over and not yet acknowledged."""
-        return len(self._producer)
+        return len(self._producer) + (0 if self._batches is None else self._batches.waiting)
 
     def acknowledged(self, topic: str) -> int:
         """Records of a topic that the broker has acknowledged since the start, of all kinds."""
@@ -164,6 +170,34 @@ class Publisher:
                 await self._room()
         self.poll()
 
+    async def publish_columns(
+        self, topic: str, partition: int, records: OutgoingRecords, kind: str = "bytes"
+    ) -> None:
+        """Hand over records of one partition as whole batches: at a twentieth of the cost of one by one.
+
+        They go by a producer of their own: in order among themselves, in none with what `publish` takes.
+
+        Args:
+            topic: Name of the topic.
+            partition: Partition of all of them.
+            records: Keys and values.
+            kind: Name of the record type, for the metrics.
+
+        Raises:
+            PublishError: Records were refused for good.
+        """
+        self.raise_if_failed()
+        if self._batches is None:
+            self._batches = BatchSender(self._settings, self._client_id)
+        tally = self._tally(topic, kind)
+        try:
+            for batch in records.batches():
+                await self._batches.send(topic, partition, batch, tally.settle)
+        except AiokafkaError as error:
+            self.raise_if_failed()
+            raise PublishError(f"{topic} does not take a batch: {error}") from None
+        self.poll()
+
     def poll(self) -> None:
         """Take in the acknowledgements that have come; does not block. Call now and then while idle."""
         self._since_poll = 0
@@ -189,7 +223,12 @@ class Publisher:
             UnavailableError: The broker has not acknowledged it within `timeout_s` seconds.
             PublishError: A record was refused for good.
         """
-        left = await asyncio.to_thread(self._producer.flush, timeout_s)
+        deadline = time.monotonic() + timeout_s
+        if self._batches is not None:
+            await self._batches.flush(timeout_s)
+        if len(self._producer):
+            await asyncio.to_thread(self._producer.flush, max(deadline - time.monotonic(), 0.0))
+        left = self.waiting
         self._report()
         self.raise_if_failed()
         if left:
@@ -211,6 +250,8 @@ class Publisher:
             self._closing = True
             self._producer.purge()
             self._producer.poll(0)
+            if self._batches is not None:
+                await self._batches.close()
 
     def _offer(
         self, topic: str, value: bytes | None, key: str | bytes | None, options: dict[str, Any]
@@ -248,13 +289,13 @@ class Publisher:
             key = self._keys[venue, symbol] = market_key(venue, symbol).encode()
         return key
 
-    def _refused(self, topic: str, error: KafkaError) -> None:
+    def _refused(self, topic: str, count: int, reason: str) -> None:
         if self._closing:
             return
-        metrics.PUBLISH_ERRORS.labels(topic).inc()
-        self._failed += 1
+        metrics.PUBLISH_ERRORS.labels(topic).inc(count)
+        self._failed += count
         if len(self._failures) < 3:
-            self._failures.append(f"{topic}: {error.str()}")
+            self._failures.append(f"{topic}: {reason}")
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
@@ -266,7 +307,7 @@ class _Tally:
 
     __slots__ = ("_counter", "_refused", "_reported", "_topic", "total")
 
-    def __init__(self, topic: str, kind: str, refused: Callable[[str, KafkaError], None]) -> None:
+    def __init__(self, topic: str, kind: str, refused: Callable[[str, int, str], None]) -> None:
         self._topic = topic
         self._counter = metrics.RECORDS_PUBLISHED.labels(topic, kind)
         self._refused = refused
@@ -275,9 +316,16 @@ class _Tally:
 
     def __call__(self, error: KafkaError | None, _message: Any) -> None:
         if error is not None:
-            self._refused(self._topic, error)
+            self._refused(self._topic, 1, error.str())
             return
         self.total += 1
+
+    def settle(self, count: int, reason: str | None) -> None:
+        """Take in what became of a batch, see `batch_sender.Outcome`."""
+        if reason is None:
+            self.total += count
+        else:
+            self._refused(self._topic, count, reason)
 
     def report(self) -> None:
         """Bring the metric up to date: cheaper by the portion than by the record."""
