@@ -7,9 +7,6 @@ from msgspec import Meta
 
 from processors.indicator import Bar, Indicator, State
 
-_FLAT = 1e-14
-"""Below this a sum counts as zero, as in TA-Lib: without a range no direction, and the index stays."""
-
 
 class Adx(Indicator):
     """Wilder's directional indicators, 0 to 100, and the average strength of the trend they show.
@@ -17,8 +14,9 @@ class Adx(Indicator):
     Directional movements and true ranges are summed over `period - 1` candles and then smoothed by
     1 / period; `plus_di` and `minus_di` are their ratios, from candle `period + 1` on. `adx` is the smoothed
     100 * |plus_di - minus_di| / (plus_di + minus_di), begun with the mean of the first `period` of them, from
-    candle `2 * period` on: until then it is left out (J. Welles Wilder, New Concepts in Technical Trading
-    Systems, 1978, in the form that TA-Lib gave it).
+    candle `2 * period` on: until then it is left out. Without a range there is no direction, and without
+    a direction the index stays (J. Welles Wilder, New Concepts in Technical Trading Systems, 1978, in the
+    form that TA-Lib gave it).
     """
 
     outputs = ("adx", "plus_di", "minus_di")
@@ -54,9 +52,9 @@ class Adx(Indicator):
 
     def _indices(self, seen: int) -> Mapping[str, float]:
         period, plus, minus, index = self.period, 0.0, 0.0, None
-        if self._range >= _FLAT:
+        if self._range:
             plus, minus = 100.0 * (self._plus / self._range), 100.0 * (self._minus / self._range)
-            if plus + minus >= _FLAT:
+            if plus + minus:
                 index = 100.0 * (abs(minus - plus) / (plus + minus))
         if seen < 2 * period:
             self._adx += index or 0.0

@@ -7,15 +7,12 @@ from msgspec import Meta
 
 from processors.indicator import Bar, Indicator, State
 
-_FLAT = 1e-14
-"""Below this the averages count as zero, as in TA-Lib: a market that does not move has an index of 0."""
-
 
 class Rsi(Indicator):
     """Wilder's index: 100 * average gain / (average gain + average loss), smoothed by 1 / period.
 
     The first averages are the means over the first `period` changes (J. Welles Wilder, New Concepts in
-    Technical Trading Systems, 1978).
+    Technical Trading Systems, 1978). A market that has never moved has an index of 0, as in TA-Lib.
     """
 
     period: Annotated[int, Meta(ge=2)] = 14
@@ -46,7 +43,7 @@ class Rsi(Indicator):
         self._gain /= self.period
         self._loss /= self.period
         total = self._gain + self._loss
-        return {self.name: 100.0 * (self._gain / total) if total >= _FLAT else 0.0}
+        return {self.name: 100.0 * (self._gain / total) if total else 0.0}
 
     def snapshot(self) -> State:
         """Closes seen, up to the period and one; last close, average gain and loss."""

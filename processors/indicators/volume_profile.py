@@ -10,6 +10,9 @@ from processors.extremes import Extremes
 from processors.fixed_point import UNITS
 from processors.indicator import Bar, Indicator, Period, State
 
+_ON_EDGE = 1e-6
+"""Of a row: a price that is so little below an edge stands on it, and belongs to the row above."""
+
 
 class VolumeProfile(Indicator):
     """At which prices the volume of the last `period` candles was traded.
@@ -58,7 +61,7 @@ class VolumeProfile(Indicator):
         base, rows = self._low, self._rows
         height = (self._high - base) / self.bins
         if high <= low or height <= 0.0:
-            row = int((low - base) / height) if height > 0.0 else 0
+            row = int((low - base) / height + _ON_EDGE) if height > 0.0 else 0
             rows[min(row, self.bins - 1)] += sign * int(volume * UNITS)
             return
         first = min(int((low - base) / height), self.bins - 1)
@@ -80,14 +83,16 @@ class VolumeProfile(Indicator):
         if total <= 0:
             return None
         fullest = max(rows)
+        slack = fullest >> 20  # rows that only rounding tells apart are equal
         top = bottom = min(
-            (row for row, volume in enumerate(rows) if volume == fullest), key=lambda row: abs(2 * row - last)
+            (row for row, volume in enumerate(rows) if volume >= fullest - slack),
+            key=lambda row: abs(2 * row - last),
         )
         height = (self._high - self._low) / self.bins
         control = self._low + (top + 0.5) * height
-        inside = fullest
-        while 10 * inside < 7 * total:
-            if bottom == 0 or (top < last and rows[top + 1] >= rows[bottom - 1]):
+        inside = rows[top]
+        while 10 * (inside + slack) < 7 * total:
+            if bottom == 0 or (top < last and rows[top + 1] + slack >= rows[bottom - 1]):
                 top += 1
                 inside += rows[top]
             else:
