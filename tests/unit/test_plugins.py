@@ -2,19 +2,23 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from infra.settings import ProcessorSettings
 from processors.indicator import Indicator
+from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
 from processors.signal import SignalRule
 from schemas.errors import ConfigurationError
+from schemas.records import IndicatorValue
 from tests.kandle_command import environment
+from tests.signal_candles import random_candles
 
 INDICATOR = '''
 from collections import deque
@@ -75,6 +79,7 @@ FOLD = """
 import json
 from infra.settings import load
 from processors.series import SeriesBook
+from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
 from schemas.records import IndicatorValue
 from tests.signal_candles import of_closes
@@ -123,6 +128,18 @@ signals = ["momentum_turn(1)"]
 """
 
 
+@pytest.fixture
+def registries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working directory; what is registered from it, or imported as `mine`, is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for kind in (Indicator, SignalRule):
+        monkeypatch.setattr(kind, "registry", dict(kind.known()))
+    sys.modules.pop("mine", None)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
 def test_a_package_named_in_the_settings_is_used_by_a_series(tmp_path: Path) -> None:
     library = write(
         tmp_path / "library",
@@ -138,6 +155,54 @@ def test_a_package_named_in_the_settings_is_used_by_a_series(tmp_path: Path) -> 
     short, long = ["momentum_turn_1", "short"], ["momentum_turn_1", "long"]
     name = "momentum_2"
     assert json.loads(answer.stdout) == [name, name, short, name, name, long, name]
+
+
+def test_what_comes_with_kandle_is_added_by_one_file_each(tmp_path: Path) -> None:
+    shutil.copytree(
+        HERE / "processors", tmp_path / "processors", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    added = {
+        "processors/indicators/momentum.py": INDICATOR,
+        "processors/signals/momentum_turn.py": RULE,
+        "kandle.toml": settings_of(),
+    }
+    answer = run("-c", "import sys; sys.path.insert(0, '.')\n" + FOLD, cwd=write(tmp_path, added))
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)[2] == ["momentum_turn_1", "short"]
+
+
+@pytest.mark.parametrize(
+    ("page", "indicators", "signals"),
+    [
+        ("adding-an-indicator.md", ["momentum(3)"], []),
+        ("adding-a-signal.md", [], ["new_high(20)"]),
+    ],
+)
+def test_what_the_documentation_shows_works(
+    registries: Path, page: str, indicators: list[str], signals: list[str]
+) -> None:
+    text = (HERE / "docs" / page).read_text()
+    write(registries, {"mine.py": text.partition("```python\n")[2].partition("```")[0]})
+    chosen = ProcessorSettings(plugins=["mine"], indicators=indicators, signals=signals)
+    book = SeriesBook(SeriesPlan.of_settings(chosen))
+    candles = random_candles(300, seed=3)
+    records = [record for candle in candles for record in book.fold(candle)]
+    found = {record.name if isinstance(record, IndicatorValue) else record.rule for record in records}
+    assert found == {
+        f"{spec[0]}_{spec[1][:-1]}" for spec in (text.split("(") for text in indicators + signals)
+    }
+    assert len(records) < 299
+
+
+def test_the_table_of_rules_is_whole_and_right() -> None:
+    rows = [line.split("|") for line in (HERE / "docs" / "signals.md").read_text().splitlines()]
+    table = {row[1].strip(" `"): row[2].strip() for row in rows if len(row) == 8 and "`" in row[1]}
+    names = [name for name, rule in SignalRule.known().items() if rule.__module__.startswith("processors.")]
+    assert table.keys() == set(names)
+    for name in names:
+        said = table["rsi_divergence" if table[name] == "the same" else name]
+        parameters = SignalRule.create(name).parameters
+        assert said == ", ".join(f"{key} {value:g}" for key, value in parameters.items()), name
 
 
 def test_modules_in_the_working_directory_are_found(tmp_path: Path) -> None:
@@ -186,21 +251,15 @@ def test_an_entry_point_of_an_installed_distribution_needs_no_setting(tmp_path: 
     ids=["absent", "needs another", "syntax", "name taken", "no rule", "abstract", "refuses", "right"],
 )
 def test_a_plug_in_that_cannot_be_used_is_a_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str | None, said: str
+    registries: Path, code: str | None, said: str
 ) -> None:
-    write(tmp_path, {} if code is None else {"mine.py": code})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    sys.modules.pop("mine", None)
+    write(registries, {} if code is None else {"mine.py": code})
     chosen = ProcessorSettings(plugins=["mine"], indicators=["momentum(2)@1m"], signals=["momentum_turn(1)"])
-    with monkeypatch.context() as patch:
-        for kind in (Indicator, SignalRule):
-            patch.setattr(kind, "registry", dict(kind.known()))
-        if not said:
-            assert SeriesPlan.of_settings(chosen).rules[0].prototype.label == "momentum_turn_1"
-            return
-        with pytest.raises(ConfigurationError, match=re.escape(said)):
-            SeriesPlan.of_settings(chosen)
+    if not said:
+        assert SeriesPlan.of_settings(chosen).rules[0].prototype.label == "momentum_turn_1"
+        return
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        SeriesPlan.of_settings(chosen)
 
 
 def test_the_command_says_so_without_a_traceback(tmp_path: Path) -> None:
