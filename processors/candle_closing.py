@@ -3,6 +3,7 @@
 from typing import Any
 
 from processors.candle_pool import find, merge, pend, start
+from processors.candle_slabs import drop_row, lacks_longer, touch
 from processors.candle_words import (
     BREAKS,
     CANDLES,
@@ -11,7 +12,6 @@ from processors.candle_words import (
     ENDED,
     ENDED_AT,
     FLAGS,
-    FREE_LEVEL,
     GAP_COUNT,
     GAPS,
     GRACE,
@@ -145,14 +145,16 @@ def _write(state: Any, slot: int, mark_row: int) -> None:
     state.counters[CANDLES] += 1
     if state.pool[slot, REVISION] > 0:
         state.counters[REVISIONS] += 1
+    touch(state, slot)
     state.pool[slot, REVISION] += 1
     state.pool[slot, FLAGS] = (state.pool[slot, FLAGS] | MERGED) & ~PENDING
 
 
 @part
 def _sweep(state: Any, venue: int) -> None:
-    """Let candles go that no trade can reach any more."""
+    """Let candles go that no trade can reach any more; which, follows from the time of the sweep alone."""
     count = state.intervals.shape[0]
+    limit = state.venues[venue, SWEPT] * state.rules[SWEEP]
     for symbol in range(state.symbols.shape[0]):
         if state.symbols[symbol, VENUE] != venue:
             continue
@@ -160,12 +162,9 @@ def _sweep(state: Any, venue: int) -> None:
             kept = state.intervals[interval, 0] + state.rules[GRACE] + state.rules[HOLD]
             series = symbol * count + interval
             slot = state.tails[series]
-            while slot >= 0 and state.pool[slot, OPEN_TIME] + kept <= state.venues[venue, WATERMARK]:
-                newer = state.pool[slot, NEWER]
-                state.pool[slot, SERIES] = -1
-                state.free[state.counters[FREE_LEVEL]] = slot
-                state.counters[FREE_LEVEL] += 1
-                slot = newer
+            while slot >= 0 and state.pool[slot, OPEN_TIME] + kept <= limit:
+                drop_row(state, slot)
+                slot = state.pool[slot, NEWER]
             state.tails[series] = slot
             if slot >= 0:
                 state.pool[slot, OLDER] = -1
@@ -188,7 +187,7 @@ def settle(state: Any, venue: int, mark_row: int) -> int:
                 longer += 1
     if shortest + longer > 0:
         most = shortest * count + longer
-        if counters[FREE_LEVEL] < shortest * (count - 1):
+        if lacks_longer(state, shortest):
             return NEED_CANDLES
         if state.out.shape[0] - counters[OUT_LEVEL] < most:
             return NEED_OUT

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from processors import candle_closing, candle_pool, candle_words, sequence_memory
+from processors import candle_closing, candle_pool, candle_slabs, candle_words, sequence_memory
 from processors.candle_closing import advance, settle, spoil
 from processors.candle_pool import find, fold, pend, start
+from processors.candle_slabs import lacks_row
 from processors.candle_words import (
     AHEAD,
     AT_AHEAD,
@@ -29,7 +30,6 @@ from processors.candle_words import (
     BAD_NUMBER,
     DONE,
     FLAGS,
-    FREE_LEVEL,
     GAP,
     GRACE,
     HIGHEST,
@@ -102,7 +102,7 @@ def _trade(
     if due + state.rules[HOLD] <= venue[WATERMARK]:
         _refuse(state, row, TOO_LATE, LATE_REFUSED)
         return DONE
-    if counters[FREE_LEVEL] == 0:
+    if lacks_row(state, 0):
         return NEED_CANDLES
     if place >= 0:
         if not note(state, symbol, place, sequence, time):
@@ -219,7 +219,10 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
 
 
 def _digest() -> int:
-    files = [Path(str(m.__file__)) for m in (candle_words, candle_pool, candle_closing, sequence_memory)]
+    files = [
+        Path(str(m.__file__))
+        for m in (candle_words, candle_slabs, candle_pool, candle_closing, sequence_memory)
+    ]
     content = b"".join(file.read_bytes() for file in files)
     return int.from_bytes(hashlib.sha256(content).digest()[:7], "big")
 

@@ -6,6 +6,7 @@ when this file changes.
 
 from typing import Any
 
+from processors.candle_slabs import take_row, touch
 from processors.candle_words import (
     CLOSE,
     CLOSED,
@@ -13,7 +14,6 @@ from processors.candle_words import (
     COUNT,
     FIRST_SEQUENCE,
     FLAGS,
-    FREE_LEVEL,
     GRACE,
     HIGH,
     LAST_SEQUENCE,
@@ -55,7 +55,7 @@ def start(time: int, length: int, anchor: int) -> int:
 
 @part
 def find(state: Any, series: int, open_time: int) -> int:
-    """The candle of a series at an open time, made if it is not there. Needs one free row."""
+    """The candle of a series at an open time, made if it is not there; the pool has room for it."""
     pool = state.pool
     newer = -1
     slot = state.heads[series]
@@ -64,10 +64,8 @@ def find(state: Any, series: int, open_time: int) -> int:
         slot = pool[slot, OLDER]
     if slot >= 0 and pool[slot, OPEN_TIME] == open_time:
         return int(slot)
-    state.counters[FREE_LEVEL] -= 1
-    made = state.free[state.counters[FREE_LEVEL]]
-    for word in range(WORDS):
-        pool[made, word] = 0  # eight zero bytes are 0.0 as well
+    made = take_row(state, series % state.intervals.shape[0])
+    touch(state, made)
     pool[made, SERIES] = series
     pool[made, OPEN_TIME] = open_time
     pool[made, NEWER] = newer
@@ -80,7 +78,7 @@ def find(state: Any, series: int, open_time: int) -> int:
         pool[slot, NEWER] = made
     else:
         state.tails[series] = made
-    return int(made)
+    return made
 
 
 @part
@@ -89,6 +87,7 @@ def pend(state: Any, slot: int) -> None:
     if state.pool[slot, FLAGS] & PENDING:
         return
     state.pool[slot, FLAGS] |= PENDING
+    touch(state, slot)
     count = state.intervals.shape[0]
     interval = state.pool[slot, SERIES] % count
     level = state.counters[PENDING_LEVEL]
@@ -102,6 +101,7 @@ def pend(state: Any, slot: int) -> None:
 @part
 def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool, sequence: int) -> None:
     """One trade into one candle."""
+    touch(state, slot)
     pool, values = state.pool, state.values
     if pool[slot, COUNT] == 0:
         for word in range(OPEN, CLOSE + 1):
@@ -138,6 +138,7 @@ def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool,
 @part
 def merge(state: Any, slot: int, part: int) -> None:
     """One shorter candle into a longer one that contains it."""
+    touch(state, slot)
     pool, values = state.pool, state.values
     if pool[slot, COUNT] == 0:
         for word in range(COUNT, LAST_SEQUENCE + 1):

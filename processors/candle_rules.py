@@ -8,7 +8,7 @@ from typing import Self
 from processors.intervals import Interval, intervals_of
 from schemas.errors import ConfigurationError
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised whenever the layout or the meaning of the state changes; older snapshots are then refused."""
 
 _SECOND = 1_000_000

@@ -1,17 +1,14 @@
-"""The arrays of a candle builder and the names behind their indexes: made, grown, saved and loaded."""
+"""The arrays of a candle builder and the names behind their indexes: made, grown and linked."""
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from processors import candle_words as words
-from processors.candle_batches import WaitingTrade
-from processors.candle_rules import STATE_VERSION, CandleRules
+from processors.candle_rules import CandleRules
 from processors.candle_words import CandleState, Ints
-from processors.snapshots import read_snapshot, write_snapshot
 from processors.tables import aligned, grown
 from processors.watermark import Watermarks
 from schemas.errors import ValidationError
@@ -20,21 +17,9 @@ from schemas.identity import split_key
 UNKNOWN_KEY, BAD_KEY = -1, -2
 """In place of the index of a symbol."""
 
-_FIRST_CANDLES = 256
+_FIRST_CANDLES = 2 * words.SLAB
 _FIRST_SYMBOLS = 8
 _FIRST_RANGES = 4
-_SHARED = ("venues", "sources", "breaks")
-_SAVED = ("pool", "free", "symbols", "heads", "tails", "ranges", *_SHARED, "gaps", "counters")
-
-
-class _Rest(msgspec.Struct, array_like=True):
-    """What a snapshot holds besides the arrays."""
-
-    keys: list[str]
-    venues: list[str]
-    sources: list[tuple[str, str]]
-    waiting: list[WaitingTrade]
-    ranges_used: int
 
 
 class CandleTables:
@@ -45,6 +30,7 @@ class CandleTables:
         keys: Market keys by the index of the symbol.
         names: Venue and symbol likewise.
         watermarks: Venues, sources and breaks.
+        ranges_used: Rows of the id ranges that have been given to symbols.
     """
 
     def __init__(self, rules: CandleRules) -> None:
@@ -53,9 +39,10 @@ class CandleTables:
         self.names: list[tuple[str, str]] = []
         self._ids: dict[str, int] = {}
         self._sorted: list[bytes] = []
-        self._ranges_used = 0
+        self.ranges_used = 0
         counters = np.zeros(words.COUNTERS, np.int64)
-        counters[words.FREE_LEVEL] = _FIRST_CANDLES
+        slabs = np.zeros(len(rules.intervals) + 1, np.int64)
+        slabs[-1] = _FIRST_CANDLES // words.SLAB
         self.watermarks = Watermarks(rules, counters)
         ends = np.full((2, _FIRST_SYMBOLS * len(rules.intervals)), -1, np.int64)
         pool = aligned(_FIRST_CANDLES, words.WORDS)
@@ -70,7 +57,9 @@ class CandleTables:
             ranges=np.zeros((_FIRST_SYMBOLS * _FIRST_RANGES, 3), np.int64),
             pool=pool,
             values=pool.view(np.float64),
-            free=np.arange(_FIRST_CANDLES, dtype=np.int64)[::-1].copy(),
+            slabs=slabs,
+            alive=np.zeros(_FIRST_CANDLES // words.SLAB, np.int64),
+            touched=np.zeros(_FIRST_CANDLES // words.SLAB, np.int64),
             pending=np.zeros((_FIRST_CANDLES, 4), np.int64),
             due_slots=np.zeros(_FIRST_CANDLES, np.int64),
             due_keys=np.zeros(_FIRST_CANDLES, np.int64),
@@ -140,10 +129,10 @@ class CandleTables:
             self._move_ranges(symbol, 2 * int(row[words.RANGE_SPACE]))
 
     def _move_ranges(self, symbol: int, space: int) -> None:
-        start = self._ranges_used
-        self._ranges_used += space
-        if self._ranges_used > len(self.state.ranges):
-            self.replace(ranges=grown(self.state.ranges, self._ranges_used))
+        start = self.ranges_used
+        self.ranges_used += space
+        if self.ranges_used > len(self.state.ranges):
+            self.replace(ranges=grown(self.state.ranges, self.ranges_used))
         ranges, row = self.state.ranges, self.state.symbols[symbol]
         old, count = int(row[words.RANGE_START]), int(row[words.RANGE_COUNT])
         ranges[start : start + count] = ranges[old : old + count]
@@ -165,71 +154,74 @@ class CandleTables:
             self.replace(out=grown(state.out, level + pending * len(self.rules.intervals)))
             return
         size = len(state.pool)
-        level = int(state.counters[words.FREE_LEVEL])
         pool = aligned(2 * size, words.WORDS)
         pool[:size] = state.pool
-        free = np.empty(2 * size, np.int64)
-        free[:size] = np.arange(2 * size - 1, size - 1, -1)
-        free[size : size + level] = state.free[:level]
-        state.counters[words.FREE_LEVEL] = size + level
+        state.slabs[-1] += len(state.alive)
         self.replace(
             pool=pool,
             values=pool.view(np.float64),
-            free=free,
+            alive=grown(state.alive),
+            touched=grown(state.touched),
             pending=grown(state.pending),
             due_slots=np.zeros(2 * size, np.int64),
             due_keys=np.zeros(2 * size, np.int64),
         )
 
-    def save(self, waiting: list[WaitingTrade]) -> bytes:
-        """A snapshot of everything, and of the trades that wait."""
-        state = self.state
-        counters = state.counters.copy()
-        counters[[words.OUT_LEVEL, words.REFUSED_LEVEL, words.PENDING_LEVEL]] = 0
-        free = state.free.copy()
-        free[counters[words.FREE_LEVEL] :] = 0
-        arrays = {name: getattr(state, name) for name in _SAVED} | {"counters": counters, "free": free}
-        rest = _Rest(self.keys, *self.watermarks.names, waiting, self._ranges_used)
-        return write_snapshot(STATE_VERSION, self.rules.digest, arrays, rest)
-
-    @classmethod
-    def load(cls, rules: CandleRules, snapshot: bytes) -> tuple["CandleTables", list[WaitingTrade]]:
-        """What was saved.
+    def name(self, keys: Sequence[str], count: int) -> None:
+        """Take over the symbols of a checkpoint, `count` of them; their rows are loaded beside.
 
         Raises:
-            ForeignSnapshotError: It is of another version or of other rules, or damaged.
+            ValueError: There are more, or fewer.
         """
-        arrays, rest = read_snapshot(STATE_VERSION, rules.digest, _SAVED, _Rest, snapshot)
-        tables = cls(rules)
-        tables.keys = rest.keys
-        tables.names = [split_key(key) for key in rest.keys]
-        tables._ids = {key: index for index, key in enumerate(rest.keys)}
-        order = sorted(range(len(rest.keys)), key=lambda index: rest.keys[index].encode())
-        tables._sorted = [rest.keys[index].encode() for index in order]
-        tables._ranges_used = rest.ranges_used
-        ranks = np.zeros(len(arrays["symbols"]), np.int64)
+        if len(keys) != count:
+            raise ValueError(f"expected {count} keys, got {len(keys)}")
+        self.keys = list(keys)
+        self.names = [split_key(key) for key in keys]
+        self._ids = {key: index for index, key in enumerate(keys)}
+        order = sorted(range(len(keys)), key=lambda index: keys[index].encode())
+        self._sorted = [keys[index].encode() for index in order]
+        ranks = np.zeros(len(self.state.symbols), np.int64)
         ranks[order] = np.arange(len(order))
-        pool = aligned(len(arrays["pool"]), words.WORDS)
-        pool[:] = arrays["pool"]
-        pending = tables._pending(pool, arrays["symbols"])
-        arrays["counters"][words.PENDING_LEVEL] = len(pending)
-        tables.watermarks = Watermarks(rules, arrays["counters"])
-        tables.watermarks.load((rest.venues, rest.sources), *(arrays[name] for name in _SHARED))
-        tables.replace(
-            **arrays
-            | {
-                "pool": pool,
-                "values": pool.view(np.float64),
-                "ranks": ranks,
-                "pending": np.concatenate((pending, np.zeros((len(pool) - len(pending), 4), np.int64))),
-                "due_slots": np.zeros(len(pool), np.int64),
-                "due_keys": np.zeros(len(pool), np.int64),
-            }
-        )
-        return tables, rest.waiting
+        self.replace(ranks=ranks)
 
-    def _pending(self, pool: Ints, symbols: Ints) -> Ints:
-        slots = np.flatnonzero(pool[:, words.FLAGS] & words.PENDING)
-        owners, interval_ids = np.divmod(pool[slots, words.SERIES], len(self.rules.intervals))
-        ends = pool[slots, words.OPEN_TIME] + self.state.intervals[interval_ids, 0]
-        return np.stack((slots, ends + self.rules.grace, symbols[owners, words.VENUE], interval_ids), axis=1)
+    def link(self, slabs: Ints) -> None:
+        """Find what is there in a pool just loaded: candles by series and age, their slabs, and what pends.
+
+        What the last sweep of a venue let go is gone: that does not stand in the rows.
+
+        Args:
+            slabs: Those that were loaded, in order.
+        """
+        state, rules, count = self.state, self.rules, len(self.rules.intervals)
+        pool = state.pool
+        slots = (slabs[:, None] * words.SLAB + np.arange(words.SLAB)).ravel()
+        slots = slots[pool[slots, words.SERIES] >= 0]
+        owners, interval_ids = np.divmod(pool[slots, words.SERIES], count)
+        venues = state.symbols[owners, words.VENUE]
+        ends = pool[slots, words.OPEN_TIME] + state.intervals[interval_ids, 0]
+        swept = state.venues[venues, words.SWEPT]
+        is_there = (swept == words.NONE) | (ends + rules.grace + rules.hold > swept * rules.sweep)
+        slots = slots[is_there]
+        opens = pool[slots, words.OPEN_TIME] // rules.intervals[0].length
+        slots = slots[np.argsort((pool[slots, words.SERIES] << 33) | opens)]
+        series = pool[slots, words.SERIES]
+        is_next = np.concatenate((np.zeros(min(len(slots), 1), np.bool_), series[1:] == series[:-1]))
+        is_last = np.concatenate((~is_next[1:], np.ones(min(len(slots), 1), np.bool_)))
+        pool[slots, words.OLDER] = np.where(is_next, np.roll(slots, 1), -1)
+        pool[slots, words.NEWER] = np.where(is_last, -1, np.roll(slots, -1))
+        state.heads[series[is_last]] = slots[is_last]
+        state.tails[series[~is_next]] = slots[~is_next]
+        state.alive[:] = np.bincount(slots // words.SLAB, minlength=len(state.alive))
+        filled = state.slabs[:-1][state.slabs[:-1] > 0]
+        np.add.at(state.alive, (filled - 1) // words.SLAB, 1)
+        state.slabs[-1] = np.count_nonzero(state.alive == 0)
+        state.counters[words.HELD] = len(slots)
+        self._pend(np.sort(slots[pool[slots, words.FLAGS] & words.PENDING > 0]))
+
+    def _pend(self, slots: Ints) -> None:
+        state = self.state
+        owners, interval_ids = np.divmod(state.pool[slots, words.SERIES], len(self.rules.intervals))
+        due = state.pool[slots, words.OPEN_TIME] + state.intervals[interval_ids, 0] + self.rules.grace
+        venues = state.symbols[owners, words.VENUE]
+        state.pending[: len(slots)] = np.stack((slots, due, venues, interval_ids), axis=1)
+        state.counters[words.PENDING_LEVEL] = len(slots)

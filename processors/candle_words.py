@@ -36,6 +36,8 @@ FIRST_SEQUENCE, LAST_SEQUENCE, NEWER, OLDER = 9, 10, 11, 12
 OPEN, HIGH, LOW, CLOSE = 13, 14, 15, 16
 VOLUME, QUOTE_VOLUME, TAKER_BUY_VOLUME = 17, 19, 21  # double-double: each has its low part in the next word
 WORDS = 24
+SLAB = 1_024
+"""Rows of the pool that are filled together and saved together, see `candle_slabs`."""
 # What FLAGS and NEWER hold in a row of `out`: whether the candle is complete, and the row of the mark.
 COMPLETE, MARK_ROW = FLAGS, NEWER
 
@@ -50,8 +52,8 @@ VENUE_WORDS = 8
 SOURCE_VENUE, SOURCE_TIME, SOURCE_JOINED = 0, 1, 2
 # Words of `rules`.
 GRACE, HOLD, LEAD, SWEEP = 0, 1, 2, 3
-# Words of `counters`: fill levels, then what has been counted since the first record of the partition.
-FREE_LEVEL, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS = 0, 1, 2, 3, 4, 5, 6
+# Words of `counters`: candles held, fill levels, then what has been counted since the first record.
+HELD, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS = 0, 1, 2, 3, 4, 5, 6
 TRADES, REPEATS, LATE_APPLIED, LATE_REFUSED, AHEAD_REFUSED, INVALID, CANDLES, REVISIONS = range(8, 16)
 COUNTERS = 16
 
@@ -69,7 +71,9 @@ class CandleState(NamedTuple):
     ranges: Ints  # [space, 3]: first and last sequence, newest event time
     pool: Ints  # [candles, WORDS]
     values: Floats  # the same memory as doubles
-    free: Ints  # [candles]: a stack of unused rows of the pool
+    slabs: Ints  # [n + 1]: next row of each interval, at the end of a slab: none; the number of empty slabs
+    alive: Ints  # [slabs]: candles in each slab, and one more where it is being filled
+    touched: Ints  # [slabs]: 1: has changed since it was last saved
     pending: Ints  # [candles, 4]: candle, due time, venue, index of the interval
     due_slots: Ints  # [candles]: scratch
     due_keys: Ints  # [candles]: scratch
@@ -83,7 +87,18 @@ class CandleState(NamedTuple):
 
 _VECTOR = types.int64[::1]
 _TABLE = types.int64[:, ::1]
-_VECTORS = {"counters", "rules", "ranks", "heads", "tails", "free", "due_slots", "due_keys"}
+_VECTORS = {
+    "counters",
+    "rules",
+    "ranks",
+    "heads",
+    "tails",
+    "slabs",
+    "alive",
+    "touched",
+    "due_slots",
+    "due_keys",
+}
 STATE = types.NamedTuple(
     [
         types.float64[:, ::1] if name == "values" else _VECTOR if name in _VECTORS else _TABLE

@@ -4,7 +4,7 @@ Pure: values in, values out, no clock and no I/O. The work is done by `candle_ke
 cases.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,11 @@ from processors.candle_batches import (
     rows_of,
 )
 from processors.candle_kernel import fold_rows, settle_venue, spoil_candles
+from processors.candle_pages import CandlePages
 from processors.candle_rules import CandleRules
 from processors.candle_tables import BAD_KEY, UNKNOWN_KEY, CandleTables
 from processors.candle_words import Ints
+from processors.pages import Page
 from processors.tables import grown
 from schemas.identity import market_key
 from schemas.records import Gap, TimeMark
@@ -51,6 +53,7 @@ class CandleBuilder:
         self._keys: Sequence[str] = ()
         self._known: Ints = np.empty(0, np.int64)
         self._waiting: list[WaitingTrade] = []
+        self._saved = CandlePages()
         self._refused: list[tuple[int, Refused]] = []
 
     @property
@@ -61,25 +64,24 @@ class CandleBuilder:
     @property
     def held(self) -> int:
         """Candles in memory, open ones and closed ones that can still be revised."""
-        state = self._tables.state
-        return len(state.pool) - int(state.counters[words.FREE_LEVEL])
+        return int(self._tables.state.counters[words.HELD])
 
     def watermark(self, venue: str) -> int | None:
         """The watermark of a venue in this partition, microseconds; None before its first mark."""
         return self._tables.watermarks.watermark(venue)
 
-    def snapshot(self) -> bytes:
-        """The whole state; the same log up to here gives the same bytes, however it was cut into batches."""
-        return self._tables.save(self._waiting)
+    def pages(self) -> Iterable[Page]:
+        """The state; the same log up to here gives the same pages, however it was cut into batches."""
+        return self._saved.pages(self._tables, self._waiting)
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the state by that of a snapshot.
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Replace the state by what was saved.
 
         Raises:
             ForeignSnapshotError: It is of another version or of other rules, or damaged; the state is
                 unchanged.
         """
-        self._tables, self._waiting = CandleTables.load(self.rules, snapshot)
+        self._tables, self._waiting = self._saved.load(self.rules, pages)
         self._keys, self._known = (), np.empty(0, np.int64)
 
     def fold(self, rows: CandleRows) -> Folded:

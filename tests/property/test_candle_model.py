@@ -13,6 +13,7 @@ from processors.intervals import Interval
 from schemas.records import Candle, Gap, TimeMark, Trade
 from tests.candle_reference import ReferenceCandles
 from tests.candle_stream import SIDES, Item, fold_in_batches
+from tests.saved_pages import saved
 
 SECOND = 1_000_000
 STEP = SECOND // 4
@@ -140,9 +141,9 @@ def test_cuts_and_restored_snapshots_change_nothing(items: list[Item], data: st.
     before = fold_in_batches(first, items[:cut], data.draw(st.lists(st.integers(0, cut), max_size=3)))
     second = CandleBuilder(RULES)
     fold_in_batches(second, items[: len(items) // 2], ())  # what it held is replaced
-    second.restore(first.snapshot())
-    assert second.snapshot() == first.snapshot()
+    second.load(saved(first))
+    assert saved(second) == saved(first)
     after = fold_in_batches(second, items[cut:], (), first_offset=cut)
     assert (before[0] + after[0], before[1] + after[1]) == expected
-    assert second.snapshot() == whole.snapshot()
+    assert saved(second) == saved(whole)
     assert second.counts == whole.counts

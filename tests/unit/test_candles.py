@@ -16,6 +16,7 @@ from schemas.columns import ColumnReader
 from schemas.errors import ConfigurationError
 from schemas.records import Candle, Gap, Side, TimeMark, Trade
 from tests.candle_stream import Item, KeyIds, fold_in_batches, rows_from
+from tests.saved_pages import saved
 
 SECOND = 1_000_000
 NOON = 1_723_204_800 * SECOND
@@ -223,7 +224,7 @@ def test_memory_of_sparse_sequences_is_bounded_by_the_hold() -> None:
         items: list[Item] = [trade(start + i, sequence=(start + i) * 7) for i in range(50)]
         fold_in_batches(builder, [*items, mark(start + 50)], ())
     assert builder.held < 100
-    assert len(builder.snapshot()) < 80_000
+    assert sum(map(len, saved(builder).values())) < 500_000
 
 
 def test_a_range_of_sequences_is_remembered_for_its_newest_trade() -> None:
@@ -301,11 +302,18 @@ def test_many_candles_at_one_mark_and_many_symbols_grow_the_tables() -> None:
 def test_snapshots_of_other_rules_or_damaged_ones_are_refused_and_change_nothing() -> None:
     builder = CandleBuilder(CandleRules.of())
     fold_in_batches(builder, [mark(0), trade(1, sequence=1)], ())
-    before = builder.snapshot()
-    for foreign in (CandleBuilder(CandleRules.of(grace_ms=1)).snapshot(), b"", b"x" * 99, before[:-9]):
+    before = saved(builder)
+    others = saved(CandleBuilder(CandleRules.of(grace_ms=1)))
+    damaged: list[dict[str, bytes]] = [others, {}]
+    for name, page in before.items():
+        damaged += [{**before, name: b"x" * 99}, {**before, name: page[:-9]}]
+    damaged += [
+        {name: page for name, page in before.items() if name != gone} for gone in ("keys", "symbols.0")
+    ]
+    for pages in damaged:
         with pytest.raises(ForeignSnapshotError):
-            builder.restore(foreign)
-    assert builder.snapshot() == before
+            builder.load(pages)
+    assert saved(builder) == before
 
 
 def test_columns_of_the_topic_become_rows() -> None:

@@ -14,6 +14,7 @@ from processors.candles import CandleBuilder
 from processors.intervals import INTERVALS
 from schemas.records import Candle, TimeMark, Trade
 from tests.candle_stream import Item, fold_in_batches
+from tests.saved_pages import saved
 
 SECOND = 1_000_000
 
@@ -101,7 +102,7 @@ def test_neither_cuts_nor_kills_nor_repeats_change_the_candles(log: list[Item]) 
         stop = int(random.integers(len(log)))
         before, _ = fold_in_batches(builder, log[:stop], random.integers(stop, size=40).tolist())
         restarted = CandleBuilder(rules)
-        restarted.restore(builder.snapshot())
+        restarted.load(saved(builder))
         again = [item for item in log[max(0, stop - 500) : stop] if isinstance(item, Trade)]
         after, _ = fold_in_batches(restarted, [*again, *log[stop:]], random.integers(stop, size=40).tolist())
         assert before + after == expected
