@@ -202,7 +202,11 @@ class ProcessorSettings(Section):
         default_factory=list, description="tick(100), volume(10.5), value(1000000); @keys chooses the markets"
     )
     flows: NameList = Field(
-        default_factory=list, description="quote, book(10): values of quotes and order books, one a second"
+        default_factory=list, description="quote, book(10), book_top: values of a market once a second"
+    )
+    venue_spreads: NameList = Field(
+        default_factory=list,
+        description="venue_spread(10)@1s@BTC/*@binance|gateio: a signal when prices of venues are apart",
     )
     plugins: NameList = Field(
         default_factory=list, description="modules of your own with indicators and signal rules"

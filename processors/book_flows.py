@@ -124,7 +124,7 @@ class BookFlows:
                 continue
             record = rows.decode(columns.value(row))
             if isinstance(record, TimeMark):
-                folded.sampled.append((row, self._take_mark(record)))
+                folded.sampled.append((record, self._take_mark(record)))
             elif isinstance(record, Gap) and record.status != "filled":
                 market = self._markets.get(market_key(record.venue, record.symbol))
                 if market is not None:

@@ -19,11 +19,11 @@ class FlowFold:
     """What came of one batch.
 
     Attributes:
-        sampled: Row of each mark with the values that stand before it, by key and in the order of the plan.
+        sampled: Each mark with the values that stand before it, by market and in the order of the plan.
         refused: Rows whose key is none of a market.
     """
 
-    sampled: list[tuple[int, list[IndicatorValue]]] = field(default_factory=list)
+    sampled: list[tuple[TimeMark, list[IndicatorValue]]] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
 
 

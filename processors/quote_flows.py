@@ -106,7 +106,7 @@ class QuoteFlows:
             done = until
             record = rows.decode(columns.value(row))
             if isinstance(record, TimeMark):
-                folded.sampled.append((row, self._take_mark(record)))
+                folded.sampled.append((record, self._take_mark(record)))
             elif isinstance(record, Gap) and record.status != "filled":
                 self._doubt(self._known.get(market_key(record.venue, record.symbol)))
         _keep_newest(self._quotes, done, chosen.size, markets, levels, sequences)

@@ -9,6 +9,8 @@ ask each way.
 
 from typing import Final, Literal, TypeAlias, get_args
 
+from schemas.records import TimeMark
+
 Branch: TypeAlias = Literal["quotes", "books", "spreads"]
 BRANCHES: Final[tuple[Branch, ...]] = get_args(Branch)
 
@@ -16,3 +18,8 @@ BRANCHES: Final[tuple[Branch, ...]] = get_args(Branch)
 def branch_source(source: str, branch: Branch) -> str:
     """The source under which a branch forwards the marks of a source."""
     return f"{source}/{branch}"
+
+
+def forwarded(mark: TimeMark, branch: Branch) -> TimeMark:
+    """A mark as a branch forwards it."""
+    return TimeMark(mark.venue, branch_source(mark.source, branch), mark.time, mark.final, mark.instance)

@@ -1,0 +1,135 @@
+"""The agents of flows: quotes, or order books, to values; they run only where the settings ask for flows.
+
+Records, time marks and gaps in; values, and the same marks under a source of their own, out to the topic of
+the indicators.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from faust.types import TP
+
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.kafka.record_batches import RawRecords
+from infra.settings import Settings
+from processors.agents.refusals import refuse, refuse_undecoded
+from processors.agents.writers import Message, indicator_bytes
+from processors.book_flows import BookFlows
+from processors.flow_plan import FlowPlan
+from processors.flow_values import FlowFold
+from processors.quote_flows import QuoteFlows
+from schemas import rows
+from schemas.branches import Branch, forwarded
+from schemas.columns import ColumnReader, Columns
+from schemas.errors import ValidationError
+from schemas.identity import market_key
+from schemas.key_table import KeyTable
+from schemas.records import BookUpdate, Gap, IndicatorValue, Quote, Record, TimeMark
+from schemas.registry import ENTRIES
+from schemas.topics import BOOKS, INDICATORS, QUOTES, Topic
+
+BAD_KEY = "the key is not 'venue:symbol'"
+
+
+class _FlowState(Protocol):
+    """What both states offer."""
+
+    def fold(self, columns: Columns, keys: Sequence[str], key_ids: npt.NDArray[np.int32]) -> FlowFold:
+        """Take consecutive records."""
+
+    def snapshot(self) -> bytes:
+        """See `pages.Part`."""
+
+    def restore(self, snapshot: bytes) -> None:
+        """See `pages.Part`."""
+
+
+S = TypeVar("S", bound=_FlowState)
+
+
+class FlowStep(ABC, Generic[S]):
+    """Folds the records of one topic's partitions into flow values; see `partitions.Step`.
+
+    Attributes:
+        source: The topic that is read.
+        record: What stands in it besides marks and gaps.
+        branch: Whose marks these are in the topic of the indicators.
+
+    Args:
+        settings: Which flows, and of which markets.
+        publisher: For values, marks and dead letters.
+    """
+
+    name: str
+    topic: str
+    source: ClassVar[Topic]
+    record: ClassVar[type[Record]]
+    branch: ClassVar[Branch]
+
+    def __init__(self, settings: Settings, publisher: Publisher) -> None:
+        self.plan = FlowPlan.of(settings.processors.flows, self.source)
+        self.parameters = self.plan.digest
+        self._publisher = publisher
+        self._letters = DeadLetters(publisher, f"process-{self.name}")
+        taken = (self.record, TimeMark, Gap)
+        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in taken])
+        self._keys = KeyTable()
+
+    @abstractmethod
+    def create(self, tp: TP) -> S:
+        """The state before the first record."""
+
+    async def fold(self, state: S, tp: TP, records: RawRecords) -> bool:
+        """Take records in; publish the values that are due at marks, and each mark after them."""
+        columns = self._reader.read(records.data, records.value_start, records.value_length)
+        key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
+        folded = state.fold(columns, self._keys.keys, key_ids)
+        await refuse_undecoded(self._letters, tp, records, columns)
+        for row in folded.refused:
+            await refuse(self._letters, tp, records, row, ValidationError(BAD_KEY))
+        messages: list[Message] = []
+        for mark, values in folded.sampled:
+            messages += map(_message, values)
+            messages.append((None, rows.encode(forwarded(mark, self.branch))))
+        await self._publisher.publish_batch(
+            INDICATORS.name, messages, kind=IndicatorValue.__name__, partition=tp.partition
+        )
+        return any(mark.final for mark, _ in folded.sampled)
+
+
+class QuoteStep(FlowStep[QuoteFlows]):
+    """Quotes to flow values."""
+
+    name = "quotes"
+    topic = QUOTES.name
+    source = QUOTES
+    record = Quote
+    branch = "quotes"
+
+    def create(self, tp: TP) -> QuoteFlows:
+        """The state before the first record."""
+        return QuoteFlows(self.plan)
+
+
+class BookStep(FlowStep[BookFlows]):
+    """Order books to flow values."""
+
+    name = "books"
+    topic = BOOKS.name
+    source = BOOKS
+    record = BookUpdate
+    branch = "books"
+
+    def create(self, tp: TP) -> BookFlows:
+        """The state before the first record."""
+        return BookFlows(self.plan)
+
+
+def _message(value: IndicatorValue) -> Message:
+    return market_key(value.venue, value.symbol).encode(), indicator_bytes(value)
