@@ -20,8 +20,9 @@ from processors.snapshots import read_snapshot, write_snapshot
 from schemas.identity import candle_id, market_key, signal_id
 from schemas.records import Candle, IndicatorValue, Signal
 
-REPLAYED = 16
-"""Candles that are folded again for a revision, at most; the state is copied once in so many."""
+REPLAYED = 4
+"""Candles that are folded again for a revision or a checkpoint, at most; the state is copied once in so many:
+the more, the cheaper a candle, and the dearer a checkpoint."""
 
 
 @dataclass(slots=True)

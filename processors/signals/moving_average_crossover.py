@@ -27,6 +27,7 @@ class MovingAverageCrossover(SignalRule):
         if self.fast >= self.slow:
             raise ConfigurationError(f"{self.name} needs fast < slow, got {self.fast} and {self.slow}")
         self._indicators = (Sma(self.fast), Sma(self.slow))
+        self._names = tuple(indicator.label for indicator in self._indicators)
         self._crossing = Crossing()
 
     def needs(self) -> Sequence[Indicator]:
@@ -35,7 +36,7 @@ class MovingAverageCrossover(SignalRule):
 
     def update(self, candle: Bar, values: Mapping[str, float]) -> Decision | None:
         """See `SignalRule.update`."""
-        fast, slow = (indicator.label for indicator in self._indicators)
+        fast, slow = self._names
         crossed = self._crossing.update(values[fast] - values[slow], values[slow])
         if crossed is None:
             return None

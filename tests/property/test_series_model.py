@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.series import REPLAYED, SeriesBook
+from processors.series import SeriesBook
 from processors.series_machine import Machine
 from processors.series_plan import SeriesPlan
 from processors.signal import SignalRule
@@ -61,7 +61,7 @@ class Model:
 @st.composite
 def streams(draw: st.DrawFn) -> list[Candle]:
     at, stream = 0, []
-    for _ in range(draw(st.integers(0, 5 * REPLAYED))):
+    for _ in range(draw(st.integers(0, 60))):
         step = draw(st.sampled_from((1, 1, 1, 1, 1, 1, 0, 0, -1, 3)))
         at += max(step, 0)
         index = max(0, at + min(step, 0))
@@ -82,7 +82,7 @@ def test_the_model_has_all_rules_to_choose_from() -> None:
 
 
 @settings(max_examples=60)
-@given(streams(), st.sampled_from((PLAN, OPEN)), st.sets(st.integers(0, 5 * REPLAYED)))
+@given(streams(), st.sampled_from((PLAN, OPEN)), st.sets(st.integers(0, 60)))
 def test_records_are_those_of_the_model_wherever_the_state_is_saved_or_restored(
     stream: list[Candle], plan: SeriesPlan, saves: set[int]
 ) -> None:
