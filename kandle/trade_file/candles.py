@@ -1,11 +1,11 @@
 """Candles of a table of trades, as they are printed."""
 
-import datetime as dt
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from kandle.times import format_time
 from kandle.trade_file.table import TradeTable
 from kandle.trade_file.values import Ints
 
@@ -33,8 +33,8 @@ def candle_rows(trades: TradeTable, intervals: Sequence[str]) -> Iterator[dict[s
     is_named = trades.symbol_names != [""]
     for candle, number, first, last in zip(candles, numbers.tolist(), firsts, lasts, strict=True):
         yield {
-            "time": _iso(candle.open_time),
-            "close_time": _iso(candle.close_time),
+            "time": format_time(candle.open_time),
+            "close_time": format_time(candle.close_time),
             **({"symbol": trades.symbol_names[number]} if is_named else {}),
             "interval": candle.interval,
             "open": candle.open,
@@ -78,7 +78,3 @@ def _outer_ids(trades: TradeTable, symbols: Ints, places: Ints) -> tuple[list[Id
         for at, value in zip(held.tolist(), column, strict=True):
             filled[at] = value
     return outer[0], outer[1]
-
-
-def _iso(micros: int) -> str:
-    return dt.datetime.fromtimestamp(micros // 1_000_000, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

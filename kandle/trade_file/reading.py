@@ -1,16 +1,15 @@
 """Reads a file of trades in portions: CSV with a header or JSON lines, plain or gzipped."""
 
 import csv
-import gzip
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import IO, Any, Final
 
 import msgspec
 import numpy as np
 
+from kandle.text_files import text_of
 from kandle.trade_file.errors import TradeFileError
 from kandle.trade_file.fields import find_fields
 from kandle.trade_file.values import (
@@ -30,7 +29,6 @@ PORTION: Final = 50_000
 """Lines that are converted at once."""
 LONGEST_LINE: Final = 1 << 20
 
-_GZIP: Final = b"\x1f\x8b"
 _DELIMITERS: Final = ",;\t|"
 
 
@@ -72,12 +70,8 @@ def read_trades(file: IO[bytes], name: str, on_bad: BadLine) -> Iterator[TradePa
     Raises:
         TradeFileError: The file has no header or not the fields that a trade needs, or is damaged.
     """
-    buffered = io.BufferedReader(cast("io.RawIOBase", file))
-    plain: BinaryIO = buffered
-    if buffered.peek(2)[:2] == _GZIP:
-        plain = cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
     try:
-        with io.TextIOWrapper(plain, encoding="utf-8-sig", newline="") as text:
+        with text_of(file) as text:
             yield from _Reader(name, on_bad).parts(text)
     except (EOFError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise TradeFileError(f"{name} cannot be read: {error}") from None

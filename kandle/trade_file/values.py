@@ -3,13 +3,13 @@
 Whole columns are converted at once; what does not fit raises ValueError with a reason that names the value.
 """
 
-import datetime as dt
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from kandle.times import LARGEST_MS, LARGEST_S, LARGEST_US, parse_time
 
 Value = str | int | None
 Ints = npt.NDArray[np.int64]
@@ -18,11 +18,6 @@ Floats = npt.NDArray[np.float64]
 LAST_TIME: Final = 1 << 52
 """Microseconds; the candles end there, in the year 2112."""
 LARGEST_ID: Final = 1 << 62
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND: Final = dt.timedelta(microseconds=1)
-_LARGEST_S, _LARGEST_MS, _LARGEST_US = 10**11, 10**14, 10**17
-"""Numbers below are seconds, milliseconds, microseconds; others nanoseconds. All agree from 1973 to 5138."""
 
 _SIDES: Final = {
     "": 0,
@@ -46,43 +41,19 @@ def times_of(column: Sequence[Value]) -> Ints:
     try:
         numbers = np.array([int(value) for value in column], np.int64)  # type: ignore[arg-type]
     except (ValueError, TypeError, OverflowError):
-        times = np.array([_moment(value) for value in column], np.int64)
+        times = np.array([parse_time("" if value is None else str(value)) for value in column], np.int64)
     else:
         size = np.abs(numbers)
         times = np.where(
-            size < _LARGEST_MS,
-            numbers * np.where(size < _LARGEST_S, 1_000_000, 1_000),
-            np.where(size < _LARGEST_US, numbers, numbers // 1_000),
+            size < LARGEST_MS,
+            numbers * np.where(size < LARGEST_S, 1_000_000, 1_000),
+            np.where(size < LARGEST_US, numbers, numbers // 1_000),
         )
     if times.min() < 0 or times.max() >= LAST_TIME:
         raise ValueError(
             f"time lies between 1970 and 2112, got {_first(column, (times < 0) | (times >= LAST_TIME))}"
         )
     return times
-
-
-def _moment(value: Value) -> int:
-    text = str(value).strip() if value is not None else ""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return _iso(text)
-    if not number.is_finite():
-        raise ValueError(f"time is a number or ISO 8601, got {text!r}")
-    size = abs(number)
-    if size >= _LARGEST_US:
-        return int(number // 1_000)
-    return int(number * (1 if size >= _LARGEST_MS else 1_000 if size >= _LARGEST_S else 1_000_000) // 1)
-
-
-def _iso(text: str) -> int:
-    try:
-        moment = dt.datetime.fromisoformat(text.removesuffix("UTC").rstrip())
-    except ValueError:
-        raise ValueError(f"time is a number or ISO 8601, got {text!r}") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=dt.UTC)
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def prices_of(column: Sequence[Value]) -> Floats:

@@ -107,7 +107,8 @@ def test_equal_on_a_market_that_stands_still(spec: str, price: float) -> None:
 @EVERY_CASE
 def test_equal_on_a_market_that_stands_still_for_long_and_moves_again(spec: str) -> None:
     moving = walk(60, scale=1.0)
-    still = [Bar(0, *([moving[-1].close] * 4), 0.0)] * 600
+    price = moving[-1].close
+    still = [Bar(0, price, price, price, price, 0.0)] * 600
     assert_equal_to_talib(spec, [*moving, *still, *walk(60, scale=1.0, seed=2)], atol=1e-11)
 
 
