@@ -108,6 +108,13 @@ def _frame(
     return position
 
 
+def _compressed(body: bytes) -> bytes:
+    # Brokers read no frames whose blocks refer to one another (KIP-57).
+    packer = cramjam.lz4.Compressor(level=1, content_checksum=False, block_linked=False)
+    packer.compress(body)
+    return bytes(packer.finish())
+
+
 class PackedBatch:
     """A finished batch; has the methods by which aiokafka's producer knows a batch.
 
@@ -198,7 +205,7 @@ class OutgoingRecords:
             used = _frame(*self._columns(), first, end, out)
             if used < 0:
                 raise ValueError("a key or a value lies outside of its buffer")
-            yield PackedBatch(bytes(cramjam.lz4.compress(out[:used].data)), end - first)
+            yield PackedBatch(_compressed(out[:used].tobytes()), end - first)
             first, before = end, int(ends[end - 1])
 
     def _columns(self) -> tuple[Bytes, Int64s, Int64s, Bytes, Int64s, Int64s]:

@@ -11,16 +11,18 @@ from faust.types import TP
 
 from infra import metrics
 from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse_undecoded
 from processors.agents.signal_headers import signal_headers
-from processors.agents.trades import Message
-from processors.agents.writers import indicator_bytes
+from processors.agents.venue_prices import VenuePrices
+from processors.agents.writers import Message, indicator_bytes
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
+from processors.spread_plan import SpreadPlan
 from schemas import rows
 from schemas.columns import ColumnReader, Columns
 from schemas.identity import ce_id, market_key
@@ -50,6 +52,7 @@ class IndicatorStep:
         self.parameters = self._plan.digest
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
+        self._prices = VenuePrices(SpreadPlan.of(settings), publisher)
         self._reader = ColumnReader(
             [entry for entry in ENTRIES if entry.record in _TAKEN], interned=("venue", "symbol", "interval")
         )
@@ -94,12 +97,12 @@ class IndicatorStep:
                     values.append((key, indicator_bytes(record)))
         for outcome, count in asdict(state.counts).items():
             metrics.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
-        await self._publisher.publish_batch(
-            INDICATORS.name, values, kind="IndicatorValue", partition=tp.partition
-        )
+        outgoing = OutgoingRecords.of(values)
+        await self._publisher.publish_columns(INDICATORS.name, tp.partition, outgoing, kind="IndicatorValue")
         for (key_bytes, value), signal in signals:
             headers = None if signal is None else signal_headers(signal)
             await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)
+        await self._prices.write(columns, tp.partition)
         finals = columns.column(TimeMark, "final")
         return bool(finals.any())
 

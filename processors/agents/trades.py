@@ -5,7 +5,7 @@ Trades, time marks and gaps in; candles and the same marks out, and the signals 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from faust.types import TP
@@ -15,25 +15,23 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
+from processors.agents.candle_messages import CandleMessages, with_marks
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.signal_headers import signal_headers
-from processors.agents.writers import candle_bytes
 from processors.alert_reader import AlertReader
-from processors.candle_batches import CandleColumns, Refusal, Refused
+from processors.candle_batches import Refusal, Refused
 from processors.candle_columns import rows_from_columns
 from processors.candle_rules import CandleRules
 from processors.candles import CandleBuilder
 from processors.price_alerts import AlertBook, Firing, signal_of
 from processors.trade_state import TradeState
-from schemas.columns import ColumnReader, Columns
+from schemas.columns import ColumnReader
 from schemas.errors import ValidationError
 from schemas.identity import market_key
 from schemas.key_table import KeyTable
 from schemas.records import Gap, TimeMark, Trade
 from schemas.registry import ENTRIES
 from schemas.topics import CANDLES, SIGNALS, TRADES
-
-Message = tuple[bytes | None, bytes | None]
 
 FLUSH_TIMEOUT_S: Final = 60.0
 
@@ -59,6 +57,7 @@ class TradeStep:
         self._letters = DeadLetters(publisher, f"process-{self.name}")
         self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
         self._keys = KeyTable()
+        self._messages: dict[int, CandleMessages] = {}
         self._alerts = AlertReader(settings.kafka)
 
     def create(self, tp: TP) -> TradeState:
@@ -78,8 +77,9 @@ class TradeStep:
         await refuse_undecoded(self._letters, tp, records, columns)
         for refused in folded.refused:
             await self._refuse(tp, records, refused)
-        messages = _messages(folded.candles, sorted(batch.marks), records, columns)
-        await self._publisher.publish_batch(CANDLES.name, messages, kind="Candle", partition=tp.partition)
+        candles = self._messages.setdefault(tp.partition, CandleMessages()).of(folded.candles)
+        outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
+        await self._publisher.publish_columns(CANDLES.name, tp.partition, outgoing, kind="Candle")
         return any(mark.final for mark in batch.marks.values())
 
     async def _tell(self, tp: TP, fired: Sequence[Firing]) -> None:
@@ -102,17 +102,3 @@ class TradeStep:
             return
         key = refused.key.encode("utf-8", "surrogateescape")
         await self._letters.send(tp.topic, tp.partition, refused.offset, key, refused.value, error=error)
-
-
-def _messages(
-    candles: CandleColumns, marks: Sequence[int], records: RawRecords, columns: Columns
-) -> Iterator[Message]:
-    """Keys and values of what goes out, every mark after the candles that it closed."""
-    keys = [key.encode() for key in candles.keys]
-    remaining = zip(candles, candles.symbols.tolist(), candles.mark_rows.tolist(), strict=True)
-    upcoming = next(remaining, None)
-    for row in marks:
-        while upcoming is not None and upcoming[2] == row:
-            yield keys[upcoming[1]], candle_bytes(upcoming[0])
-            upcoming = next(remaining, None)
-        yield records.key(row), columns.value(row)

@@ -27,6 +27,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -85,8 +86,24 @@ class Worker:
             "KANDLE_PROCESSORS__SIGNALS": "[]",
         }
         command = [sys.executable, "-m", "kandle", "process"]
-        with pinned(core):
-            self.process = psutil.Popen(command, cwd=scratch, env=environment, stderr=subprocess.DEVNULL)
+        self._log = Path(scratch) / f"{self._port}.log"
+        with pinned(core), self._log.open("wb") as log:
+            self._child = subprocess.Popen(command, cwd=scratch, env=environment, stderr=log)
+        self.process = psutil.Process(self._child.pid)
+
+    def raise_if_ended(self) -> None:
+        """Raise with its log.
+
+        Raises:
+            RuntimeError: It has ended.
+        """
+        if self._child.poll() is not None:
+            raise RuntimeError(f"a worker ended with {self._child.returncode}: {self._log.read_text()}")
+
+    def end(self) -> None:
+        """Kill it."""
+        self._child.kill()
+        self._child.wait()
 
     @property
     def folded(self) -> int:
@@ -121,8 +138,7 @@ def wait(reached: Callable[[], int], wanted: int, workers: Sequence[Worker]) -> 
         if now - moved > STALL_S:
             raise TimeoutError(f"{highest} of {wanted} are done, no more for {STALL_S:g} s")
         for worker in workers:
-            if worker.process.poll() is not None:
-                raise RuntimeError(f"a worker ended with {worker.process.returncode}")
+            worker.raise_if_ended()
         time.sleep(POLL_S)
 
 
@@ -136,8 +152,7 @@ def measure(
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         workers = [Worker(broker.servers, app_id, core, scratch) for core in cores]
         for worker in workers:
-            stack.callback(worker.process.wait)
-            stack.callback(worker.process.kill)
+            stack.callback(worker.end)
         processes = [broker.process, *(worker.process for worker in workers)]
 
         def folded() -> int:

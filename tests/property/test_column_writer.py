@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.kafka.outgoing_records import OutgoingRecords
-from infra.kafka.record_batches import read_records, split_batches
+from infra.kafka.record_batches import HEADER, read_records, split_batches
 from schemas import rows
 from schemas.column_writer import ColumnWriter
 from schemas.columns import ColumnReader
@@ -25,7 +25,8 @@ TEXTS = st.one_of(st.none(), st.binary(max_size=300))
 @st.composite
 def record_batches(draw: st.DrawFn) -> list[Record]:
     """Records of one type."""
-    kind = draw(st.sampled_from(RECORDS))
+    kinds: list[type[Record]] = list(RECORDS)
+    kind = draw(st.sampled_from(kinds))
     definition = BY_RECORD[kind].parsed
     made: list[dict[str, Any]] = draw(st.lists(rows_of(definition), min_size=1, max_size=6))
     return [kind(**fields) for fields in made]
@@ -102,6 +103,12 @@ def test_packed_batches_hold_the_records_in_order(
         assert all(not read.headers(row) for row in range(len(read)))
         found += [(read.key(row), read.value(row)) for row in range(len(read))]
     assert found == records
+
+
+def test_large_batches_are_of_blocks_that_brokers_read() -> None:
+    (batch,) = OutgoingRecords.of([(None, bytes(200_000))]).batches()
+    flags = batch._build()[HEADER.size + 4]
+    assert flags & 0x20, "the blocks refer to one another"
 
 
 def test_merged_records_stand_in_the_order_of_their_places() -> None:
