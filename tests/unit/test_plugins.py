@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,62 +19,8 @@ from schemas.errors import ConfigurationError
 from schemas.records import IndicatorValue
 from tests.kandle_command import environment
 from tests.signal_candles import random_candles
+from tests.user_package import INDICATOR, RULE, settings_of, write
 
-INDICATOR = '''
-from collections import deque
-
-from kandle import Bar, Indicator, Period, State
-
-
-class Momentum(Indicator):
-    """Close less the close `period` candles ago."""
-
-    period: Period = 10
-
-    def start(self):
-        self._closes = deque(maxlen=self.period + 1)
-
-    def update(self, candle: Bar):
-        self._closes.append(candle.close)
-        if len(self._closes) <= self.period:
-            return None
-        return {self.name: candle.close - self._closes[0]}
-
-    def snapshot(self) -> State:
-        return tuple(self._closes)
-
-    def restore(self, state: State) -> None:
-        self._closes = deque(state, maxlen=self.period + 1)
-'''
-RULE = '''
-from kandle import ConfigurationError, Crossing, Decision, Indicator, Period, SignalRule
-
-
-class MomentumTurn(SignalRule):
-    """The momentum changes its sign."""
-
-    period: Period = 10
-
-    def start(self):
-        self._momentum = Indicator.create(f"momentum({self.period})")
-        self._crossing = Crossing()
-        if self.period > 100:
-            raise ConfigurationError("too slow to be of use")
-
-    def needs(self):
-        return (self._momentum,)
-
-    def update(self, candle, values):
-        momentum = values[self._momentum.label]
-        crossed = self._crossing.update(momentum, candle.close)
-        return None if crossed is None else Decision(*crossed, {"momentum": momentum})
-
-    def snapshot(self):
-        return self._crossing.snapshot()
-
-    def restore(self, state):
-        self._crossing.restore(state)
-'''
 FOLD = """
 import json
 from infra.settings import load
@@ -88,7 +34,7 @@ plan = SeriesPlan.of_settings(load().processors)
 book, other = SeriesBook(plan), SeriesBook(plan)
 found = []
 for candle in of_closes([1, 2, 3, 2, 1, 2, 4]):
-    other.restore(book.snapshot())
+    other.load(saved(book))
     records = book.fold(candle)
     assert other.fold(candle) == records
     found += [r.name if isinstance(r, IndicatorValue) else [r.rule, r.direction] for r in records]
@@ -111,21 +57,6 @@ def run(
         timeout=60,
         check=False,
     )
-
-
-def write(folder: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
-
-
-def settings_of(*plugins: str) -> str:
-    return f"""[processors]
-plugins = {json.dumps(plugins)}
-indicators = ["momentum(2)@1m"]
-signals = ["momentum_turn(1)"]
-"""
 
 
 @pytest.fixture
