@@ -8,15 +8,16 @@ it, and the candles built here outweigh it. One that is not newer than the newes
 of ours for the same interval takes its place, as a revision does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from processors.indicator import State
+from processors.pages import Page
 from processors.series_machine import Failure, Firing, Machine, raise_failure
 from processors.series_plan import STATE_VERSION, Choice, SeriesPlan, T
-from processors.snapshots import read_snapshot, write_snapshot
+from processors.series_shelf import Name, SeriesShelf
 from schemas.identity import candle_id, market_key, signal_id
 from schemas.records import Candle, IndicatorValue, Signal
 
@@ -44,16 +45,15 @@ class SeriesCounts:
     history: int = 0
 
 
-class _Saved(msgspec.Struct, array_like=True):
-    """A series in a snapshot: its newest candle, the rules that fired at it, and the state before it."""
+class _Packed(msgspec.Struct, array_like=True):
+    """A series at rest: a state, the candles since then, and the rules that fired at the last of them."""
 
-    newest: Candle
+    base: list[State]
+    since: list[Candle]
     fired: list[str]
-    states: list[State]
 
 
-class _Book(msgspec.Struct, array_like=True):
-    series: list[_Saved]
+_UNPACK = msgspec.msgpack.Decoder(_Packed)
 
 
 def _chosen(choices: Sequence[Choice[T]], key: str, interval: str) -> list[T]:
@@ -100,19 +100,17 @@ class Series:
             counts.repeats += 1
             return []
         else:
+            self._since.pop()
             self._rewind()
-            self._since = []
             counts.revised += 1
         self._since.append(candle)
         return self._records(candle, *self._machine.update(candle))
 
     def _rewind(self) -> None:
-        """Go back to the state before the newest candle."""
+        """Make the state anew from what is kept."""
         self._machine.restore(self._base)
-        if len(self._since) > 1:
-            for candle in self._since[:-1]:
-                self._machine.update(candle)
-            self._base = self._machine.states()
+        for candle in self._since:
+            self._machine.update(candle)
 
     def _records(
         self, candle: Candle, values: Mapping[str, float], fired: Sequence[Firing]
@@ -148,22 +146,15 @@ class Series:
             records.append(signal)
         return records
 
-    def save(self) -> _Saved | None:
-        """What a snapshot holds of it; None before the first candle."""
-        if not self._since:
-            return None
-        newest = self._since[-1]
-        if len(self._since) > 1:
-            self._rewind()
-            self._since = [newest]
-            self._machine.update(newest)
-        return _Saved(newest, sorted(self._fired), self._base)
+    def pack(self) -> bytes:
+        """See `series_shelf.Sleeper`."""
+        return msgspec.msgpack.encode(_Packed(self._base, self._since, sorted(self._fired)))
 
-    def load(self, saved: _Saved) -> None:
-        """Take over what a snapshot holds."""
-        self._base, self._since, self._fired = saved.states, [saved.newest], set(saved.fired)
-        self._machine.restore(saved.states)
-        self._machine.update(saved.newest)
+    def unpack(self, packed: bytes) -> None:
+        """See `series_shelf.Sleeper`."""
+        found = _UNPACK.decode(packed)
+        self._base, self._since, self._fired = found.base, found.since, set(found.fired)
+        self._rewind()
 
 
 class SeriesBook:
@@ -182,36 +173,38 @@ class SeriesBook:
         self.plan = plan
         self._failed = failed
         self.counts = SeriesCounts()
-        self._series: dict[tuple[str, str, str], Series] = {}
+        self._shelf = SeriesShelf(self._empty, self._kind, STATE_VERSION, plan.digest)
 
     def fold(self, candle: Candle) -> list[IndicatorValue | Signal]:
         """Values in the order of the plan, then signals."""
         name = (candle.venue, candle.symbol, candle.interval)
-        series = self._series.get(name)
-        if series is None:
-            series = self._series[name] = self._empty(candle)
-        return series.take(candle, self.counts)
+        return self._shelf.take(name, candle.open_time, candle.close_time).take(candle, self.counts)
 
-    def _empty(self, candle: Candle) -> Series:
-        return Series(self.plan, market_key(candle.venue, candle.symbol), candle.interval, self._failed)
+    @property
+    def awake(self) -> int:
+        """Series in memory; the others rest, as in the checkpoint, until their next candle."""
+        return self._shelf.awake
 
-    def snapshot(self) -> bytes:
-        """The whole state; equal states give equal bytes."""
-        saved = [series.save() for _, series in sorted(self._series.items())]
-        book = _Book([series for series in saved if series is not None])
-        return write_snapshot(STATE_VERSION, self.plan.digest, {}, book)
+    def _empty(self, name: Name) -> Series:
+        venue, symbol, interval = name
+        return Series(self.plan, market_key(venue, symbol), interval, self._failed)
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the state by that of a snapshot.
+    def _kind(self, name: Name) -> tuple[str, ...]:
+        """The indicators and rules of a series."""
+        venue, symbol, interval = name
+        key = market_key(venue, symbol)
+        chosen = (*_chosen(self.plan.indicators, key, interval), *_chosen(self.plan.rules, key, interval))
+        return tuple(part.label for part in chosen)
+
+    def pages(self) -> Iterable[Page]:
+        """The state, see `pages.Paged`."""
+        return self._shelf.pages()
+
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """Replace the state by what was saved.
 
         Raises:
             ForeignSnapshotError: It is of another version or another plan, or damaged; the state is
-            unchanged.
+                unchanged.
         """
-        _, book = read_snapshot(STATE_VERSION, self.plan.digest, (), _Book, snapshot)
-        restored: dict[tuple[str, str, str], Series] = {}
-        for saved in book.series:
-            newest = saved.newest
-            series = restored[newest.venue, newest.symbol, newest.interval] = self._empty(newest)
-            series.load(saved)
-        self._series = restored
+        self._shelf.load(pages)

@@ -14,7 +14,7 @@ from processors.plugins import load_plugins
 from processors.signal import SignalRule
 from schemas.errors import ConfigurationError
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Raised whenever the layout or the meaning of the state changes; older snapshots are then refused."""
 
 DEFAULT_INDICATORS = ("sma(20)", "ema(20)", "rsi(14)")

@@ -12,6 +12,7 @@ from processors.series_plan import SeriesPlan
 from processors.signal import SignalRule
 from schemas.identity import ce_id
 from schemas.records import Candle, IndicatorValue, Signal
+from tests.saved_pages import saved
 from tests.signal_candles import candle
 
 RULES = ("moving_average_crossover(1,3)", "rsi_level(2,40,60)", "volume_spike(3,2)")
@@ -93,10 +94,10 @@ def test_records_are_those_of_the_model_wherever_the_state_is_saved_or_restored(
         assert restored.fold(each) == expected
         if number in saves:
             restored = moved(restored, plan)
-    assert moved(restored, plan).snapshot() == book.snapshot()
+    assert saved(moved(restored, plan)) == saved(book)
 
 
 def moved(book: SeriesBook, plan: SeriesPlan) -> SeriesBook:
     other = SeriesBook(plan)
-    other.restore(book.snapshot())
+    other.load(saved(book))
     return other

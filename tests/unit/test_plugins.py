@@ -34,7 +34,7 @@ plan = SeriesPlan.of_settings(load().processors)
 book, other = SeriesBook(plan), SeriesBook(plan)
 found = []
 for candle in of_closes([1, 2, 3, 2, 1, 2, 4]):
-    other.load(saved(book))
+    other.load({page.name: page.encode() for page in book.pages()})
     records = book.fold(candle)
     assert other.fold(candle) == records
     found += [r.name if isinstance(r, IndicatorValue) else [r.rule, r.direction] for r in records]

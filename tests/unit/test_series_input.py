@@ -11,6 +11,7 @@ from processors.series import SeriesBook
 from processors.series_plan import Choice, SeriesPlan
 from processors.signal import Decision, SignalRule
 from schemas.records import Candle, IndicatorValue, Signal
+from tests.saved_pages import saved
 from tests.signal_candles import MINUTE, of_closes
 
 RULE = "moving_average_crossover(1,3)"
@@ -124,7 +125,7 @@ def test_a_candle_of_ours_takes_the_place_of_one_of_the_history() -> None:
     expected = plain.fold(closes[8])
     assert [type(record) for record in expected] == [IndicatorValue, Signal]
     assert book.fold(closes[8]) == expected
-    assert book.snapshot() == plain.snapshot()
+    assert saved(book) == saved(plain)
 
 
 def test_history_that_is_not_newer_than_the_newest_candle_is_dropped() -> None:
@@ -132,10 +133,10 @@ def test_history_that_is_not_newer_than_the_newest_candle_is_dropped() -> None:
     candles = of_closes(ZIGZAG)
     for candle in candles:
         book.fold(candle)
-    before = book.snapshot()
+    before = saved(book)
     for candle in (candles[-1], candles[-2], candles[0]):
         assert book.fold(_replaced(candle, {"backfilled": True, "revision": 5, "close": 3.0})) == []
-    assert book.snapshot() == before
+    assert saved(book) == before
     assert astuple(book.counts) == (len(candles), 0, 0, 0, 3)
 
 

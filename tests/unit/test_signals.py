@@ -17,6 +17,7 @@ from processors.snapshots import ForeignSnapshotError
 from schemas.errors import ConfigurationError
 from schemas.identity import ce_id
 from schemas.records import Candle, IndicatorValue, Signal
+from tests.saved_pages import saved
 
 MINUTE = 60_000_000
 PLAN = SeriesPlan.of(["sma(2)", "ema(3)", "rsi(2)"], ["moving_average_crossover(1,3)"])
@@ -185,11 +186,11 @@ def test_a_restored_book_goes_on_as_the_one_that_never_stopped(
     whole, first, second = SeriesBook(PLAN), SeriesBook(PLAN), SeriesBook(PLAN)
     expected = [record for item in stream for record in whole.fold(item)]
     before = [record for item in stream[:cut] for record in first.fold(item)]
-    second.restore(first.snapshot())
-    assert second.snapshot() == first.snapshot()
+    second.load(saved(first))
+    assert saved(second) == saved(first)
     after = [record for item in stream[cut:] for record in second.fold(item)]
     assert before + after == expected
-    assert second.snapshot() == whole.snapshot()
+    assert saved(second) == saved(whole)
     ids = [ce_id(record) for record in expected]
     assert len(ids) == len(set(ids))
     assert all(math.isfinite(r.value) for r in expected if isinstance(r, IndicatorValue))
@@ -200,10 +201,10 @@ def test_a_snapshot_of_another_plan_is_refused_and_changes_nothing() -> None:
     for item in series([1, 2, 3]):
         book.fold(item)
         other.fold(item)
-    before = book.snapshot()
+    before = saved(book)
     with pytest.raises(ForeignSnapshotError):
-        book.restore(other.snapshot())
-    assert book.snapshot() == before
+        book.load(saved(other))
+    assert saved(book) == before
 
 
 def test_wrong_choices_are_refused_when_the_plan_is_made() -> None:
