@@ -104,6 +104,18 @@ class Admin:
         ends = self._offsets(asked, OffsetSpec.latest())
         return {key: (first, ends[key]) for key, first in firsts.items()}
 
+    def members(self, group: str) -> int:
+        """How many consumers a group has now; 0 for one that does not exist.
+
+        Raises:
+            UnavailableError: The broker does not answer.
+        """
+        found = self._ask(
+            lambda: self._client.describe_consumer_groups([group], request_timeout=TIMEOUT_S),
+            tolerated=KafkaError.GROUP_ID_NOT_FOUND,
+        )
+        return sum(len(description.members) for description in found.values() if description is not None)
+
     def _offsets(self, asked: list[_TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         specs = dict.fromkeys(asked, spec)
         found = self._ask(lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S))

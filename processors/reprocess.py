@@ -1,0 +1,167 @@
+"""`kandle reprocess`: the recomputation of all partitions, and checkpoints from which workers go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from faust.types import TP
+
+from infra.kafka.admin import Admin
+from infra.kafka.log_scan import scan
+from infra.kafka.outgoing_records import OutgoingRecords
+from infra.kafka.publisher import Publisher
+from infra.kafka.record_batches import RawRecords
+from infra.settings import KafkaSettings, Settings
+from processors.agents.indicators import IndicatorStep
+from processors.agents.trades import TradeStep
+from processors.app import changelog
+from processors.checkpoint import Lineage, owner
+from processors.pages import State, pages_of
+from processors.recomputation import Recomputation, Totals
+from processors.trade_state import TradeState
+from schemas import rows
+from schemas.errors import ConflictError
+from schemas.records import Candle
+from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
+
+FLUSH_TIMEOUT_S: Final = 60.0
+TOPICS_READ: Final = (TRADES, CANDLES, INDICATORS, SIGNALS)
+
+Told = Callable[[int, int], None]
+"""Called with records of the trades topic read so far, and how many there are."""
+
+
+async def reprocess(settings: Settings, since: int, told: Told) -> Totals:
+    """Recompute what was derived from trades, and write what differs as newer revisions.
+
+    Args:
+        settings: All settings; indicators and rules as workers will have them.
+        since: Open times from here on are looked at, microseconds.
+        told: Is told of the progress.
+
+    Raises:
+        ConflictError: A worker runs.
+        UnavailableError: Kafka does not answer.
+        PublishError: Kafka refused a record.
+    """
+    admin = Admin(settings.kafka)
+    admin.ensure_topics([*TOPICS, changelog(settings)])
+    members = admin.members(settings.processors.app_id)
+    if members:
+        raise ConflictError(
+            f"{members} workers of {settings.processors.app_id} run; stop them, then reprocess: they would "
+            "go on with what they hold"
+        )
+    run = _Run(settings, admin, since, told)
+    try:
+        for partition in range(settings.kafka.partitions):
+            await run.partition(partition)
+    finally:
+        await run.publisher.close()
+    return run.recomputation.totals
+
+
+class _Run:
+    """One reprocessing."""
+
+    def __init__(self, settings: Settings, admin: Admin, since: int, told: Told) -> None:
+        names = [(topic.name, number) for topic in TOPICS_READ for number in range(settings.kafka.partitions)]
+        bounds = admin.log_ranges(names)
+        self.publisher = Publisher(settings.kafka, client_id="kandle-reprocess")
+        self.recomputation = Recomputation(settings.kafka, self.publisher, since, bounds)
+        self._settings = settings
+        self._admin = admin
+        self._bounds = bounds
+        self._changelog = changelog(settings).name
+        self._topic_ids = admin.topic_ids([TRADES.name, CANDLES.name])
+        self._told = told
+        self._read = 0
+        self._whole = sum(end - first for (topic, _), (first, end) in bounds.items() if topic == TRADES.name)
+
+    async def partition(self, number: int) -> None:
+        """Make one partition right, and write its checkpoints."""
+        trades = _Trades(self._settings)
+        candles = await self.recomputation.candles(number, trades, self._tell)
+        indicators = IndicatorStep(self._settings, self.publisher)
+        book = indicators.create(TP(CANDLES.name, number))
+        await self.recomputation.series(number, book, candles)
+        # Outputs first: a checkpoint must not know of what is not there.
+        await self.publisher.flush(FLUSH_TIMEOUT_S)
+        await self._checkpoint(TRADES.name, number, trades.step.parameters, trades.state)
+        await self._checkpoint(CANDLES.name, number, indicators.parameters, book)
+
+    async def _checkpoint(self, topic: str, partition: int, parameters: str, state: State) -> None:
+        """Put a checkpoint of all that the topic holds now in the place of all earlier ones."""
+        _, end = self._admin.log_ranges([(topic, partition)])[topic, partition]
+        if topic == TRADES.name and end != self._bounds[topic, partition][1]:
+            raise ConflictError(f"{topic} has grown meanwhile: stop the producers, then reprocess")
+        for key in await self._earlier(topic, partition):
+            await self.publisher.publish(self._changelog, None, key, partition)
+        lineage = Lineage(topic, partition, parameters, self._topic_ids[topic], {})
+        for key, value in lineage.plan(end, pages_of(state)):
+            await self.publisher.publish(self._changelog, value, key, partition)
+        await self.publisher.flush(FLUSH_TIMEOUT_S)
+
+    async def _earlier(self, topic: str, partition: int) -> list[bytes]:
+        log = self._changelog
+        bounds = self._admin.log_ranges([(log, partition)])[log, partition]
+        keys: set[bytes] = set()
+        async for records in scan(self._settings.kafka, log, partition, *bounds):
+            found = (records.key(row) for row in range(len(records)))
+            keys.update(key for key in found if key is not None and owner(key) == (topic, partition))
+        return sorted(keys)
+
+    def _tell(self, count: int) -> None:
+        self._read += count
+        self._told(self._read, self._whole)
+
+
+class _Kept(Publisher):
+    """Keeps candles; what else a step publishes while it recomputes was published long ago."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        super().__init__(settings, client_id="kandle-reprocess-nothing")
+        self._candles: list[Candle] = []
+
+    def take(self) -> list[Candle]:
+        """What came since the last call."""
+        taken, self._candles = self._candles, []
+        return taken
+
+    async def publish(self, *_: Any, **__: Any) -> None:
+        """Drop a dead letter, or the signal of an alert."""
+
+    async def publish_batch(self, *_: Any, **__: Any) -> None:
+        """Drop records."""
+
+    async def publish_columns(
+        self, topic: str, partition: int, records: OutgoingRecords, kind: str = "bytes"
+    ) -> None:
+        """Keep the candles among the records."""
+        if topic == CANDLES.name:
+            found = (rows.decode(records.values.value(row)) for row in range(len(records)))
+            self._candles += [record for record in found if isinstance(record, Candle)]
+
+
+class _Trades:
+    """The trades step of a worker, whose candles are kept instead of published.
+
+    Attributes:
+        step: The step.
+        state: Its state after what was folded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._kept = _Kept(settings.kafka)
+        self.step = TradeStep(settings, self._kept)
+        self.state: TradeState = self.step.create(TP(TRADES.name, 0))
+
+    async def fold(self, tp: TP, records: RawRecords) -> Iterable[Candle]:
+        """See `recomputation.TradeFold`."""
+        await self.step.fold(self.state, tp, records)
+        return self._kept.take()
+
+    def renumber(self, candles: Iterable[Candle]) -> None:
+        """See `recomputation.TradeFold`."""
+        self.state.candles.renumber(candles)
