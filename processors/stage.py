@@ -16,11 +16,11 @@ from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
-from processors.agents.indicators import IndicatorStep
-from processors.agents.trades import TradeStep
 from processors.app import Worker, build, changelog
 from processors.comparison_reader import ComparisonReader
+from processors.loop_watch import LoopWatch
 from processors.partitions import Partitions, Step
+from processors.steps import StepType, step_topics, step_types
 from schemas.errors import KandleError
 from schemas.topics import (
     ALERTS,
@@ -35,8 +35,9 @@ from schemas.topics import (
 
 STAGE: Final = "process"
 STOP_TIMEOUT_S: Final = 25.0
-"""Covers a last checkpoint; a worker that is still joining its group is not waited for so long."""
-JOINING_STOP_TIMEOUT_S: Final = 2.0
+"""Covers a last checkpoint."""
+VAIN_STOP_TIMEOUT_S: Final = 2.0
+"""A worker that is still joining its group, or that stands still, is not waited for so long."""
 WATCH_INTERVAL_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
@@ -79,8 +80,10 @@ def run(settings: Settings) -> int:
     """
     _quieten()
     admin = Admin(settings.kafka)
-    admin.ensure_topics([*TOPICS, changelog(settings)])
-    topic_ids = admin.topic_ids([TRADES.name, CANDLES.name])
+    read = step_topics(settings)
+    needed = {topic.name: topic for topic in (*TOPICS, *read, changelog(settings))}
+    admin.ensure_topics(list(needed.values()))
+    topic_ids = admin.topic_ids([topic.name for topic in read])
     return asyncio.run(_run(settings, topic_ids))
 
 
@@ -88,7 +91,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
     loop = asyncio.get_running_loop()
     publishers: list[Publisher] = []
 
-    def part(step_type: Any) -> Any:
+    def part(step_type: StepType) -> Any:
         def make(worker: Worker) -> Partitions[Any]:
             publisher = Publisher(settings.kafka, client_id=f"kandle-{step_type.name}")
             publishers.append(publisher)
@@ -104,7 +107,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
 
         return make
 
-    worker = build(settings, [part(TradeStep), part(IndicatorStep)])
+    worker = build(settings, map(part, step_types(settings)))
     worker.failure = loop.create_future()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,7 +115,9 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
     stopping = asyncio.ensure_future(stop.wait())
     crashed = asyncio.ensure_future(worker.app._crashed.wait())
     comparing = asyncio.ensure_future(_compare(settings))
-    watching = asyncio.ensure_future(_watch(worker, settings.processors.stall_timeout_s))
+    stall_s = settings.processors.stall_timeout_s
+    watching = asyncio.ensure_future(_watch(worker, stall_s))
+    beating = asyncio.ensure_future(LoopWatch(stall_s, StalledError.exit_code).run())
     starting = asyncio.ensure_future(worker.app.start())
     starting.add_done_callback(lambda task: _report_start(task, worker))
     try:
@@ -125,6 +130,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
         # A thread still waits for the broker. What it would have written is read again by the next worker.
         sys.stderr.flush()
         os._exit(code)
+    beating.cancel()
     return code or _verdict(worker.failure.result() if worker.failure.done() else None)
 
 
@@ -156,22 +162,30 @@ def _report_start(task: asyncio.Task[Any], worker: Worker) -> None:
 
 
 async def _stop(worker: Worker, starting: asyncio.Task[Any], publishers: Iterable[Publisher]) -> bool:
+    """Wind up; false if that does not end by itself, or goes wrong."""
     holds = any(partitions.held for partitions in worker.parts.values())
-    try:
-        async with asyncio.timeout(STOP_TIMEOUT_S if holds else JOINING_STOP_TIMEOUT_S):
-            await worker.app.stop()
-            for publisher in publishers:
-                await publisher.close()
-    except TimeoutError:
+    failure = worker.failure
+    is_stalled = failure is not None and failure.done() and isinstance(failure.result(), StalledError)
+    # Not by a timeout around it: Faust swallows the cancellation that this would send.
+    ending = asyncio.ensure_future(_end(worker, publishers))
+    await asyncio.wait([ending], timeout=STOP_TIMEOUT_S if holds and not is_stalled else VAIN_STOP_TIMEOUT_S)
+    starting.cancel()
+    if not ending.done():
         return False
+    try:
+        ending.result()
     except KandleError as error:
         worker.fail(error)
-    except Exception:
+    except (Exception, asyncio.CancelledError):
         log.exception("the worker did not stop in peace")
         return False
-    finally:
-        starting.cancel()
     return True
+
+
+async def _end(worker: Worker, publishers: Iterable[Publisher]) -> None:
+    await worker.app.stop()
+    for publisher in publishers:
+        await publisher.close()
 
 
 async def _watch(worker: Worker, stall_timeout_s: float) -> None:

@@ -166,6 +166,19 @@ def assert_equal(servers: str, wanted: Found) -> int:
     return repeats
 
 
+def worker_environment(servers: str, app_id: str) -> dict[str, str]:
+    """Ours, with the settings of a worker under test in place of any others."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KANDLE_")}
+    return environment | {
+        "KAFKA_BOOTSTRAP_SERVERS": servers,
+        "KANDLE_KAFKA__PARTITIONS": str(PARTITIONS),
+        "KANDLE_KAFKA__SESSION_TIMEOUT_MS": "6000",
+        "KANDLE_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
+        "KANDLE_PROCESSORS__APP_ID": app_id,
+        "KANDLE_PROCESSORS__CHECKPOINT_INTERVAL_S": "0.3",
+    }
+
+
 class Worker:
     """A worker as a process of its own, as a user starts it.
 
@@ -188,16 +201,7 @@ class Worker:
         **settings: str,
     ) -> None:
         self._path = folder / f"{app_id}-{instance}-{time.monotonic_ns()}.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("KANDLE_")}
-        environment |= {
-            "KAFKA_BOOTSTRAP_SERVERS": servers,
-            "KANDLE_KAFKA__PARTITIONS": str(PARTITIONS),
-            "KANDLE_KAFKA__SESSION_TIMEOUT_MS": "6000",
-            "KANDLE_KAFKA__HEARTBEAT_INTERVAL_MS": "500",
-            "KANDLE_PROCESSORS__APP_ID": app_id,
-            "KANDLE_PROCESSORS__CHECKPOINT_INTERVAL_S": "0.3",
-        }
-        environment |= settings
+        environment = worker_environment(servers, app_id) | settings
         if instance is not None:
             environment["KANDLE_PROCESSORS__INSTANCE_ID"] = instance
         with self._path.open("wb") as log:
