@@ -7,6 +7,7 @@ from typing import Final
 LARGEST_S, LARGEST_MS, LARGEST_US = 10**11, 10**14, 10**17
 """Numbers below are seconds, milliseconds, microseconds; others nanoseconds. All agree from 1973 to 5138."""
 
+_LARGEST_NS: Final = 10**21
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 
@@ -25,6 +26,8 @@ def parse_time(text: str) -> int:
     if not number.is_finite():
         raise ValueError(f"time is a number or ISO 8601, got {text!r}")
     size = abs(number)
+    if size >= _LARGEST_NS:
+        raise ValueError(f"time lies between the years 1 and 9999, got {text!r}")
     if size >= LARGEST_US:
         return int(number // 1_000)
     return int(number * (1 if size >= LARGEST_MS else 1_000 if size >= LARGEST_S else 1_000_000) // 1)

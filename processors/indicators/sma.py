@@ -8,7 +8,11 @@ from processors.indicator import Bar, Indicator, Period, State
 
 
 class Sma(Indicator):
-    """Mean of the last `period` closes, rounded once from their exact sum (`processors/fixed_point.py`)."""
+    """Mean of the last `period` closes.
+
+    It is rounded once, from their exact sum (`processors/fixed_point.py`): nothing drifts, and closes that do
+    not change are their own mean.
+    """
 
     period: Period = 20
 
