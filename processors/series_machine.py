@@ -110,6 +110,11 @@ class Machine:
                 fired.append(Firing(label, decision, complete and self._seen - self._hole_at >= warm))
         return values, fired
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether all that each rule needs has been defined at some candle."""
+        return all(self._warm)
+
     def states(self) -> list[State]:
         """The whole state, a tuple of plain numbers for each part."""
         own = (self._seen, self._hole_at, self._closed, int(self._complete), *self._warm)

@@ -19,8 +19,10 @@ class Swing(NamedTuple):
 
 
 class Swings:
-    """Finds the candles whose low is lower than those of the `left` candles before, and whose `right`
-    candles after are not lower; or the same of highs.
+    """Finds the candles whose low, or high, stands out.
+
+    A swing low is lower than the lows of the `left` candles before, and those of the `right` candles after
+    are not lower than it; a swing high likewise.
 
     A queue of the prices that may still become the lowest of the window makes a candle cost O(1), amortised.
 
@@ -28,7 +30,7 @@ class Swings:
         left: Candles before.
         right: Candles after: a swing is known so many candles late.
         side: 1 for lows, -1 for highs.
-    """  # noqa: D205 - one sentence
+    """
 
     def __init__(self, left: int, right: int, side: int) -> None:
         self._right = right

@@ -15,16 +15,16 @@ FLAT = 1e-9
 
 
 class BollingerSqueeze(SignalRule):
-    """Fires neutral at a squeeze: the bandwidth, (upper - lower) / middle, is lower than at each of the
-    `within` candles before. Then, once, at its release: the bandwidth is `release` times the lowest of the
-    squeeze; long if the close is above the middle band, short if below.
+    """Fires neutral when the bands are narrower than for long, with a direction when they open again.
 
-    Low volatility is followed by high volatility; a squeeze alone does not say which way (John Bollinger,
-    Bollinger on Bollinger Bands, 2001: the lowest bandwidth of six months, 125 days).
+    A squeeze: the bandwidth, (upper - lower) / middle, is lower than at each of the `within` candles before.
+    Its release: the bandwidth is `release` times the lowest of the squeeze; long if the close is above the
+    middle band, short if below. Low volatility is followed by high volatility; a squeeze alone does not say
+    which way (John Bollinger, Bollinger on Bollinger Bands, 2001: the lowest bandwidth of six months).
 
     Strength of a squeeze is 1 - bandwidth / widest one of those candles; of a release, 1 - lowest bandwidth /
     bandwidth.
-    """  # noqa: D205 - one sentence
+    """
 
     period: Period = 20
     deviations: Annotated[float, Meta(gt=0)] = 2.0
