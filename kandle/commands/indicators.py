@@ -11,6 +11,7 @@ import msgspec
 
 from infra.settings import load
 from kandle.candle_file import FileCandle, read_candles
+from kandle.catalogue import defaults_of, meaning_of, spec_of
 from kandle.patience import patience
 from kandle.times import format_time
 from kandle.venue_calls import table
@@ -67,7 +68,7 @@ def indicators(
         raise click.UsageError("say which: --candles FILE --indicator NAME, or --list")
     if parameters and len(specs) > 1:
         raise click.UsageError("with several indicators write parameters as 'sma(50)'")
-    chosen = [Indicator.create(_spec(spec, parameters)) for spec in specs]
+    chosen = [Indicator.create(spec_of(spec, parameters)) for spec in specs]
     with patience(f"reading {file}"), click.open_file(str(file), "rb") as opened:
         candles = read_candles(opened, str(file))
     names = [_names(indicator, len(chosen) > 1) for indicator in chosen]
@@ -77,15 +78,6 @@ def indicators(
         click.echo(f"kandle: {len(candles)} candles are too few for {', '.join(specs)}", err=True)
         sys.exit(1)
     _print(first, rows, [full for outputs in names for full in outputs.values()], as_json)
-
-
-def _spec(text: str, parameters: Sequence[str]) -> str:
-    """A spec as settings have it, of a name in any case and parameters on their own."""
-    name, bracket, rest = text.strip().lower().partition("(")
-    if not parameters:
-        return f"{name.replace('-', '_')}{bracket}{rest}"
-    given = [rest.rstrip().removesuffix(")")] if rest.strip(" )") else []
-    return f"{name.replace('-', '_')}({','.join([*given, *parameters])})"
 
 
 def _names(indicator: Indicator, full: bool) -> Mapping[str, str]:
@@ -125,18 +117,7 @@ def _list(as_json: bool) -> None:
         for each in known:
             parameters, outputs = dict(each.parameters), list(each.names())
             shown = {"indicator": each.name, "parameters": parameters, "outputs": outputs}
-            click.echo(msgspec.json.encode({**shown, "meaning": _meaning(each)}))
+            click.echo(msgspec.json.encode({**shown, "meaning": meaning_of(each)}))
         return
-    rows = [(each.name, _defaults(each), ", ".join(each.names()), _meaning(each)) for each in known]
+    rows = [(each.name, defaults_of(each), ", ".join(each.names()), meaning_of(each)) for each in known]
     click.echo(table(("indicator", "parameters", "outputs", "meaning"), rows))
-
-
-def _defaults(indicator: Indicator) -> str | None:
-    values = indicator.parameters.items()
-    shown = [f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in values]
-    return ", ".join(shown) or None
-
-
-def _meaning(indicator: Indicator) -> str:
-    """The first line of its description."""
-    return (indicator.__doc__ or "").strip().partition("\n")[0]
