@@ -138,9 +138,9 @@ def test_the_table_of_rules_is_whole_and_right() -> None:
 
 def test_modules_in_the_working_directory_are_found(tmp_path: Path) -> None:
     files = {"kandle.toml": settings_of("momentum", "turn"), "momentum.py": INDICATOR, "turn.py": RULE}
-    answer = run("-m", "kandle", "config", "--json", cwd=write(tmp_path, files))
+    answer = run("-m", "kandle", "signals", "--list", cwd=write(tmp_path, files))
     assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["processors"]["plugins"] == ["momentum", "turn"]
+    assert "The momentum changes its sign." in answer.stdout
 
 
 def test_an_entry_point_of_an_installed_distribution_needs_no_setting(tmp_path: Path) -> None:
@@ -152,8 +152,9 @@ def test_an_entry_point_of_an_installed_distribution_needs_no_setting(tmp_path: 
     }
     library = write(tmp_path / "library", files)
     home = write(tmp_path / "home", {"kandle.toml": settings_of()})
-    answer = run("-m", "kandle", "config", "--json", cwd=home, path=library)
+    answer = run("-m", "kandle", "indicators", "--list", cwd=home, path=library)
     assert answer.returncode == 0, answer.stderr
+    assert "Close less the close `period` candles ago." in answer.stdout
     (library / "mine/turn.py").write_text("1 / 0")
     answer = run("-m", "kandle", "config", cwd=home, path=library)
     assert answer.returncode == 2
