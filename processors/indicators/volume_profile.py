@@ -1,7 +1,7 @@
 """Volume profile."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated
 
 from msgspec import Meta
@@ -48,34 +48,37 @@ class VolumeProfile(Indicator):
             return None
         low, high = self._extremes.lowest, self._extremes.highest
         if self._rows and low == self._low and high == self._high:
-            self._spread(*oldest, -1)
-            self._spread(*newest, 1)
+            self._spread((oldest,), -1)
+            self._spread((newest,), 1)
         else:
             self._low, self._high = low, high
             self._rows = [0] * self.bins
-            for bar in self._window:
-                self._spread(*bar, 1)
+            self._spread(self._window, 1)
         return self._levels()
 
-    def _spread(self, high: float, low: float, volume: float, sign: int) -> None:
-        base, rows = self._low, self._rows
+    def _spread(self, candles: Iterable[tuple[float, float, float]], sign: int) -> None:
+        base, rows, top = self._low, self._rows, self.bins - 1
         height = (self._high - base) / self.bins
-        if high <= low or height <= 0.0:
-            row = int((low - base) / height + _ON_EDGE) if height > 0.0 else 0
-            rows[min(row, self.bins - 1)] += sign * int(volume * UNITS)
+        if height <= 0.0:
+            rows[0] += sign * sum(int(volume * UNITS) for _, _, volume in candles)
             return
-        first = min(int((low - base) / height), self.bins - 1)
-        last = min(int((high - base) / height), self.bins - 1)
-        units = volume * UNITS
-        if first == last:
-            rows[first] += sign * int(units)
-            return
-        density = units / (high - low)
-        rows[first] += sign * int(density * (base + (first + 1) * height - low))
-        rows[last] += sign * int(density * (high - (base + last * height)))
-        whole = sign * int(density * height)
-        for row in range(first + 1, last):
-            rows[row] += whole
+        for high, low, volume in candles:
+            units = volume * UNITS
+            first, last = int((low - base) / height), int((high - base) / height)
+            if last > top:
+                last = top
+            if first < last:
+                density = units / (high - low)
+                rows[first] += sign * int(density * (base + (first + 1) * height - low))
+                rows[last] += sign * int(density * (high - (base + last * height)))
+                if last - first > 1:
+                    whole = sign * int(density * height)
+                    for row in range(first + 1, last):
+                        rows[row] += whole
+            else:
+                if high == low:
+                    first = int((low - base) / height + _ON_EDGE)
+                rows[first if first < top else top] += sign * int(units)
 
     def _levels(self) -> Mapping[str, float] | None:
         rows, last = self._rows, self.bins - 1
@@ -84,10 +87,9 @@ class VolumeProfile(Indicator):
             return None
         fullest = max(rows)
         slack = fullest >> 20  # rows that only rounding tells apart are equal
-        top = bottom = min(
-            (row for row, volume in enumerate(rows) if volume >= fullest - slack),
-            key=lambda row: abs(2 * row - last),
-        )
+        least = fullest - slack
+        candidates = [row for row, volume in enumerate(rows) if volume >= least]
+        top = bottom = min(candidates, key=lambda row: abs(2 * row - last))
         height = (self._high - self._low) / self.bins
         control = self._low + (top + 0.5) * height
         inside = rows[top]

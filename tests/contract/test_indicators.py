@@ -1,6 +1,10 @@
 """What every registered indicator promises, and how they are named in settings."""
 
+import pkgutil
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
+from functools import cache
 from itertools import pairwise
 from math import isfinite
 from random import Random
@@ -8,6 +12,7 @@ from random import Random
 import msgspec
 import pytest
 
+from processors import indicators
 from processors.indicator import Bar, Indicator, Period, State
 from processors.signal import SignalRule
 from schemas.errors import ConfigurationError
@@ -42,6 +47,22 @@ def candles(count: int, seed: int = 7) -> Iterator[Candle]:
         )
 
 
+@cache
+def many_candles() -> list[Candle]:
+    return list(candles(8_000))
+
+
+def held(thing: object) -> int:
+    """Values that an object holds, however deep, in its attributes and containers."""
+    if isinstance(thing, deque | list | tuple | set):
+        return sum(map(held, thing))
+    if isinstance(thing, Mapping):
+        return sum(map(held, thing.values()))
+    if type(thing).__module__.startswith("processors."):
+        return held(getattr(thing, "__dict__", ()))
+    return 1
+
+
 @pytest.mark.parametrize("name", sorted(Indicator.known()))
 class TestEveryIndicator:
     def test_restored_state_goes_on_bit_for_bit(self, name: str) -> None:
@@ -52,19 +73,45 @@ class TestEveryIndicator:
             first, second = Indicator.create(name), Indicator.create(name)
             for candle in series[:cut]:
                 first.update(candle)
-            second.update(series[0])
+            for candle in series[: 100 - cut]:  # another history, to be forgotten
+                second.update(candle)
             state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.snapshot()), type=State)
             second.restore(state)
             assert second.snapshot() == first.snapshot()
             assert [second.update(candle) for candle in series[cut:]] == expected[cut:]
 
-    def test_state_is_bounded(self, name: str) -> None:
+    def test_state_and_memory_are_bounded(self, name: str) -> None:
         indicator = Indicator.create(name)
-        sizes = []
-        for candle in candles(1_000):
+        sizes, values = [], []
+        for index, candle in enumerate(many_candles()[:2_000]):
             indicator.update(candle)
-            sizes.append(len(indicator.snapshot()))
-        assert max(sizes[500:]) <= max(sizes[:500])
+            if index % 10 == 0:
+                sizes.append(len(indicator.snapshot()))
+                values.append(held(indicator))
+        assert set(sizes[100:]) == {max(sizes)}
+        assert max(values[100:]) <= max(values[:100]) * 1.2
+
+    def test_a_candle_costs_as_much_after_many_as_after_few(self, name: str) -> None:
+        indicator = Indicator.create(name)
+        series, costs = many_candles(), []
+        for start in range(0, len(series), 200):
+            part = series[start : start + 200]
+            began = time.thread_time()
+            for candle in part:
+                indicator.update(candle)
+            costs.append(time.thread_time() - began)
+        few, many = min(costs[1:10]), min(costs[-9:])
+        assert many < 3.0 * few
+
+    def test_a_reset_leaves_nothing_of_the_history(self, name: str) -> None:
+        series = list(candles(200))
+        used, new = Indicator.create(name), Indicator.create(name)
+        empty = used.snapshot()
+        for candle in series[:77]:
+            used.update(candle)
+        used.restore(empty)
+        assert used.snapshot() == empty
+        assert [used.update(candle) for candle in series] == [new.update(candle) for candle in series]
 
     def test_outputs_are_the_declared_ones_from_the_first_defined_value_on(self, name: str) -> None:
         indicator = Indicator.create(name)
@@ -87,6 +134,44 @@ class TestEveryIndicator:
             indicator.update(candle)
         assert indicator.fresh().snapshot() == empty
         assert indicator.fresh().label == indicator.label
+
+
+AS_AGREED = {
+    "sma": ({"period": 20}, ()),
+    "ema": ({"period": 20}, ()),
+    "wma": ({"period": 20}, ()),
+    "rsi": ({"period": 14}, ()),
+    "macd": ({"fast": 12, "slow": 26, "signal": 9}, ("macd", "signal", "histogram")),
+    "stochastic": ({"k": 14, "smooth": 3, "d": 3}, ("k", "d")),
+    "bollinger": ({"period": 20, "deviations": 2}, ("upper", "middle", "lower")),
+    "atr": ({"period": 14}, ()),
+    "adx": ({"period": 14}, ("adx", "plus_di", "minus_di")),
+    "obv": ({}, ()),
+    "vwap": ({"session": "1d"}, ()),
+    "donchian": ({"period": 20}, ("upper", "middle", "lower")),
+    "keltner": ({"ema": 20, "atr": 10, "multiplier": 2}, ("upper", "middle", "lower")),
+    "supertrend": ({"period": 10, "multiplier": 3}, ("line", "direction")),
+    "volume_profile": ({"period": 20, "bins": 24}, ("poc", "vah", "val")),
+}
+"""Parameters with defaults, in their order, and outputs: users write and read these."""
+
+
+def test_names_parameters_and_outputs_are_those_that_users_know() -> None:
+    for name, (parameters, outputs) in AS_AGREED.items():
+        indicator = Indicator.create(name)
+        assert list(indicator.parameters.items()) == list(parameters.items()), name
+        assert indicator.outputs == outputs, name
+        assert list(indicator.names()) == list(outputs or (name,)), name
+        given = ",".join(f"{key}={value}" for key, value in parameters.items())
+        assert Indicator.create(f"{name}({given})").label == indicator.label
+    assert Indicator.create("vwap").label == "vwap_1d"
+    assert Indicator.create("bollinger(20,1.5)").names()["upper"] == "bollinger_20_1.5.upper"
+
+
+def test_folder_and_registry_agree() -> None:
+    files = {module.name for module in pkgutil.iter_modules(indicators.__path__)}
+    ours = {name for name, cls in Indicator.known().items() if cls.__module__.startswith("processors.")}
+    assert files == ours == AS_AGREED.keys()
 
 
 def test_each_file_holds_the_class_of_its_name() -> None:
