@@ -133,12 +133,12 @@ def add(
         window_s=window or 0.0,
         repeats=repeat,
         wanted=True,
-        event_time=_effect(at),
+        event_time=0,
     )
     alert = msgspec.structs.replace(alert, id=(name or _name(alert)).lower())
     if fault := fault_of(alert):
         raise ConfigurationError(fault)
-    _write(settings, lambda known: [alert])
+    (alert,) = _write(settings, lambda known: [alert], at)
     often = "each time" if repeat else "once"
     click.echo(f"{alert.id}: {alert.symbol} of {alert.venue} {_condition(alert)}, {often}")
     _say_effect(alert.event_time)
@@ -152,7 +152,6 @@ def remove(ids: Sequence[str], data_dir: str | None, at: Micros | None) -> None:
 
     Example: kandle alerts remove eth-fast
     """
-    effect = _effect(at)
     names = list(dict.fromkeys(map(str.lower, ids)))
 
     def withdrawn(known: Mapping[str, PriceAlert]) -> list[PriceAlert]:
@@ -164,11 +163,11 @@ def remove(ids: Sequence[str], data_dir: str | None, at: Micros | None) -> None:
                     f"did you mean {', '.join(near)}?" if near else "`kandle alerts list` shows what there is"
                 )
                 raise ConfigurationError(f"there is no alert {name!r}; {hint}")
-        return [msgspec.structs.replace(wanted[name], wanted=False, event_time=effect) for name in names]
+        return [msgspec.structs.replace(wanted[name], wanted=False) for name in names]
 
-    _write(_settings(data_dir), withdrawn)
-    click.echo(f"removed: {', '.join(names)}")
-    _say_effect(effect)
+    gone = _write(_settings(data_dir), withdrawn, at)
+    click.echo(f"removed: {', '.join(alert.id for alert in gone)}")
+    _say_effect(gone[0].event_time)
 
 
 @alerts.command("list")
@@ -221,10 +220,6 @@ def _condition(alert: PriceAlert) -> str:
     return f"{alert.kind} {alert.level:.12g}"
 
 
-def _effect(at: Micros | None) -> Micros:
-    return time.time_ns() // 1_000 + round(LEAD_S * 1e6) if at is None else at
-
-
 def _say_effect(at: Micros) -> None:
     ahead = (at - time.time_ns() // 1_000) / 1e6
     if ahead < 0:
@@ -233,7 +228,7 @@ def _say_effect(at: Micros) -> None:
             "already is not looked at again",
         )
         return
-    click.echo(f"from event time {iso_time(at)} on, {ahead:.0f} s from now: by then all workers know it")
+    click.echo(f"from event time {iso_time(at)} on, {ahead:.1f} s from now: by then all workers know it")
 
 
 def _read(kafka: KafkaSettings) -> Mapping[str, PriceAlert]:
@@ -244,18 +239,23 @@ def _read(kafka: KafkaSettings) -> Mapping[str, PriceAlert]:
     return known.newest
 
 
-def _write(settings: Settings, make: Callable[[Mapping[str, PriceAlert]], list[PriceAlert]]) -> None:
-    """Put records into the alerts topic, made with a view to what it holds."""
+def _write(
+    settings: Settings, make: Callable[[Mapping[str, PriceAlert]], list[PriceAlert]], at: Micros | None
+) -> list[PriceAlert]:
+    """Put records into the alerts topic, made with a view to what it holds, and dated as they are written."""
 
-    async def write(records: Sequence[PriceAlert]) -> None:
+    async def write(made: Sequence[PriceAlert]) -> list[PriceAlert]:
         publisher = Publisher(reached.kafka, client_id="kandle-alerts")
         try:
+            effect = time.time_ns() // 1_000 + round(LEAD_S * 1e6) if at is None else at
+            records = [msgspec.structs.replace(record, event_time=effect) for record in made]
             for record in records:
                 await publisher.publish(ALERTS.name, record, key=record.id)
             await publisher.flush(FLUSH_TIMEOUT_S)
         finally:
             await publisher.close(timeout_s=FLUSH_TIMEOUT_S)
+        return records
 
     with reach_kafka(settings) as reached:
         Admin(reached.kafka).ensure_topics([ALERTS])
-        asyncio.run(write(make(_read(reached.kafka))))
+        return asyncio.run(write(make(_read(reached.kafka))))
