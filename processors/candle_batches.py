@@ -12,7 +12,7 @@ import numpy.typing as npt
 from processors import candle_words as words
 from processors.candle_words import Floats, Ints
 from processors.intervals import Interval
-from schemas.records import Candle, Gap, TimeMark
+from schemas.records import Candle, Gap, LiveCandle, TimeMark
 
 
 class RowKind(IntEnum):
@@ -31,6 +31,7 @@ class Refusal(IntEnum):
     TOO_FAR_AHEAD = words.TOO_FAR_AHEAD
     BAD_NUMBER = words.BAD_NUMBER
     BAD_KEY = words.BAD_KEY
+    OTHER_VALUES = words.OTHER_VALUES
 
     @property
     def reason(self) -> str:
@@ -43,6 +44,7 @@ _REASONS = {
     Refusal.TOO_FAR_AHEAD: "too far ahead: its event time is ahead of the newest mark of its venue",
     Refusal.BAD_NUMBER: "price, size or event time is out of range",
     Refusal.BAD_KEY: "the key is not 'venue:symbol'",
+    Refusal.OTHER_VALUES: "its sequence stood at an earlier trade that had other values",
 }
 
 
@@ -119,8 +121,12 @@ class WaitingTrade(msgspec.Struct, frozen=True, array_like=True):
     value: bytes
 
 
-class CandleColumns:
-    """Candles written by the marks of one batch, in the order of the log; one row a candle.
+Admitted = tuple[int, WaitingTrade, str]
+"""Row of the mark that has brought a waiting trade into its candle, the trade, its market key."""
+
+
+class _Columns:
+    """What the marks of one batch wrote, in the order of the log; one row a candle.
 
     Attributes:
         mark_rows: Row of the mark that wrote each candle: forward that mark after them.
@@ -136,6 +142,33 @@ class CandleColumns:
         self.keys, self.names, self.intervals = keys, names, intervals
         self.symbols, self.interval_ids = np.divmod(rows[:, words.SERIES], len(intervals))
         self.mark_rows = rows[:, words.MARK_ROW]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def open_times(self) -> Ints:
+        """Microseconds."""
+        return self._rows[:, words.OPEN_TIME]
+
+    @property
+    def trade_counts(self) -> Ints:
+        """Number of trades."""
+        return self._rows[:, words.COUNT]
+
+    @property
+    def prices(self) -> Floats:
+        """Open, high, low, close: float64[n, 4]."""
+        return self._values[:, words.OPEN : words.CLOSE + 1]
+
+    @property
+    def volumes(self) -> Floats:
+        """Volume, quote volume, taker-buy volume: float64[n, 3]."""
+        return self._values[:, words.VOLUME : words.TAKER_BUY_VOLUME + 1 : 2]
+
+
+class CandleColumns(_Columns):
+    """Candles that are closed, or revised."""
 
     @classmethod
     def joined(cls, parts: "Sequence[CandleColumns]", names: Collection[str]) -> Self:
@@ -153,14 +186,6 @@ class CandleColumns:
         order = np.lexsort((whole.open_times, whole.interval_ids, ranks[whole.symbols]))
         return cls(rows[order[kept[whole.interval_ids[order]]]], last.keys, last.names, last.intervals)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @property
-    def open_times(self) -> Ints:
-        """Microseconds."""
-        return self._rows[:, words.OPEN_TIME]
-
     @property
     def revisions(self) -> Ints:
         """0 when first closed."""
@@ -170,21 +195,6 @@ class CandleColumns:
     def complete(self) -> npt.NDArray[np.bool_]:
         """False where trades may be missing."""
         return np.not_equal(self._rows[:, words.COMPLETE], 0)
-
-    @property
-    def trade_counts(self) -> Ints:
-        """Number of trades."""
-        return self._rows[:, words.COUNT]
-
-    @property
-    def prices(self) -> Floats:
-        """Open, high, low, close: float64[n, 4]."""
-        return self._values[:, words.OPEN : words.CLOSE + 1]
-
-    @property
-    def volumes(self) -> Floats:
-        """Volume, quote volume, taker-buy volume: float64[n, 3]."""
-        return self._values[:, words.VOLUME : words.TAKER_BUY_VOLUME + 1 : 2]
 
     @property
     def sequences(self) -> Ints:
@@ -232,12 +242,65 @@ class CandleColumns:
             )
 
 
+class LiveColumns(_Columns):
+    """Candles that are open, as they stand at a mark."""
+
+    @property
+    def as_of(self) -> Ints:
+        """The watermark of the venue, microseconds."""
+        return self._rows[:, words.AS_OF]
+
+    def __iter__(self) -> Iterator[LiveCandle]:
+        columns = zip(
+            self.symbols.tolist(),
+            self.interval_ids.tolist(),
+            self.open_times.tolist(),
+            self.prices.tolist(),
+            self.volumes.tolist(),
+            self.trade_counts.tolist(),
+            self.as_of.tolist(),
+            strict=True,
+        )
+        for symbol, interval_id, opened, prices, volumes, count, as_of in columns:
+            venue, name = self.names[symbol]
+            interval = self.intervals[interval_id]
+            open_, high, low, close = prices
+            volume, quote_volume, taker_buy_volume = volumes
+            yield LiveCandle(
+                venue,
+                name,
+                interval.name,
+                opened,
+                opened + interval.length,
+                open_,
+                high,
+                low,
+                close,
+                volume,
+                quote_volume,
+                taker_buy_volume,
+                count,
+                as_of,
+            )
+
+
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What one batch gave."""
+    """What one batch gave.
+
+    Attributes:
+        candles: Closed and revised.
+        refused: Trades for the dead letters.
+        live: Open candles that have changed.
+        kinds: Those of the batch, but that trades in no candle are skipped.
+        admitted: Trades of earlier batches that are in candles now.
+    """
 
     candles: CandleColumns
     refused: Sequence[Refused]
+    live: LiveColumns
+    kinds: npt.NDArray[np.int8]
+    admitted: Sequence[Admitted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +316,7 @@ class CandleCounts:
         invalid: Had a bad number or key.
         candles: Written, revisions included.
         revisions: Of `candles`, those that had been written before.
+        conflicts: Trades refused because their sequence had been seen with other values.
     """
 
     trades: int
@@ -263,6 +327,7 @@ class CandleCounts:
     invalid: int
     candles: int
     revisions: int
+    conflicts: int
 
 
 def rows_of(trades: Sequence[WaitingTrade], keys: Sequence[str]) -> CandleRows:

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+from processors.candle_carry import carry, carry_on
+from processors.candle_live import most_live, write_live
+from processors.candle_order import sort
 from processors.candle_pool import find, merge, pend, start
 from processors.candle_slabs import drop_row, lacks_longer, touch
 from processors.candle_words import (
     BREAKS,
     CANDLES,
+    CARRY,
     COMPLETE,
     DONE,
     ENDED,
@@ -15,10 +19,13 @@ from processors.candle_words import (
     GAP_COUNT,
     GAPS,
     GRACE,
+    HELD,
     HOLD,
+    LIVE_LEVEL,
     MARK_ROW,
     MERGED,
     NEED_CANDLES,
+    NEED_LIVE,
     NEED_OUT,
     NEWER,
     NONE,
@@ -36,6 +43,7 @@ from processors.candle_words import (
     SOURCES,
     SWEEP,
     SWEPT,
+    UNTOLD,
     VENUE,
     WATERMARK,
     WORDS,
@@ -93,23 +101,6 @@ def spoil(state: Any, symbol: int, opened: int, closed: int) -> None:
 
 
 @part
-def _sort(keys: Any, slots: Any, count: int) -> None:
-    """Sort keys, and slots with them (Shell's sort with Knuth's gaps: it needs no memory)."""
-    gap = 1
-    while gap < count // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for end in range(gap, count):
-            key, slot = keys[end], slots[end]
-            index = end
-            while index >= gap and keys[index - gap] > key:
-                keys[index], slots[index] = keys[index - gap], slots[index - gap]
-                index -= gap
-            keys[index], slots[index] = key, slot
-        gap //= 3
-
-
-@part
 def _take_due(state: Any, venue: int, shortest: bool, level: int) -> int:
     """Move what is due from the pending candles to the due ones, sorted by key, interval and open time."""
     count = state.intervals.shape[0]
@@ -130,7 +121,7 @@ def _take_due(state: Any, venue: int, shortest: bool, level: int) -> int:
                 pending[index, word] = pending[counters[PENDING_LEVEL], word]
         else:
             index += 1
-    _sort(state.due_keys, state.due_slots, level)
+    sort(state.due_keys, state.due_slots, level)
     return level
 
 
@@ -147,7 +138,7 @@ def _write(state: Any, slot: int, mark_row: int) -> None:
         state.counters[REVISIONS] += 1
     touch(state, slot)
     state.pool[slot, REVISION] += 1
-    state.pool[slot, FLAGS] = (state.pool[slot, FLAGS] | MERGED) & ~PENDING
+    state.pool[slot, FLAGS] = (state.pool[slot, FLAGS] | MERGED) & ~(PENDING | UNTOLD)
 
 
 @part
@@ -174,10 +165,12 @@ def _sweep(state: Any, venue: int) -> None:
 
 @part
 def settle(state: Any, venue: int, mark_row: int) -> int:
-    """Roll up and write what is due at the watermark, in order; changes nothing if it returns a need."""
+    """Roll up and write what is due at the watermark, in order, and what is open; again after a need."""
     counters = state.counters
     count = state.intervals.shape[0]
     watermark, ended = state.venues[venue, WATERMARK], state.venues[venue, ENDED]
+    if state.rules[CARRY] and not carry(state, venue):
+        return NEED_CANDLES
     shortest = longer = 0
     for index in range(counters[PENDING_LEVEL]):
         if state.pending[index, 2] == venue and (ended or state.pending[index, 1] <= watermark):
@@ -185,8 +178,15 @@ def settle(state: Any, venue: int, mark_row: int) -> int:
                 shortest += 1
             else:
                 longer += 1
+    live = 0
+    if state.live_ids.size:
+        live = most_live(state, venue) + shortest * (count - 1)
+        if min(state.live.shape[0] - counters[LIVE_LEVEL], state.due_keys.size) < live:
+            return NEED_LIVE
     if shortest + longer > 0:
         most = shortest * count + longer
+        if state.rules[CARRY]:  # what is rolled up may change candles without trades after it
+            most += counters[HELD]
         if lacks_longer(state, shortest):
             return NEED_CANDLES
         if state.out.shape[0] - counters[OUT_LEVEL] < most:
@@ -199,11 +199,17 @@ def settle(state: Any, venue: int, mark_row: int) -> int:
                 for interval in range(1, count):
                     length, anchor = state.intervals[interval]
                     slot = find(state, series + interval, start(state.pool[part, OPEN_TIME], length, anchor))
-                    merge(state, slot, part)
-                    pend(state, slot)
+                    if merge(state.pool, state.values, slot, state.pool, state.values, part):
+                        touch(state, slot)
+                        state.pool[slot, FLAGS] |= state.pool[part, FLAGS] & UNTOLD
+                        pend(state, slot)
+                        if state.rules[CARRY]:
+                            carry_on(state, slot)
         taken = _take_due(state, venue, False, taken)
         for index in range(taken):
             _write(state, state.due_slots[index], mark_row)
+    if live:
+        write_live(state, venue, mark_row)
     if watermark != NONE and watermark // state.rules[SWEEP] != state.venues[venue, SWEPT]:
         state.venues[venue, SWEPT] = watermark // state.rules[SWEEP]
         _sweep(state, venue)

@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from processors import candle_closing, candle_pool, candle_slabs, candle_words, sequence_memory
+from processors import (
+    candle_carry,
+    candle_closing,
+    candle_live,
+    candle_order,
+    candle_pool,
+    candle_slabs,
+    candle_words,
+    sequence_memory,
+)
+from processors.candle_carry import begin, carry_on
 from processors.candle_closing import advance, settle, spoil
 from processors.candle_pool import find, fold, pend, start
 from processors.candle_slabs import lacks_row
@@ -28,7 +38,11 @@ from processors.candle_words import (
     AT_MARK,
     BAD_KEY,
     BAD_NUMBER,
+    CARRY,
+    CONFLICTS,
+    COUNT,
     DONE,
+    DROPPED,
     FLAGS,
     GAP,
     GRACE,
@@ -47,10 +61,12 @@ from processors.candle_words import (
     NEED_RANGES,
     NEWEST,
     NONE,
+    OTHER_VALUES,
     RANGE_COUNT,
     RANGE_START,
     REFUSED_LEVEL,
     REPEATS,
+    SKIP,
     SOURCE_JOINED,
     SOURCE_TIME,
     SOURCE_VENUE,
@@ -63,7 +79,7 @@ from processors.candle_words import (
     entry,
     part,
 )
-from processors.sequence_memory import note, place_of
+from processors.sequence_memory import differs, digest_of, note, place_of, remember
 
 
 @part
@@ -77,31 +93,35 @@ def _refuse(state: Any, row: int, reason: int, counter: int) -> None:
 
 @part
 def _trade(
-    state: Any, row: int, symbol: int, time: int, price: float, size: float, buy: bool, sequence: int
+    state: Any, row: int, symbol: int, time: int, price: float, size: float, side: int, sequence: int
 ) -> int:
     """One trade: refuse it, drop it as a repeat, or fold it. Changes nothing when it returns a need."""
     counters = state.counters
     if not (0.0 < price < np.inf and 0.0 <= size < np.inf and 0 <= time < LAST_TIME):
         _refuse(state, row, BAD_NUMBER, INVALID)
-        return DONE
+        return DROPPED
     venue = state.venues[state.symbols[symbol, VENUE]]
     if venue[NEWEST] != NONE and time > venue[NEWEST] + state.rules[LEAD]:
         return AT_AHEAD
     place = -1
+    digest = digest_of(time, price, size, side)
     ranges = state.symbols[symbol, RANGE_COUNT]
     if sequence >= 0 and (ranges == 0 or sequence != state.symbols[symbol, HIGHEST] + 1):
         place = place_of(state, symbol, sequence)
         at = state.symbols[symbol, RANGE_START] + place
         if place < ranges and state.ranges[at, 0] <= sequence:
-            counters[REPEATS] += 1
-            return DONE
+            if differs(state, symbol, sequence, digest):
+                _refuse(state, row, OTHER_VALUES, CONFLICTS)
+            else:
+                counters[REPEATS] += 1
+            return DROPPED
     count = state.intervals.shape[0]
     length = state.intervals[0, 0]
     open_time = start(time, length, state.intervals[0, 1])
     due = open_time + length + state.rules[GRACE]
     if due + state.rules[HOLD] <= venue[WATERMARK]:
         _refuse(state, row, TOO_LATE, LATE_REFUSED)
-        return DONE
+        return DROPPED
     if lacks_row(state, 0):
         return NEED_CANDLES
     if place >= 0:
@@ -110,18 +130,28 @@ def _trade(
     elif sequence >= 0:
         state.symbols[symbol, HIGHEST] = sequence
         state.symbols[symbol, HIGHEST_NEWEST] = max(state.symbols[symbol, HIGHEST_NEWEST], time)
+    if sequence >= 0:
+        remember(state, symbol, sequence, digest)
     counters[TRADES] += 1
-    if due <= venue[WATERMARK]:
+    late = due <= venue[WATERMARK]
+    if late:
         counters[LATE_APPLIED] += 1
     slot = find(state, symbol * count, open_time)
-    fold(state, slot, time, price, size, buy, sequence)
+    carries = state.rules[CARRY]
+    if carries and state.pool[slot, COUNT] == 0:
+        begin(state, symbol, open_time)
+    fold(state, slot, time, price, size, side == 1, sequence)
     pend(state, slot)
+    if late and carries:
+        carry_on(state, slot)
     if state.pool[slot, FLAGS] & MERGED:
         for interval in range(1, count):
             longer = start(time, state.intervals[interval, 0], state.intervals[interval, 1])
             slot = find(state, symbol * count + interval, longer)
-            fold(state, slot, time, price, size, buy, sequence)
+            fold(state, slot, time, price, size, side == 1, sequence)
             pend(state, slot)
+            if carries:
+                carry_on(state, slot)
     return DONE
 
 
@@ -146,7 +176,7 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
         types.UniTuple(types.int64, 2)(
             STATE,
             types.int64[::1],  # symbols by key id, -1: not known yet, -2: the key is bad
-            types.int8[::1],  # kinds of rows
+            types.int8[::1],  # kinds of rows; trades that are not folded become SKIP
             types.int32[::1],  # key ids, -1: null
             types.int64[::1],  # times, microseconds
             types.float64[::1],  # prices
@@ -182,6 +212,7 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
                     return row, NEED_KEY
                 if symbol < 0:
                     _refuse(state, row, BAD_KEY, INVALID)
+                    kinds[row] = SKIP
                     continue
                 need = _trade(
                     state,
@@ -190,14 +221,16 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
                     times[row],
                     prices[row],
                     sizes[row],
-                    sides[row] == 1,
+                    sides[row],
                     sequences[row],
                 )
             elif kind == MARK:
                 need = _mark(state, row, sources[row], times[row])
             elif kind == GAP:
                 need = AT_GAP
-            if need != DONE:
+            if need == DROPPED:
+                kinds[row] = SKIP
+            elif need != DONE:
                 return row, need
         return kinds.size, DONE
 
@@ -221,7 +254,10 @@ def _compile(digest: int) -> tuple[Any, Any, Any]:
 def _digest() -> int:
     files = [
         Path(str(m.__file__))
-        for m in (candle_words, candle_slabs, candle_pool, candle_closing, sequence_memory)
+        for m in (
+            *(candle_words, candle_slabs, candle_order, candle_pool, candle_carry, candle_live),
+            *(candle_closing, sequence_memory),
+        )
     ]
     content = b"".join(file.read_bytes() for file in files)
     return int.from_bytes(hashlib.sha256(content).digest()[:7], "big")

@@ -16,6 +16,7 @@ import numpy as np
 
 from processors import candle_words as words
 from processors.candle_batches import WaitingTrade
+from processors.candle_links import read_slab
 from processors.candle_rules import STATE_VERSION, CandleRules
 from processors.candle_tables import CandleTables
 from processors.candle_words import SLAB, WORDS, CandleState, Ints
@@ -26,10 +27,11 @@ from processors.watermark import Watermarks
 
 SYMBOLS_A_PAGE: Final = 2_048
 RANGES_A_PAGE: Final = 8_192
+DIGESTS_A_PAGE: Final = 4_096
 
 _ARRAYS: Final = ("counters", "slabs", "venues", "sources", "breaks", "gaps")
 _SAVED_WORDS: Final = [word for word in range(WORDS) if word not in (words.NEWER, words.OLDER)]
-_LEVELS: Final = [words.PENDING_LEVEL, words.OUT_LEVEL, words.REFUSED_LEVEL]
+_LEVELS: Final = [words.PENDING_LEVEL, words.OUT_LEVEL, words.REFUSED_LEVEL, words.LIVE_LEVEL]
 
 
 class _Rest(msgspec.Struct, array_like=True):
@@ -57,6 +59,8 @@ class CandlePages:
         for name, table, used, rows in (
             ("symbols", state.symbols, len(tables.keys), SYMBOLS_A_PAGE),
             ("ranges", state.ranges, tables.ranges_used, RANGES_A_PAGE),
+            ("digests", state.digests[:, None], len(state.digests), DIGESTS_A_PAGE),
+            ("empties", _empties(state), len(tables.keys) if tables.rules.carry else 0, SYMBOLS_A_PAGE),
         ):
             for number, start in enumerate(range(0, used, rows)):
                 yield Page(f"{name}.{number}", table[start : min(start + rows, used)].tobytes)
@@ -73,9 +77,10 @@ class CandlePages:
             arrays, rest = read_snapshot(STATE_VERSION, rules.digest, _ARRAYS, _Rest, pages["rest"])
             keys = msgspec.msgpack.decode(pages["keys"], type=list[str])
             slabs = [int(name.removeprefix("pool.")) for name in pages if name.startswith("pool.")]
-            tables = _tables(rules, pages, slabs, arrays, rest)
+            tables = _tables(rules, pages, 1 + max(slabs, default=0), arrays, rest)
             tables.name(keys, rest.symbols)
-            tables.link(np.array(sorted(slabs), np.int64))
+            times = [read_slab(tables.state, slab, _words(pages[f"pool.{slab}"])) for slab in slabs]
+            tables.link(np.array([slab for _, slab in sorted(zip(times, slabs, strict=True))], np.int64))
         except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
             raise ForeignSnapshotError(
                 f"the pages of candles are damaged: {error!r}; rebuild the state from the log"
@@ -97,30 +102,44 @@ def _rest(tables: CandleTables, waiting: list[WaitingTrade]) -> bytes:
     return write_snapshot(STATE_VERSION, tables.rules.digest, arrays, rest)
 
 
+def _empties(state: CandleState) -> Ints:
+    """What is known of candles without trades, by symbol."""
+    return np.stack((state.next_empty, state.last_closes.view(np.int64)), axis=1)
+
+
 def _slab(state: CandleState, slab: int) -> bytes:
     state.touched[slab] = 0
     return np.ascontiguousarray(state.pool[slab * SLAB : (slab + 1) * SLAB, _SAVED_WORDS].T).tobytes()
 
 
+def _words(page: bytes) -> Ints:
+    """The saved words of a slab, int64[words, rows]."""
+    return np.frombuffer(page, np.int64).reshape(len(_SAVED_WORDS), SLAB)
+
+
 def _tables(
-    rules: CandleRules, pages: Mapping[str, bytes], slabs: list[int], arrays: dict[str, Ints], rest: Any
+    rules: CandleRules, pages: Mapping[str, bytes], slabs: int, arrays: dict[str, Ints], rest: Any
 ) -> CandleTables:
-    """Tables with all that was saved in its place, not linked yet."""
+    """Tables with all that was saved in its place but the pool."""
     tables = CandleTables(rules)
     state = tables.state
-    size = max(len(state.pool), SLAB * (max(slabs, default=0) + 1))
+    size = max(len(state.pool), SLAB * slabs)
     pool = aligned(size, WORDS)
-    for slab in slabs:
-        saved = np.frombuffer(pages[f"pool.{slab}"], np.int64).reshape(-1, SLAB)
-        pool[slab * SLAB : (slab + 1) * SLAB, _SAVED_WORDS] = saved.T
     symbols = _table(pages, "symbols", rest.symbols, state.symbols)
     ends = np.full((2, len(symbols) * len(rules.intervals)), -1, np.int64)
     tables.watermarks = Watermarks(rules, arrays["counters"])
     tables.watermarks.load((rest.venues, rest.sources), arrays["venues"], arrays["sources"], arrays["breaks"])
     tables.ranges_used = rest.ranges_used
+    digests = sum(name.startswith("digests.") for name in pages) * DIGESTS_A_PAGE
+    empties = np.full((len(symbols), 2), (words.NONE, 0), np.int64)
+    if rules.carry:
+        empties[: rest.symbols] = _table(pages, "empties", rest.symbols, empties[:1])[: rest.symbols]
     tables.replace(
         **arrays,
         symbols=symbols,
+        next_empty=np.ascontiguousarray(empties[:, 0]),
+        last_closes=np.ascontiguousarray(empties[:, 1]).view(np.float64),
+        digests=_table(pages, "digests", digests, state.digests[:, None])[:, 0].copy(),
         heads=ends[0],
         tails=ends[1],
         ranges=_table(pages, "ranges", rest.ranges_used, state.ranges),

@@ -29,6 +29,7 @@ from processors.candle_words import (
     QUOTE_VOLUME,
     SERIES,
     TAKER_BUY_VOLUME,
+    UNTOLD,
     VENUE,
     VOLUME,
     WORDS,
@@ -103,6 +104,7 @@ def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool,
     """One trade into one candle."""
     touch(state, slot)
     pool, values = state.pool, state.values
+    pool[slot, FLAGS] |= UNTOLD
     if pool[slot, COUNT] == 0:
         for word in range(OPEN, CLOSE + 1):
             values[slot, word] = price
@@ -136,30 +138,31 @@ def fold(state: Any, slot: int, time: int, price: float, size: float, buy: bool,
 
 
 @part
-def merge(state: Any, slot: int, part: int) -> None:
-    """One shorter candle into a longer one that contains it."""
-    touch(state, slot)
-    pool, values = state.pool, state.values
+def merge(pool: Any, values: Any, slot: int, parts: Any, part_values: Any, part: int) -> bool:
+    """One shorter candle into a longer one that contains it, or is new; False if that changes nothing."""
+    if parts[part, COUNT] == 0 and values[slot, OPEN] > 0.0:
+        return False
     if pool[slot, COUNT] == 0:
         for word in range(COUNT, LAST_SEQUENCE + 1):
-            pool[slot, word] = pool[part, word]
+            pool[slot, word] = parts[part, word]
         for word in range(OPEN, WORDS - 1):
-            values[slot, word] = values[part, word]
-        return
-    values[slot, HIGH] = max(values[slot, HIGH], values[part, HIGH])
-    values[slot, LOW] = min(values[slot, LOW], values[part, LOW])
-    if pool[part, OPENED] < pool[slot, OPENED]:  # parts do not overlap: no two share a time
-        values[slot, OPEN] = values[part, OPEN]
-        pool[slot, OPENED] = pool[part, OPENED]
-        pool[slot, OPENED_SEQUENCE] = pool[part, OPENED_SEQUENCE]
-    if pool[part, CLOSED] > pool[slot, CLOSED]:
-        values[slot, CLOSE] = values[part, CLOSE]
-        pool[slot, CLOSED] = pool[part, CLOSED]
-        pool[slot, CLOSED_SEQUENCE] = pool[part, CLOSED_SEQUENCE]
-    first = pool[part, FIRST_SEQUENCE]
+            values[slot, word] = part_values[part, word]
+        return True
+    values[slot, HIGH] = max(values[slot, HIGH], part_values[part, HIGH])
+    values[slot, LOW] = min(values[slot, LOW], part_values[part, LOW])
+    if parts[part, OPENED] < pool[slot, OPENED]:  # parts do not overlap: no two share a time
+        values[slot, OPEN] = part_values[part, OPEN]
+        pool[slot, OPENED] = parts[part, OPENED]
+        pool[slot, OPENED_SEQUENCE] = parts[part, OPENED_SEQUENCE]
+    if parts[part, CLOSED] > pool[slot, CLOSED]:
+        values[slot, CLOSE] = part_values[part, CLOSE]
+        pool[slot, CLOSED] = parts[part, CLOSED]
+        pool[slot, CLOSED_SEQUENCE] = parts[part, CLOSED_SEQUENCE]
+    first = parts[part, FIRST_SEQUENCE]
     if first >= 0 and (first < pool[slot, FIRST_SEQUENCE] or pool[slot, FIRST_SEQUENCE] < 0):
         pool[slot, FIRST_SEQUENCE] = first
-    pool[slot, LAST_SEQUENCE] = max(pool[slot, LAST_SEQUENCE], pool[part, LAST_SEQUENCE])
-    pool[slot, COUNT] += pool[part, COUNT]
+    pool[slot, LAST_SEQUENCE] = max(pool[slot, LAST_SEQUENCE], parts[part, LAST_SEQUENCE])
+    pool[slot, COUNT] += parts[part, COUNT]
     for word in (VOLUME, QUOTE_VOLUME, TAKER_BUY_VOLUME):
-        add(values, slot, word, values[part, word], values[part, word + 1])
+        add(values, slot, word, part_values[part, word], part_values[part, word + 1])
+    return True

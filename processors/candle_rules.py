@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from processors.intervals import Interval, intervals_of
+from processors.intervals import INTERVALS, Interval, intervals_of
 from schemas.errors import ConfigurationError
 
 STATE_VERSION = 2
@@ -23,12 +23,16 @@ class CandleRules:
         grace: A candle closes when the watermark has passed its end by this.
         hold: It can be revised until the watermark has passed its end by grace and this.
         lead: A trade may be so far ahead of the newest mark of its venue.
+        live: Of the intervals, those whose candles are written while they are open.
+        carry: Whether an interval without trades has a candle, with the last close; see `candle_carry`.
     """
 
     intervals: tuple[Interval, ...]
     grace: int = 2 * _SECOND
     hold: int = 300 * _SECOND
     lead: int = 300 * _SECOND
+    live: tuple[Interval, ...] = ()
+    carry: bool = False
 
     def __post_init__(self) -> None:
         if self.grace < 0 or self.hold < 0 or self.lead < 0:
@@ -44,13 +48,20 @@ class CandleRules:
         grace_ms: int = 2_000,
         hold_s: int = 300,
         lead_s: int = 300,
+        live: Sequence[str] = (),
+        carry: bool = False,
     ) -> Self:
-        """Rules from settings.
+        """Rules from settings; of `live` counts what is among the intervals.
 
         Raises:
             ConfigurationError: An interval is unknown or does not fit the others, or a time is negative.
         """
-        return cls(intervals_of(intervals), grace_ms * 1_000, hold_s * _SECOND, lead_s * _SECOND)
+        unknown = [name for name in live if name not in INTERVALS]
+        if unknown:
+            raise ConfigurationError(f"live candles are of {', '.join(INTERVALS)}; got {', '.join(unknown)}")
+        chosen = intervals_of(intervals)
+        open_ones = tuple(interval for interval in chosen if interval.name in live)
+        return cls(chosen, grace_ms * 1_000, hold_s * _SECOND, lead_s * _SECOND, open_ones, carry)
 
     @property
     def sweep(self) -> int:
@@ -65,5 +76,7 @@ class CandleRules:
     def digest(self) -> str:
         """A hash of everything the state depends on: a snapshot of another digest is of no use."""
         spans = ",".join(f"{i.name}:{i.length}:{i.anchor}" for i in self.intervals)
-        text = f"candles/{STATE_VERSION}/{spans}/{self.grace}/{self.hold}/{self.lead}"
+        live = ",".join(interval.name for interval in self.live)
+        times = f"{self.grace}/{self.hold}/{self.lead}"
+        text = f"candles/{STATE_VERSION}/{spans}/{times}/{live}/{self.carry}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from processors import candle_words as words
+from processors.candle_links import link_slabs
 from processors.candle_rules import CandleRules
 from processors.candle_words import CandleState, Ints
 from processors.tables import aligned, grown
@@ -16,6 +17,10 @@ from schemas.identity import split_key
 
 UNKNOWN_KEY, BAD_KEY = -1, -2
 """In place of the index of a symbol."""
+
+DIGESTS_A_SYMBOL = 1 << 12
+MOST_DIGESTS = 1 << 16
+"""Trades of which digests are kept: of each symbol, and in all; 8 bytes each."""
 
 _FIRST_CANDLES = 2 * words.SLAB
 _FIRST_SYMBOLS = 8
@@ -46,12 +51,16 @@ class CandleTables:
         self.watermarks = Watermarks(rules, counters)
         ends = np.full((2, _FIRST_SYMBOLS * len(rules.intervals)), -1, np.int64)
         pool = aligned(_FIRST_CANDLES, words.WORDS)
+        live = np.zeros((_FIRST_CANDLES, words.WORDS), np.int64)
         self.state = CandleState(
             counters=counters,
-            rules=np.array([rules.grace, rules.hold, rules.lead, rules.sweep], np.int64),
+            rules=np.array([rules.grace, rules.hold, rules.lead, rules.sweep, rules.carry], np.int64),
             intervals=np.array([(i.length, i.anchor) for i in rules.intervals], np.int64),
             symbols=np.full((_FIRST_SYMBOLS, words.SYMBOL_WORDS), -1, np.int64),
             ranks=np.zeros(_FIRST_SYMBOLS, np.int64),
+            next_empty=np.full(_FIRST_SYMBOLS, words.NONE, np.int64),
+            last_closes=np.zeros(_FIRST_SYMBOLS, np.float64),
+            digests=np.zeros(DIGESTS_A_SYMBOL, np.int64),
             heads=ends[0],
             tails=ends[1],
             ranges=np.zeros((_FIRST_SYMBOLS * _FIRST_RANGES, 3), np.int64),
@@ -68,6 +77,9 @@ class CandleTables:
             breaks=self.watermarks.breaks,
             gaps=np.zeros((8, 3), np.int64),
             out=np.zeros((_FIRST_CANDLES, words.WORDS), np.int64),
+            live_ids=np.array([rules.intervals.index(each) for each in rules.live], np.int64),
+            live=live,
+            live_values=live.view(np.float64),
             refused=np.zeros((_FIRST_CANDLES, 2), np.int64),
         )
 
@@ -110,6 +122,9 @@ class CandleTables:
         ranks[ranks >= rank] += 1
         state.ranks[index] = rank
         self._move_ranges(index, _FIRST_RANGES)
+        if DIGESTS_A_SYMBOL * index >= len(state.digests) < MOST_DIGESTS:
+            # A place in the smaller table is one of two in the larger: what it holds is found in either.
+            self.replace(digests=np.tile(state.digests, 2))
         return index
 
     def more_ranges(self, symbol: int) -> None:
@@ -144,7 +159,16 @@ class CandleTables:
         symbols[:count] = state.symbols
         ends = np.full((2, 2 * len(state.heads)), -1, np.int64)
         ends[0, : len(state.heads)], ends[1, : len(state.tails)] = state.heads, state.tails
-        self.replace(symbols=symbols, ranks=grown(state.ranks), heads=ends[0], tails=ends[1])
+        next_empty = np.full(2 * count, words.NONE, np.int64)
+        next_empty[:count] = state.next_empty
+        self.replace(
+            symbols=symbols,
+            ranks=grown(state.ranks),
+            next_empty=next_empty,
+            last_closes=grown(state.last_closes),
+            heads=ends[0],
+            tails=ends[1],
+        )
 
     def grow(self, need: int) -> None:
         """More room for candles, or for those that marks write."""
@@ -153,7 +177,14 @@ class CandleTables:
             level, pending = state.counters[[words.OUT_LEVEL, words.PENDING_LEVEL]].tolist()
             self.replace(out=grown(state.out, level + pending * len(self.rules.intervals)))
             return
+        if need == words.NEED_LIVE:
+            live = grown(state.live)
+            room = max(len(live), len(state.due_keys))
+            due = np.zeros((2, room), np.int64)
+            self.replace(live=live, live_values=live.view(np.float64), due_slots=due[0], due_keys=due[1])
+            return
         size = len(state.pool)
+        room = max(2 * size, len(state.due_keys))
         pool = aligned(2 * size, words.WORDS)
         pool[:size] = state.pool
         state.slabs[-1] += len(state.alive)
@@ -163,8 +194,8 @@ class CandleTables:
             alive=grown(state.alive),
             touched=grown(state.touched),
             pending=grown(state.pending),
-            due_slots=np.zeros(2 * size, np.int64),
-            due_keys=np.zeros(2 * size, np.int64),
+            due_slots=np.zeros(room, np.int64),
+            due_keys=np.zeros(room, np.int64),
         )
 
     def name(self, keys: Sequence[str], count: int) -> None:
@@ -185,43 +216,13 @@ class CandleTables:
         self.replace(ranks=ranks)
 
     def link(self, slabs: Ints) -> None:
-        """Find what is there in a pool just loaded: candles by series and age, their slabs, and what pends.
-
-        What the last sweep of a venue let go is gone: that does not stand in the rows.
+        """Find what is there in a pool just loaded.
 
         Args:
-            slabs: Those that were loaded, in order.
+            slabs: Those that were loaded, the one with the oldest candles first.
         """
-        state, rules, count = self.state, self.rules, len(self.rules.intervals)
-        pool = state.pool
-        slots = (slabs[:, None] * words.SLAB + np.arange(words.SLAB)).ravel()
-        slots = slots[pool[slots, words.SERIES] >= 0]
-        owners, interval_ids = np.divmod(pool[slots, words.SERIES], count)
-        venues = state.symbols[owners, words.VENUE]
-        ends = pool[slots, words.OPEN_TIME] + state.intervals[interval_ids, 0]
-        swept = state.venues[venues, words.SWEPT]
-        is_there = (swept == words.NONE) | (ends + rules.grace + rules.hold > swept * rules.sweep)
-        slots = slots[is_there]
-        opens = pool[slots, words.OPEN_TIME] // rules.intervals[0].length
-        slots = slots[np.argsort((pool[slots, words.SERIES] << 33) | opens)]
-        series = pool[slots, words.SERIES]
-        is_next = np.concatenate((np.zeros(min(len(slots), 1), np.bool_), series[1:] == series[:-1]))
-        is_last = np.concatenate((~is_next[1:], np.ones(min(len(slots), 1), np.bool_)))
-        pool[slots, words.OLDER] = np.where(is_next, np.roll(slots, 1), -1)
-        pool[slots, words.NEWER] = np.where(is_last, -1, np.roll(slots, -1))
-        state.heads[series[is_last]] = slots[is_last]
-        state.tails[series[~is_next]] = slots[~is_next]
-        state.alive[:] = np.bincount(slots // words.SLAB, minlength=len(state.alive))
+        state = self.state
+        link_slabs(state, slabs)
         filled = state.slabs[:-1][state.slabs[:-1] > 0]
         np.add.at(state.alive, (filled - 1) // words.SLAB, 1)
         state.slabs[-1] = np.count_nonzero(state.alive == 0)
-        state.counters[words.HELD] = len(slots)
-        self._pend(np.sort(slots[pool[slots, words.FLAGS] & words.PENDING > 0]))
-
-    def _pend(self, slots: Ints) -> None:
-        state = self.state
-        owners, interval_ids = np.divmod(state.pool[slots, words.SERIES], len(self.rules.intervals))
-        due = state.pool[slots, words.OPEN_TIME] + state.intervals[interval_ids, 0] + self.rules.grace
-        venues = state.symbols[owners, words.VENUE]
-        state.pending[: len(slots)] = np.stack((slots, due, venues, interval_ids), axis=1)
-        state.counters[words.PENDING_LEVEL] = len(slots)

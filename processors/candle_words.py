@@ -25,9 +25,10 @@ SKIP, TRADE, MARK, GAP = 0, 1, 2, 3
 
 # Why the kernel stops.
 DONE, NEED_CANDLES, NEED_RANGES, NEED_OUT, NEED_KEY, AT_GAP, AT_MARK, AT_AHEAD = 0, 1, 2, 3, 4, 5, 6, 7
+DROPPED, NEED_LIVE = 8, 9
 
 # Why a trade is refused.
-TOO_LATE, TOO_FAR_AHEAD, BAD_NUMBER, BAD_KEY = 1, 2, 3, 4
+TOO_LATE, TOO_FAR_AHEAD, BAD_NUMBER, BAD_KEY, OTHER_VALUES = 1, 2, 3, 4, 5
 
 # Words of a candle.
 SERIES, OPEN_TIME, FLAGS, REVISION, COUNT = 0, 1, 2, 3, 4
@@ -40,8 +41,11 @@ SLAB = 1_024
 """Rows of the pool that are filled together and saved together, see `candle_slabs`."""
 # What FLAGS and NEWER hold in a row of `out`: whether the candle is complete, and the row of the mark.
 COMPLETE, MARK_ROW = FLAGS, NEWER
+# What REVISION holds in a row of `live`: the watermark.
+AS_OF = REVISION
 
-PENDING, MERGED = 1, 2  # bits of FLAGS: has changed since it was written; has been rolled up
+# Bits of FLAGS: has changed since it was written; has been rolled up; has changed since it was written live.
+PENDING, MERGED, UNTOLD = 1, 2, 4
 
 # Words of a symbol. The highest id range has its end and its newest time here, not in `ranges`.
 VENUE, RANGE_START, RANGE_COUNT, RANGE_SPACE, HIGHEST, HIGHEST_NEWEST, GAP_COUNT = 0, 1, 2, 3, 4, 5, 6
@@ -51,11 +55,12 @@ WATERMARK, NEWEST, ENDED, SWEPT, AHEAD, ENDED_AT = 0, 1, 2, 3, 4, 5
 VENUE_WORDS = 8
 SOURCE_VENUE, SOURCE_TIME, SOURCE_JOINED = 0, 1, 2
 # Words of `rules`.
-GRACE, HOLD, LEAD, SWEEP = 0, 1, 2, 3
+GRACE, HOLD, LEAD, SWEEP, CARRY = 0, 1, 2, 3, 4
 # Words of `counters`: candles held, fill levels, then what has been counted since the first record.
-HELD, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS = 0, 1, 2, 3, 4, 5, 6
+HELD, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS, LIVE_LEVEL = range(8)
 TRADES, REPEATS, LATE_APPLIED, LATE_REFUSED, AHEAD_REFUSED, INVALID, CANDLES, REVISIONS = range(8, 16)
-COUNTERS = 16
+CONFLICTS = 16
+COUNTERS = 24
 
 
 class CandleState(NamedTuple):
@@ -66,6 +71,9 @@ class CandleState(NamedTuple):
     intervals: Ints  # [n, 2]: length and anchor, microseconds; the first is the shortest
     symbols: Ints  # [symbols, SYMBOL_WORDS]
     ranks: Ints  # [symbols]: place in the order of key bytes
+    next_empty: Ints  # [symbols]: shortest interval from which on to look for empty ones, NONE: no trade yet
+    last_closes: Floats  # [symbols]: close of the shortest candle before `next_empty`
+    digests: Ints  # [power of two]: what is remembered of trades, see `sequence_memory`
     heads: Ints  # [symbols * n]: newest candle of each series, -1: none
     tails: Ints  # [symbols * n]: oldest one
     ranges: Ints  # [space, 3]: first and last sequence, newest event time
@@ -79,18 +87,29 @@ class CandleState(NamedTuple):
     due_keys: Ints  # [candles]: scratch
     venues: Ints  # [venues, VENUE_WORDS]
     sources: Ints  # [sources, 3]
-    breaks: Ints  # [breaks, 3]: venue, from, to: a feed was not there in between
+    breaks: Ints  # [breaks, 4]: venue, from, to, 1: no source at all was there in between
     gaps: Ints  # [gaps, 3]: symbol, from, to: trades given up
     out: Ints  # [space, WORDS]: candles written by marks, in order
+    live_ids: Ints  # indexes of the intervals that are written live
+    live: Ints  # [space, WORDS]: open candles written by marks, in order
+    live_values: Floats  # the same memory as doubles
     refused: Ints  # [rows, 2]: row, reason
 
 
 _VECTOR = types.int64[::1]
 _TABLE = types.int64[:, ::1]
+_FLOATS = {
+    "values": types.float64[:, ::1],
+    "live_values": types.float64[:, ::1],
+    "last_closes": types.float64[::1],
+}
 _VECTORS = {
     "counters",
     "rules",
     "ranks",
+    "next_empty",
+    "digests",
+    "live_ids",
     "heads",
     "tails",
     "slabs",
@@ -100,10 +119,7 @@ _VECTORS = {
     "due_keys",
 }
 STATE = types.NamedTuple(
-    [
-        types.float64[:, ::1] if name == "values" else _VECTOR if name in _VECTORS else _TABLE
-        for name in CandleState._fields
-    ],
+    [_FLOATS.get(name, _VECTOR if name in _VECTORS else _TABLE) for name in CandleState._fields],
     CandleState,
 )
 

@@ -5,16 +5,19 @@ cases.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from processors import candle_words as words
 from processors.candle_batches import (
+    Admitted,
     CandleColumns,
     CandleCounts,
     CandleRows,
     Folded,
+    LiveColumns,
     Refusal,
     Refused,
     WaitingTrade,
@@ -28,7 +31,7 @@ from processors.candle_words import Ints
 from processors.pages import Page
 from processors.tables import grown
 from schemas.identity import market_key
-from schemas.records import Gap, TimeMark
+from schemas.records import Candle, Gap, TimeMark
 
 MOST_WAITING = 1_024
 """Trades far ahead of their feed that may wait for the next mark; more of them are refused at once."""
@@ -55,11 +58,12 @@ class CandleBuilder:
         self._waiting: list[WaitingTrade] = []
         self._saved = CandlePages()
         self._refused: list[tuple[int, Refused]] = []
+        self._admitted: list[Admitted] = []
 
     @property
     def counts(self) -> CandleCounts:
         """What has happened so far."""
-        return CandleCounts(*self._tables.state.counters[words.TRADES : words.REVISIONS + 1].tolist())
+        return CandleCounts(*self._tables.state.counters[words.TRADES : words.CONFLICTS + 1].tolist())
 
     @property
     def held(self) -> int:
@@ -103,16 +107,38 @@ class CandleBuilder:
         for row, mark in rows.marks.items():
             sources[row] = self._tables.watermarks.source(mark)
         counters = self._tables.state.counters
-        counters[[words.OUT_LEVEL, words.REFUSED_LEVEL]] = 0
-        self._refused = []
+        counters[[words.OUT_LEVEL, words.LIVE_LEVEL, words.REFUSED_LEVEL]] = 0
+        self._refused, self._admitted = [], []
+        rows = replace(rows, kinds=rows.kinds.copy())
         self._run(rows, self._known, sources)
         tables = self._tables
         written = tables.state.out[: counters[words.OUT_LEVEL]].copy()
+        live = tables.state.live[: counters[words.LIVE_LEVEL]].copy()
         self._refused.sort(key=lambda entry: entry[0])
         return Folded(
             CandleColumns(written, tables.keys, tables.names, self.rules.intervals),
             [refused for _, refused in self._refused],
+            LiveColumns(live, tables.keys, tables.names, self.rules.intervals),
+            rows.kinds,
+            self._admitted,
         )
+
+    def renumber(self, candles: Iterable[Candle]) -> None:
+        """Take note of revisions that were written elsewhere: the next one of a held candle is newer.
+
+        Args:
+            candles: As they were written last; those that are held no longer are passed over.
+        """
+        tables, state = self._tables, self._tables.state
+        names = [interval.name for interval in self.rules.intervals]
+        for candle in candles:
+            symbol = tables.symbol(market_key(candle.venue, candle.symbol))
+            slot = int(state.heads[symbol * len(names) + names.index(candle.interval)])
+            while slot >= 0 and state.pool[slot, words.OPEN_TIME] > candle.open_time:
+                slot = int(state.pool[slot, words.OLDER])
+            if slot >= 0 and state.pool[slot, words.OPEN_TIME] == candle.open_time:
+                state.pool[slot, words.REVISION] = candle.revision + 1
+                state.touched[slot // words.SLAB] = 1
 
     def _run(self, rows: CandleRows, known: Ints, sources: npt.NDArray[np.int32]) -> None:
         """The kernel over all rows, with its stops; adds to what is refused."""
@@ -132,7 +158,7 @@ class CandleBuilder:
                 known[key_id] = tables.symbol(rows.keys[key_id])
             elif need == words.NEED_RANGES:
                 tables.more_ranges(int(known[rows.key_ids[row]]))
-            elif need in (words.NEED_CANDLES, words.NEED_OUT):
+            elif need in (words.NEED_CANDLES, words.NEED_OUT, words.NEED_LIVE):
                 tables.grow(need)
             else:
                 if need == words.AT_GAP:
@@ -179,6 +205,7 @@ class CandleBuilder:
     def _wait(self, rows: CandleRows, row: int, symbol: int) -> None:
         """Keep a trade far ahead of its feed until the next mark of its venue."""
         tables = self._tables
+        rows.kinds[row] = words.SKIP
         offset = int(rows.offsets[row])
         if len(self._waiting) >= MOST_WAITING:
             tables.state.counters[words.AHEAD_REFUSED] += 1
@@ -207,7 +234,12 @@ class CandleBuilder:
         near = [trade for trade in mine if trade.time <= limit]
         far = [trade for trade in mine if trade.time > limit]
         outer, self._refused = self._refused, []
-        self._run(rows_of(near, tables.keys), np.arange(len(tables.keys)), np.full(len(near), -1, np.int32))
+        judged = rows_of(near, tables.keys)
+        self._run(judged, np.arange(len(tables.keys)), np.full(len(near), -1, np.int32))
+        self._admitted += [
+            (mark_row, near[at], tables.keys[near[at].symbol])
+            for at in np.flatnonzero(judged.kinds == words.TRADE).tolist()
+        ]
         verdicts = [(near[at], refused.refusal) for at, refused in self._refused]
         verdicts += [(trade, Refusal.TOO_FAR_AHEAD) for trade in far]
         state.counters[words.AHEAD_REFUSED] += len(far)

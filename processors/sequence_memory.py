@@ -1,10 +1,16 @@
 """Which sequences of a symbol have been seen: ranges with holes, in one table for all symbols. Compiled.
 
 The range that holds the highest sequence has its end and its newest event time in the symbol's own row, so
-the usual trade (last sequence + 1) does not come here at all.
+the usual trade (last sequence + 1) does not ask them at all.
+
+Of what each trade said a digest is kept in a table without chains: the place follows from symbol and
+sequence, a later trade may overwrite it, and what is overwritten counts as the same. Trades of one symbol
+that follow each other have places that follow each other, so that few pages of the table change.
 """
 
 from typing import Any
+
+import numpy as np
 
 from processors.candle_words import (
     HIGHEST,
@@ -14,6 +20,40 @@ from processors.candle_words import (
     RANGE_START,
     part,
 )
+
+_SPREAD, _MIX, _PRICE, _SIZE, _TIME = (
+    *(-7046029254386353131, -4417276706812531889, 2545254862174436341, -4658895280553007687),
+    7640891576956012809,
+)
+"""Odd numbers whose bits have no pattern."""
+
+
+@part
+def digest_of(time: int, price: float, size: float, side: int) -> int:
+    """A number from what a trade says, 32 bits: others give another one, but for one in 2^32."""
+    bits = np.float64(price).view(np.int64) * _PRICE + np.float64(size + 0.0).view(np.int64) * _SIZE
+    bits += (time * 4 + side) * _TIME
+    bits ^= bits >> 29
+    return int(((bits * _MIX) >> 32) & 0xFFFFFFFF)
+
+
+@part
+def _tag(symbol: int, sequence: int) -> int:
+    return int(((sequence * _SPREAD + symbol * _MIX) >> 32) << 32)
+
+
+@part
+def remember(state: Any, symbol: int, sequence: int, digest: int) -> None:
+    """Keep what a trade said."""
+    place = (sequence + symbol * 40_503) & (state.digests.size - 1)
+    state.digests[place] = _tag(symbol, sequence) | digest
+
+
+@part
+def differs(state: Any, symbol: int, sequence: int, digest: int) -> bool:
+    """Whether a trade is remembered under this sequence that said something else."""
+    kept = state.digests[(sequence + symbol * 40_503) & (state.digests.size - 1)]
+    return bool((kept ^ _tag(symbol, sequence)) >> 32 == 0 and (kept & 0xFFFFFFFF) != digest)
 
 
 @part

@@ -38,8 +38,8 @@ class Watermarks:
     Attributes:
         venues: int64[:, VENUE_WORDS].
         sources: int64[:, 3]: venue, newest time, whether it has joined.
-        breaks: int64[:, 3]: venue, from, to. A candle [open, end) with open < to and end > from is
-            incomplete.
+        breaks: int64[:, 4]: venue, from, to, and 1 where no source at all was there. A candle [open, end)
+            with open < to and end > from is incomplete.
 
     Args:
         rules: The rules of the candles.
@@ -53,7 +53,7 @@ class Watermarks:
         self._source_ids: dict[tuple[str, str], int] = {}
         self.venues: Ints = np.zeros((4, VENUE_WORDS), np.int64)
         self.sources: Ints = np.zeros((4, 3), np.int64)
-        self.breaks: Ints = np.zeros((8, 3), np.int64)
+        self.breaks: Ints = np.zeros((8, 4), np.int64)
 
     @property
     def names(self) -> tuple[list[str], list[tuple[str, str]]]:
@@ -135,7 +135,7 @@ class Watermarks:
             breaks[away, 2] = max(began, int(breaks[away, 1]) + 1)
             row[ENDED] = 0
         else:
-            self._break(venue, NONE, began)
+            self._break(venue, NONE, began, absent=1)
         self.sources[source] = (venue, began, 1)
 
     def _leave(self, venue: int, source: int) -> None:
@@ -145,9 +145,9 @@ class Watermarks:
             self._break(venue, ended, ended + 1)
             return
         self.venues[venue, [ENDED, ENDED_AT]] = 1, ended
-        self._break(venue, ended, LAST_TIME)
+        self._break(venue, ended, LAST_TIME, absent=1)
 
-    def _break(self, venue: int, since: int, until: int) -> None:
+    def _break(self, venue: int, since: int, until: int, absent: int = 0) -> None:
         count = int(self._counters[BREAKS])
         held = self.breaks[:count]
         floors = self.venues[held[:, 0], WATERMARK] - self._reach  # no candle that begins before it is left
@@ -156,5 +156,5 @@ class Watermarks:
         self.breaks[:count] = kept
         if count == len(self.breaks):
             self.breaks = grown(self.breaks)
-        self.breaks[count] = (venue, since, until)
+        self.breaks[count] = (venue, since, until, absent)
         self._counters[BREAKS] = count + 1

@@ -199,7 +199,7 @@ def test_a_trade_is_too_late_once_its_shortest_candle_is_let_go() -> None:
 def test_repeats_are_dropped_whatever_order_they_come_in() -> None:
     sequences = (5, 6, 9, 6, 7, 5, 8, 9, 7, 4, 4, 10, 20, 15, 15, 20)
     builder = CandleBuilder(CandleRules.of())
-    items: list[Item] = [mark(0), *(trade(1 + i / 100, sequence=s) for i, s in enumerate(sequences)), mark(4)]
+    items: list[Item] = [mark(0), *(trade(1 + s / 100, sequence=s) for s in sequences), mark(4)]
     candles, refused = fold_in_batches(builder, items, ())
     assert (candles[0].trade_count, builder.counts.repeats) == (len(set(sequences)), 7)
     assert (candles[0].first_sequence, candles[0].last_sequence, refused) == (4, 20, [])
