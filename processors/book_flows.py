@@ -6,8 +6,9 @@ ends. What comes then changes the book as well, since sizes are absolute, and it
 incomplete. A market whose book was not updated since its last value gets none: what it had still holds.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,39 +19,43 @@ from processors.feed_clock import SavedClock
 from processors.flow import Flow
 from processors.flow_plan import STATE_VERSION, FlowPlan
 from processors.flow_values import FlowClocks, FlowFold, flow_values, market_of
-from processors.snapshots import read_snapshot, write_snapshot
+from processors.pages import Page
+from processors.snapshots import ForeignSnapshotError, read_snapshot, write_snapshot
 from schemas import rows
 from schemas.columns import Columns
 from schemas.identity import market_key
 from schemas.records import BookUpdate, Gap, IndicatorValue, TimeMark
 
-LEVELS_KEPT: Final = 500
-"""Levels that are kept of a side, at least: what changes near the market between two snapshots."""
-SPARE: Final = 5
+LEVELS_KEPT: Final = 1_000
+"""Levels that are kept of a side, at least: in a recorded market (BTC/USDT, ticks of 0.01) the price leaves
+500 behind between two snapshots."""
+SPARE: Final = 10
 """Levels that are kept for each that a flow looks at, at least."""
+CLOCKS: Final = "clocks"
+"""Name of a page; those of the markets have a colon."""
 _ARRAYS: Final = ("bid_prices", "bid_sizes", "ask_prices", "ask_sizes")
 _SEQUENCES: Final = ("first_sequence", "last_sequence", "previous_sequence")
 
+T = TypeVar("T", bound=msgspec.Struct)
+
 
 class _Saved(msgspec.Struct, array_like=True):
-    """A market in a snapshot of the state."""
+    """A market in its page."""
 
-    key: str
     book: SavedBook
     last_sequence: int | None
     is_sound: bool
     has_changed: bool
 
 
-class _Rest(msgspec.Struct, array_like=True):
-    markets: list[_Saved]
+class _Clocks(msgspec.Struct, array_like=True):
     clocks: list[tuple[str, SavedClock]]
 
 
 class _Market:
     """The book of one market; it begins with a snapshot."""
 
-    __slots__ = ("book", "flows", "has_changed", "is_sound", "last_sequence", "name")
+    __slots__ = ("book", "flows", "has_changed", "is_saved", "is_sound", "last_sequence", "name")
 
     def __init__(self, name: tuple[str, str], flows: tuple[Flow, ...], levels: int) -> None:
         self.name = name
@@ -59,6 +64,7 @@ class _Market:
         self.last_sequence: int | None = None
         self.is_sound = False
         self.has_changed = False
+        self.is_saved = False
 
     def take(self, update: BookUpdate) -> None:
         held, last = self.last_sequence, update.last_sequence
@@ -68,13 +74,18 @@ class _Market:
             if last <= held:
                 return  # a repeat
             self.is_sound &= reaches_back_to(update, held) <= held
+        self.is_saved = False
         self.book.apply(update)
         if last is not None or update.kind == "snapshot":
             self.last_sequence = last
         self.has_changed = True
 
+    def doubt(self) -> None:
+        self.is_saved &= not self.is_sound
+        self.is_sound = False
+
     def values(self, opened: int) -> list[IndicatorValue]:
-        self.has_changed = False
+        self.has_changed = self.is_saved = False
         depth = max(flow.depth for flow in self.flows)
         levels = self.book.top(depth)
         complete = [self.is_sound and self.book.is_certain(flow.depth) for flow in self.flows]
@@ -128,7 +139,7 @@ class BookFlows:
             elif isinstance(record, Gap) and record.status != "filled":
                 market = self._markets.get(market_key(record.venue, record.symbol))
                 if market is not None:
-                    market.is_sound = False
+                    market.doubt()
         return folded
 
     def _take_update(self, key: str, update: BookUpdate) -> None:
@@ -153,32 +164,45 @@ class BookFlows:
         for market in own:
             if opened is not None and market.has_changed:
                 values += market.values(opened)
-            market.is_sound &= not has_ended
+            if has_ended:
+                market.doubt()
         return values
 
-    def snapshot(self) -> bytes:
-        """The whole state; equal states give equal bytes."""
-        markets = [
-            _Saved(key, market.book.save(), market.last_sequence, market.is_sound, market.has_changed)
-            for key, market in sorted(self._markets.items())
-        ]
-        return write_snapshot(STATE_VERSION, self._plan.digest, {}, _Rest(markets, self._clocks.save()))
+    def pages(self) -> Iterator[Page]:
+        """See `pages.Paged`: the clocks, and each market."""
+        yield Page(CLOCKS, lambda: self._write(_Clocks(self._clocks.save())))
+        for key, market in sorted(self._markets.items()):
+            yield Page(key, partial(self._save, market), not market.is_saved)
 
-    def restore(self, snapshot: bytes) -> None:
-        """Replace the state by that of a snapshot.
+    def load(self, pages: Mapping[str, bytes]) -> None:
+        """See `pages.Paged`.
 
         Raises:
-            ForeignSnapshotError: It is of another version or another plan, or damaged; the state is
-            unchanged.
+            ForeignSnapshotError: They are of another version or another plan, or damaged.
         """
-        _, rest = read_snapshot(STATE_VERSION, self._plan.digest, (), _Rest, snapshot)
-        self._markets = {}
-        for saved in rest.markets:
-            market = self._markets[saved.key] = self._empty(saved.key)
+        if CLOCKS not in pages:
+            raise ForeignSnapshotError("the clocks of the venues are missing; rebuild the state from the log")
+        for key, page in pages.items():
+            if key == CLOCKS:
+                self._clocks.load(self._read(page, _Clocks).clocks)
+                continue
+            saved = self._read(page, _Saved)
+            market = self._markets[key] = self._empty(key)
             market.book.restore(saved.book)
             market.last_sequence = saved.last_sequence
-            market.is_sound, market.has_changed = saved.is_sound, saved.has_changed
-        self._clocks.load(rest.clocks)
+            market.is_sound, market.has_changed, market.is_saved = saved.is_sound, saved.has_changed, True
+
+    def _save(self, market: _Market) -> bytes:
+        market.is_saved = True
+        saved = _Saved(market.book.save(), market.last_sequence, market.is_sound, market.has_changed)
+        return self._write(saved)
+
+    def _write(self, rest: msgspec.Struct) -> bytes:
+        return write_snapshot(STATE_VERSION, self._plan.digest, {}, rest)
+
+    def _read(self, page: bytes, kind: type[T]) -> T:
+        rest: T = read_snapshot(STATE_VERSION, self._plan.digest, (), kind, page)[1]
+        return rest
 
 
 def _updates(columns: Columns, chosen: npt.NDArray[np.int64]) -> Iterator[BookUpdate]:

@@ -7,11 +7,8 @@ the indicators.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Generic, Protocol, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from faust.types import TP
 
 from infra.kafka.dead_letters import DeadLetters
@@ -22,11 +19,10 @@ from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.writers import Message, indicator_bytes
 from processors.book_flows import BookFlows
 from processors.flow_plan import FlowPlan
-from processors.flow_values import FlowFold
 from processors.quote_flows import QuoteFlows
 from schemas import rows
 from schemas.branches import Branch, forwarded
-from schemas.columns import ColumnReader, Columns
+from schemas.columns import ColumnReader
 from schemas.errors import ValidationError
 from schemas.identity import market_key
 from schemas.key_table import KeyTable
@@ -37,20 +33,7 @@ from schemas.topics import BOOKS, INDICATORS, QUOTES, Topic
 BAD_KEY = "the key is not 'venue:symbol'"
 
 
-class _FlowState(Protocol):
-    """What both states offer."""
-
-    def fold(self, columns: Columns, keys: Sequence[str], key_ids: npt.NDArray[np.int32]) -> FlowFold:
-        """Take consecutive records."""
-
-    def snapshot(self) -> bytes:
-        """See `pages.Part`."""
-
-    def restore(self, snapshot: bytes) -> None:
-        """See `pages.Part`."""
-
-
-S = TypeVar("S", bound=_FlowState)
+S = TypeVar("S", QuoteFlows, BookFlows)
 
 
 class FlowStep(ABC, Generic[S]):
