@@ -37,9 +37,12 @@ class Parametrised:
         name: In settings and labels; the class's own name in lower case, words joined by underscores.
         parameters: The values in force, by name; they cannot be changed.
         registry: All classes of the kind, by name.
+        state_version: To be raised with every change of what the state means: workers then rebuild it from
+            the log instead of misreading what an older version has saved.
     """
 
     name: ClassVar[str]
+    state_version: ClassVar[int] = 1
     registry: ClassVar[dict[str, type[Any]]]
     _kind: ClassVar[str]
     _package: ClassVar[str]

@@ -142,8 +142,12 @@ class SeriesPlan:
     @property
     def digest(self) -> str:
         """A hash of everything the state depends on: a snapshot of another digest is of no use."""
-        text = (
-            f"series/{STATE_VERSION}/{';'.join(map(str, self.indicators))}/{';'.join(map(str, self.rules))}"
+        indicators = ";".join(f"{choice}#{choice.prototype.state_version}" for choice in self.indicators)
+        rules = ";".join(
+            f"{choice}#{choice.prototype.state_version}"
+            + "".join(f"+{part.label}#{part.state_version}" for part in choice.prototype.needs())
+            for choice in self.rules
         )
+        text = f"series/{STATE_VERSION}/{indicators}/{rules}"
         flags = f"{self.on_incomplete}/{self.gapless}"
         return hashlib.sha256(f"{text}/{flags}".encode()).hexdigest()[:32]

@@ -5,8 +5,11 @@ from typing import Any
 import pytest
 
 from infra.settings import ProcessorSettings, load
+from processors.indicators.rsi import Rsi
+from processors.indicators.sma import Sma
 from processors.series import SeriesBook
 from processors.series_plan import SeriesPlan
+from processors.signals.moving_average_crossover import MovingAverageCrossover
 from schemas.errors import ConfigurationError
 from schemas.records import IndicatorValue
 from tests.signal_candles import of_closes, scaled
@@ -103,6 +106,20 @@ def test_every_change_of_a_plan_changes_its_digest() -> None:
     assert len(set(digests)) == len(changes)
     written_out = ProcessorSettings(indicators=["bollinger(period=20, deviations=2.0)@*"])
     assert SeriesPlan.of_settings(written_out).digest == digests[3]
+
+
+def test_a_change_of_what_a_state_means_changes_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+    plans = (SeriesPlan.of(), SeriesPlan.of([]))
+    before = [plan.digest for plan in plans]
+    for changed, concerned in (
+        (Rsi, [True, False]),
+        (MovingAverageCrossover, [True, True]),
+        (Sma, [True, True]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(changed, "state_version", 2)
+            assert [plan.digest != old for plan, old in zip(plans, before, strict=True)] == concerned
+    assert [plan.digest for plan in plans] == before
 
 
 def test_choices_that_overlap_give_each_value_once() -> None:

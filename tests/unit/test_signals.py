@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processors.indicator import Indicator
@@ -178,6 +178,7 @@ def candle_streams(draw: st.DrawFn) -> list[Candle]:
     return stream
 
 
+@settings(max_examples=50)
 @given(candle_streams(), st.data())
 def test_a_restored_book_goes_on_as_the_one_that_never_stopped(
     stream: list[Candle], data: st.DataObject
