@@ -8,7 +8,8 @@ from processors.indicator import Bar, Indicator, Period, State
 class Ema(Indicator):
     """Closes weighted by powers of 1 - 2 / (period + 1).
 
-    Begun with the mean of the first `period` closes, as TA-Lib does.
+    Begun with the mean of the first `period` closes, as TA-Lib does, and rounded where it rounds: differences
+    of averages, as in MACD, then agree where they are close to zero, too.
     """
 
     period: Period = 20
@@ -17,7 +18,7 @@ class Ema(Indicator):
         """Nothing seen."""
         self._seen = 0
         self._value = 0.0  # the sum of the closes until there are enough of them
-        self._kept = 1.0 - 2.0 / (self.period + 1)
+        self._weight = 2.0 / (self.period + 1)
 
     def update(self, candle: Bar) -> Mapping[str, float] | None:
         """See `Indicator.update`."""
@@ -27,9 +28,10 @@ class Ema(Indicator):
     def take(self, value: float) -> float | None:
         """The average of the values so far, for indicators that average something else than closes."""
         if self._seen == self.period:
-            # Written so that a value that does not change is its own average to the last bit.
-            self._value = average = value - (value - self._value) * self._kept
-            return average
+            self._value += (value - self._value) * self._weight
+            return self._value
+        if self.period == 1:
+            return value  # nothing to be averaged, nothing to be rounded
         self._seen += 1
         self._value += value
         if self._seen < self.period:
