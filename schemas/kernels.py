@@ -98,9 +98,31 @@ def _widen(_context: Any, half: Any) -> Any:
 _float_cell = intrinsic(_widen)
 
 
+def _trailing(_context: Any, word: Any) -> Any:
+    """How many of the lowest bits of a word are zero; 64 where all are."""
+
+    def codegen(_c: Any, builder: Any, _s: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.int64), codegen
+
+
+_trailing_zeros = intrinsic(_trailing)
+
+
 @compiled()
 def _varint(data: Any, position: int, end: int) -> Any:
     """A zigzag number of 64 bits: (value, position after it); a negative position is minus a status."""
+    if end - position >= 8:
+        # Eight bytes at once: where the first one stands that ends a number, then its groups of seven bits.
+        word = _word(data, position)
+        last = _trailing_zeros(~word & -0x7F7F7F7F7F7F7F80)
+        if last < 64:
+            bits = word & ((2 << last) - 1) & 0x7F7F7F7F7F7F7F7F
+            bits = (bits & 0x007F007F007F007F) | ((bits & 0x7F007F007F007F00) >> 1)
+            bits = (bits & 0x00003FFF00003FFF) | ((bits & 0x3FFF00003FFF0000) >> 2)
+            bits = (bits & 0x0FFFFFFF) | ((bits & 0x0FFFFFFF00000000) >> 4)
+            return (bits >> 1) ^ -(bits & 1), position + (last >> 3) + 1
     shift = 0
     bits = 0
     while position < end:
@@ -116,12 +138,17 @@ def _varint(data: Any, position: int, end: int) -> Any:
 
 
 @compiled()
-def _is_utf8(data: Any, position: int, end: int) -> bool:
-    """Whether the bytes are UTF-8 as Python's strict decoder has it: no overlong forms, no surrogates."""
+def _is_utf8(data: Any, position: int, end: int, limit: int) -> bool:
+    """Whether the bytes are UTF-8 as Python's strict decoder has it: no overlong forms, no surrogates.
+
+    Bytes up to `limit`, which is not before `end`, may be read.
+    """
     while position < end:
-        if end - position >= 8 and _word(data, position) & -0x7F7F7F7F7F7F7F80 == 0:
-            position += 8
-            continue
+        if limit - position >= 8:
+            high = _word(data, position) & -0x7F7F7F7F7F7F7F80
+            if high == 0 or _trailing_zeros(high) >= (end - position) << 3:
+                position += 8
+                continue
         byte = int(_byte(data, position))
         position += 1
         if byte < 0x80:
@@ -252,7 +279,7 @@ def _walk_row(
                 return BAD_LENGTH, used
             if length > end - position:
                 return TRUNCATED, used
-            if operation == STRING and not _is_utf8(data, position, position + length):
+            if operation == STRING and not _is_utf8(data, position, position + length, end):
                 return BAD_UTF8, used
             cells[slot, row] = position
             cells[slot + 1, row] = length

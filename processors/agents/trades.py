@@ -5,7 +5,7 @@ Trades, time marks and gaps in; candles and the same marks out, and the signals 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Final
 
 from faust.types import TP
@@ -35,7 +35,12 @@ from schemas.topics import CANDLES, SIGNALS, TRADES
 
 FLUSH_TIMEOUT_S: Final = 60.0
 
-_TAKEN = (Trade, TimeMark, Gap)
+_CHOSEN: Final[dict[Hashable, tuple[str, ...]]] = {
+    Trade: ("sequence", "price", "size", "side", "event_time"),
+    TimeMark: ("time",),
+    Gap: ("status",),
+}
+"""What is taken, and its fields that are read in columns."""
 
 
 class TradeStep:
@@ -55,7 +60,7 @@ class TradeStep:
         self.parameters = self._rules.digest
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
-        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
+        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _CHOSEN], chosen=_CHOSEN)
         self._keys = KeyTable()
         self._messages: dict[int, CandleMessages] = {}
         self._alerts = AlertReader(settings.kafka)
