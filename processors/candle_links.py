@@ -28,7 +28,6 @@ from processors.candle_words import (
     SWEEP,
     SWEPT,
     VENUE,
-    WORDS,
     entry,
     part,
 )
@@ -54,25 +53,8 @@ def _insert(state: Any, series: int, slot: int) -> None:
         state.tails[series] = slot
 
 
-def _compile(digest: int) -> tuple[Any, Any]:
-    """The entry points, cached under the digest of their sources."""
-
-    @entry(types.int64(STATE, types.int64, types.Array(types.int64, 2, "C", readonly=True)))
-    def read_slab(state: Any, slab: int, saved: Any) -> int:
-        """Rows of a slab out of what was saved, word by word; the newest open time in it."""
-        if slab < 0:
-            return digest
-        newest = NONE
-        for row in range(SLAB):
-            into = state.pool[slab * SLAB + row]
-            at = 0
-            for word in range(WORDS):
-                if word not in (NEWER, OLDER):
-                    into[word] = saved[at, row]
-                    at += 1
-            if into[SERIES] >= 0:
-                newest = max(newest, into[OPEN_TIME])
-        return newest
+def _compile(digest: int) -> Any:
+    """The entry point, cached under the digest of its sources."""
 
     @entry(types.int64(STATE, types.int64[::1]))
     def link_slabs(state: Any, slabs: Any) -> int:
@@ -104,7 +86,7 @@ def _compile(digest: int) -> tuple[Any, Any]:
         state.counters[PENDING_LEVEL] = level
         return held
 
-    return read_slab, link_slabs
+    return link_slabs
 
 
 def _digest() -> int:
@@ -112,4 +94,4 @@ def _digest() -> int:
     return int.from_bytes(hashlib.sha256(content).digest()[:7], "big")
 
 
-read_slab, link_slabs = _compile(_digest())
+link_slabs = _compile(_digest())

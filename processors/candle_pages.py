@@ -16,7 +16,6 @@ import numpy as np
 
 from processors import candle_words as words
 from processors.candle_batches import WaitingTrade
-from processors.candle_links import read_slab
 from processors.candle_rules import STATE_VERSION, CandleRules
 from processors.candle_tables import CandleTables
 from processors.candle_words import SLAB, WORDS, CandleState, Ints
@@ -79,7 +78,7 @@ class CandlePages:
             slabs = [int(name.removeprefix("pool.")) for name in pages if name.startswith("pool.")]
             tables = _tables(rules, pages, 1 + max(slabs, default=0), arrays, rest)
             tables.name(keys, rest.symbols)
-            times = [read_slab(tables.state, slab, _words(pages[f"pool.{slab}"])) for slab in slabs]
+            times = [_read_slab(tables.state, slab, pages[f"pool.{slab}"]) for slab in slabs]
             tables.link(np.array([slab for _, slab in sorted(zip(times, slabs, strict=True))], np.int64))
         except (KeyError, IndexError, ValueError, msgspec.MsgspecError) as error:
             raise ForeignSnapshotError(
@@ -112,9 +111,12 @@ def _slab(state: CandleState, slab: int) -> bytes:
     return np.ascontiguousarray(state.pool[slab * SLAB : (slab + 1) * SLAB, _SAVED_WORDS].T).tobytes()
 
 
-def _words(page: bytes) -> Ints:
-    """The saved words of a slab, int64[words, rows]."""
-    return np.frombuffer(page, np.int64).reshape(len(_SAVED_WORDS), SLAB)
+def _read_slab(state: CandleState, slab: int, page: bytes) -> int:
+    """Put the rows of a slab into the pool; returns the newest open time in it."""
+    saved = np.frombuffer(page, np.int64).reshape(len(_SAVED_WORDS), SLAB)
+    rows = state.pool[slab * SLAB : (slab + 1) * SLAB]
+    rows[:, : words.NEWER], rows[:, words.OLDER + 1 :] = saved[: words.NEWER].T, saved[words.NEWER :].T
+    return int(np.max(saved[words.OPEN_TIME], initial=0))
 
 
 def _tables(
