@@ -24,9 +24,14 @@ CHANGELOG_CONFIG = {
     "segment.bytes": str(16 * 1024 * 1024),
     "segment.ms": "60000",
     "min.cleanable.dirty.ratio": "0.1",
+    "delete.retention.ms": "60000",
     "message.timestamp.type": "LogAppendTime",
 }
-"""Small segments, rolled and compacted often: recovery reads little more than the live checkpoints."""
+"""Small segments, rolled and compacted often: recovery reads little more than the live checkpoints.
+
+Every block that is given up leaves a record that deletes it, and the broker would keep those for a day: after
+an hour they would be most of what recovery reads. A reader that misses one finds a block that nothing names.
+"""
 
 Entries = dict[bytes, bytes]
 
