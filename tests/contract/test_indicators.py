@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import pairwise
 from math import isfinite
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -166,6 +167,22 @@ def test_names_parameters_and_outputs_are_those_that_users_know() -> None:
         assert Indicator.create(f"{name}({given})").label == indicator.label
     assert Indicator.create("vwap").label == "vwap_1d"
     assert Indicator.create("bollinger(20,1.5)").names()["upper"] == "bollinger_20_1.5.upper"
+
+
+def test_the_page_about_indicators_has_them_all_with_parameters_and_outputs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "indicators.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:4]] for line in page.splitlines() if line[:3] == "| `"
+    ]
+    expected = {
+        (
+            f"`{name}`",
+            ", ".join(f"{key} {value}" for key, value in parameters.items()),
+            ", ".join(f"`{output}`" for output in outputs or (name,)),
+        )
+        for name, (parameters, outputs) in AS_AGREED.items()
+    }
+    assert {tuple(row) for row in rows} == expected
 
 
 def test_folder_and_registry_agree() -> None:
