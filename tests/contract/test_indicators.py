@@ -137,7 +137,7 @@ class TestEveryIndicator:
         assert indicator.fresh().label == indicator.label
 
 
-AS_AGREED = {
+AS_AGREED: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
     "sma": ({"period": 20}, ()),
     "ema": ({"period": 20}, ()),
     "wma": ({"period": 20}, ()),
