@@ -16,6 +16,8 @@ from schemas.errors import ConfigurationError
         ({"processors": {"indicators": ["sma(0)"]}}, "sma"),
         ({"processors": {"indicators": ["nothing(3)"]}}, "nothing"),
         ({"processors": {"signals": ["moving_average_crossover(30,10)"]}}, "fast < slow"),
+        ({"processors": {"signals": ["volume_spike@4h"]}}, "no candles of 4h are built"),
+        ({"processors": {"plugins": ["no_such_module"]}}, "there is no such module"),
         ({"database": {"url": "notaurl"}}, "DATABASE_URL"),
         ({"notifications": {"rules": [{"name": "a", "urls": ["nosuch://x"]}]}}, "a"),
     ],
