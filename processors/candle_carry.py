@@ -17,7 +17,6 @@ from processors.candle_words import (
     COUNT,
     ENDED,
     FIRST_SEQUENCE,
-    FLAGS,
     GRACE,
     LAST_SEQUENCE,
     LAST_TIME,
@@ -26,7 +25,6 @@ from processors.candle_words import (
     OLDER,
     OPEN,
     OPEN_TIME,
-    UNTOLD,
     VENUE,
     WATERMARK,
     part,
@@ -39,7 +37,6 @@ def _price(state: Any, slot: int, price: float) -> None:
     touch(state, slot)
     for word in range(OPEN, CLOSE + 1):
         state.values[slot, word] = price
-    state.pool[slot, FLAGS] |= UNTOLD
     pend(state, slot)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from infra.settings import ProcessorSettings
 from processors.intervals import INTERVALS, Interval, intervals_of
 from schemas.errors import ConfigurationError
 
@@ -62,6 +63,21 @@ class CandleRules:
         chosen = intervals_of(intervals)
         open_ones = tuple(interval for interval in chosen if interval.name in live)
         return cls(chosen, grace_ms * 1_000, hold_s * _SECOND, lead_s * _SECOND, open_ones, carry)
+
+    @classmethod
+    def of_settings(cls, settings: ProcessorSettings) -> Self:
+        """The rules that settings ask for.
+
+        Raises:
+            ConfigurationError: As `of`.
+        """
+        return cls.of(
+            settings.intervals,
+            grace_ms=settings.grace_ms,
+            hold_s=settings.hold_s,
+            live=settings.live,
+            carry=settings.empty_candles == "carry",
+        )
 
     @property
     def sweep(self) -> int:

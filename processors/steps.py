@@ -12,7 +12,7 @@ from processors.agents.spreads import SpreadStep
 from processors.agents.trades import TradeStep
 from processors.flow_plan import FlowPlan
 from processors.partitions import Step
-from schemas.topics import BOOKS, BY_NAME, QUOTES, Topic
+from schemas.topics import BARS, BOOKS, BY_NAME, QUOTES, Topic
 
 
 class StepType(Protocol):
@@ -44,4 +44,5 @@ def step_types(settings: Settings) -> list[StepType]:
 
 def step_topics(settings: Settings) -> list[Topic]:
     """The topics that the steps read, and those that only some of them need."""
-    return [BY_NAME[step.topic] for step in step_types(settings)]
+    written = [BARS] if settings.processors.bars else []
+    return [*(BY_NAME[step.topic] for step in step_types(settings)), *written]

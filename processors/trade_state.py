@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from processors.bars import BarBook
 from processors.candles import CandleBuilder
 from processors.pages import Page, State, load_parts, pages_of_parts
 from processors.price_alerts import AlertBook
@@ -17,13 +18,16 @@ class TradeState:
     Attributes:
         candles: Open candles, and closed ones that can still be revised.
         alerts: What price alerts have seen, and which have fired.
+        bars: Open bars, where the settings ask for any.
     """
 
     candles: CandleBuilder
     alerts: AlertBook
+    bars: BarBook | None = None
 
     def _parts(self) -> Mapping[str, State]:
-        return {"candles": self.candles, "alerts": self.alerts}
+        bars = {} if self.bars is None else {"bars": self.bars}
+        return {"candles": self.candles, "alerts": self.alerts, **bars}
 
     def pages(self) -> Iterable[Page]:
         """All parts by pages."""

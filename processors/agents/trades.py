@@ -1,37 +1,44 @@
 """Agent 1: all that is made of trades.
 
-Trades, time marks and gaps in; candles and the same marks out, and the signals of price alerts.
+Trades, time marks and gaps in; candles and the same marks out, open candles, the signals of price alerts,
+and, where the settings ask for them, bars with the same marks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 from typing import Final
 
+import numpy as np
 from faust.types import TP
 
 from infra import metrics
 from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
-from processors.agents.candle_messages import CandleMessages, with_marks
+from processors.agents.candle_messages import CandleMessages, LiveMessages, with_marks
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.signal_headers import signal_headers
 from processors.alert_reader import AlertReader
+from processors.bar_plan import BarPlan
+from processors.bars import BarBook
 from processors.candle_batches import Refusal, Refused
 from processors.candle_columns import rows_from_columns
 from processors.candle_rules import CandleRules
 from processors.candles import CandleBuilder
 from processors.price_alerts import AlertBook, Firing, signal_of
 from processors.trade_state import TradeState
+from schemas import rows
 from schemas.columns import ColumnReader
 from schemas.errors import ValidationError
 from schemas.identity import market_key
 from schemas.key_table import KeyTable
-from schemas.records import Gap, TimeMark, Trade
+from schemas.records import Gap, TimeMark, Trade, TradeBar
 from schemas.registry import ENTRIES
-from schemas.topics import CANDLES, SIGNALS, TRADES
+from schemas.topics import BARS, CANDLES, LIVE_CANDLES, SIGNALS, TRADES
 
 FLUSH_TIMEOUT_S: Final = 60.0
 
@@ -47,8 +54,8 @@ class TradeStep:
     """Folds the trades of a partition; see `partitions.Step`.
 
     Args:
-        settings: Intervals, grace and hold.
-        publisher: For candles, marks, signals of alerts and dead letters.
+        settings: Intervals, times, open and empty candles, bars.
+        publisher: For candles, bars, marks, signals of alerts and dead letters.
     """
 
     name = "trades"
@@ -56,19 +63,22 @@ class TradeStep:
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         chosen = settings.processors
-        self._rules = CandleRules.of(chosen.intervals, grace_ms=chosen.grace_ms, hold_s=chosen.hold_s)
-        self.parameters = self._rules.digest
+        self._rules = CandleRules.of_settings(chosen)
+        self._plan = BarPlan.of_settings(chosen)
+        self.parameters = self._rules.digest + (self._plan.digest if self._plan.specs else "")
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
         self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _CHOSEN], chosen=_CHOSEN)
         self._keys = KeyTable()
         self._messages: dict[int, CandleMessages] = {}
+        self._live: dict[int, LiveMessages] = {}
         self._alerts = AlertReader(settings.kafka)
 
     def create(self, tp: TP) -> TradeState:
         """The state before the first record."""
         self._alerts.expire()
-        return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead))
+        bars = BarBook(self._plan) if self._plan.specs else None
+        return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead), bars)
 
     async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
@@ -85,7 +95,24 @@ class TradeStep:
         candles = self._messages.setdefault(tp.partition, CandleMessages()).of(folded.candles)
         outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
         await self._publisher.publish_columns(CANDLES.name, tp.partition, outgoing, kind="Candle")
+        if len(folded.live):
+            live = self._live.setdefault(tp.partition, LiveMessages()).of(folded.live)
+            await self._publisher.publish_columns(LIVE_CANDLES.name, tp.partition, live, kind="LiveCandle")
+        if state.bars is not None:
+            bars = state.bars.fold(replace(batch, kinds=folded.kinds), folded.admitted)
+            await self._publish_bars(tp, bars, sorted(batch.marks), records)
         return any(mark.final for mark in batch.marks.values())
+
+    async def _publish_bars(
+        self, tp: TP, bars: Sequence[tuple[int, TradeBar]], marks: Sequence[int], records: RawRecords
+    ) -> None:
+        """Publish bars, and the marks after what they closed."""
+        derived = OutgoingRecords.of(
+            [(market_key(bar.venue, bar.symbol).encode(), rows.encode(bar)) for _, bar in bars]
+        )
+        mark_rows = np.array([row for row, _ in bars], np.int64)
+        outgoing = with_marks(mark_rows, derived, marks, records)
+        await self._publisher.publish_columns(BARS.name, tp.partition, outgoing, kind="TradeBar")
 
     async def _tell(self, tp: TP, fired: Sequence[Firing]) -> None:
         """Publish the signals of alerts and wait until the broker has them: before any mark that follows.
