@@ -110,6 +110,7 @@ HEADERS = (
     "Open Time,OPEN,High,low,Close,Vol",
     "timestamp,o,h,l,c,v",
     ",open,high,low,close,volume",
+    "Unix,Open,High,Low,Close,Volume BTC",
     "Date,AAPL.Open,AAPL.High,AAPL.Low,AAPL.Close,AAPL.Volume",
 )
 FORMS: dict[str, bytes] = {
@@ -125,6 +126,11 @@ FORMS: dict[str, bytes] = {
         json.dumps({"symbol": "BTC/USDT", "time": bar.open_time // 1_000, **bar._asdict()}) for bar in SERIES
     ).encode(),
 }
+
+
+def test_a_volume_has_the_unit_of_its_first_column() -> None:
+    text = b"date,close,Volume BTC,Volume USDT\n2024-01-01,1,5,7\n2024-01-02,2,6,8\n"
+    assert [line["obv"] for line in lines("--candles", "-", "--indicator", "obv", stdin=text)] == [5.0, 11.0]
 
 
 @pytest.mark.parametrize("form", FORMS)
