@@ -153,7 +153,7 @@ def _objects(lines: Iterator[str], name: str, skipped: int) -> Iterator[tuple[in
 
 
 def _places(header: Sequence[str], name: str) -> dict[str, int]:
-    """Where each field stands; a name may have a prefix, as `AAPL.Close`, a volume a unit, as `Volume BTC`."""
+    """Where each field stands; names may have a prefix, as `AAPL.Close`, volumes a unit, as `Volume BTC`."""
     plain: dict[str, int] = {}
     for place, title in reversed(list(enumerate(header))):
         if _plain(title).startswith("volume"):
