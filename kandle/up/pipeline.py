@@ -25,7 +25,7 @@ from kandle.up.market_watch import MarketWatch
 from kandle.up.scrape import Scrape, ports_of
 from kandle.up.stage_specs import StageSpecs, produced_file
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
-from kandle.up.tally import Stored, Tally, expected_marks
+from kandle.up.tally import Stored, Tally, expected_streams
 from kandle.up.view import Picture, StageRow
 from schemas.errors import ConfigurationError
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
@@ -75,7 +75,7 @@ class Run:
     async def drained(self) -> bool:
         """Whether every sink has passed the final marks of this run."""
         settings = self.settings
-        expected = expected_marks(quotes="quotes" in settings.producer.channels and settings.sink.quotes)
+        expected = expected_streams(settings)
         return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions, self.since)
 
     async def summary(self) -> Summary:

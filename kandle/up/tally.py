@@ -4,8 +4,11 @@ import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from infra.settings import Settings
 from kandle.up.database import Database
-from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
+from processors.flow_plan import FlowPlan
+from schemas.branches import BRANCHES, Branch
+from schemas.topics import BOOKS, CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
 
 TIMESCALE = "timescale"
 NOTIFICATIONS = "notifications"
@@ -41,6 +44,21 @@ class Seen:
     symbols: dict[str, tuple[bool, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What must have drained: one way by which records come to a sink.
+
+    Attributes:
+        sink: Name of the sink.
+        topic: Where it reads them.
+        branch: The branch of the flow that forwards its marks there; None: the main path.
+    """
+
+    sink: str
+    topic: Topic
+    branch: Branch | None = None
+
+
 class Tally:
     """Questions to the sink's own bookkeeping. Each raises what `Database.rows` raises.
 
@@ -69,7 +87,7 @@ class Tally:
     async def drained(
         self,
         instance: str,
-        expected: Iterable[tuple[str, Topic]],
+        expected: Iterable[Stream],
         partitions: int,
         since: datetime.datetime,
     ) -> bool:
@@ -77,17 +95,18 @@ class Tally:
 
         Args:
             instance: The run that the marks must name.
-            expected: Sink and topic of every stream that the run feeds.
+            expected: Every stream that the run feeds.
             partitions: Of every topic.
             since: Messages queued earlier, by the clock of the database, are not waited for.
         """
         marks = await self._database.rows(
-            "SELECT m.sink, t.name, count(DISTINCT m.partition) FROM kandle.marks m"
-            " JOIN kandle.topics t ON t.id = m.topic_id WHERE m.final AND m.instance = %s GROUP BY 1, 2",
-            (instance,),
+            "SELECT m.sink, t.name, substring(m.source FROM %s), count(DISTINCT m.partition)"
+            " FROM kandle.marks m JOIN kandle.topics t ON t.id = m.topic_id"
+            " WHERE m.final AND m.instance = %s GROUP BY 1, 2, 3",
+            (f"/({'|'.join(BRANCHES)})$", instance),
         )
-        passed = {(sink, name): count for sink, name, count in marks}
-        if any(passed.get((sink, topic.name), 0) < partitions for sink, topic in expected):
+        passed = {(sink, name, branch): count for sink, name, branch, count in marks}
+        if any(passed.get((each.sink, each.topic.name, each.branch), 0) < partitions for each in expected):
             return False
         ((waits,),) = await self._database.rows(
             "SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND queued >= %s)",
@@ -117,7 +136,21 @@ class Tally:
         return bool(stored)
 
 
-def expected_marks(quotes: bool) -> list[tuple[str, Topic]]:
-    """Sink and topic of every stream that must have drained."""
-    topics = [TRADES, CANDLES, INDICATORS, SIGNALS, *([QUOTES] if quotes else [])]
-    return [*((TIMESCALE, topic) for topic in topics), (NOTIFICATIONS, SIGNALS)]
+def expected_streams(settings: Settings) -> list[Stream]:
+    """Every stream that a run with these settings feeds.
+
+    Raises:
+        ConfigurationError: A flow cannot be read.
+    """
+    channels, processors = settings.producer.channels, settings.processors
+    stored = [TRADES, CANDLES, INDICATORS, SIGNALS]
+    if "quotes" in channels and settings.sink.quotes:
+        stored.append(QUOTES)
+    streams = [*(Stream(TIMESCALE, topic) for topic in stored), Stream(NOTIFICATIONS, SIGNALS)]
+    if "quotes" in channels and FlowPlan.of(processors.flows, QUOTES).choices:
+        streams.append(Stream(TIMESCALE, INDICATORS, "quotes"))
+    if "books" in channels and FlowPlan.of(processors.flows, BOOKS).choices:
+        streams.append(Stream(TIMESCALE, INDICATORS, "books"))
+    if processors.venue_spreads:
+        streams += [Stream(sink, SIGNALS, "spreads") for sink in (TIMESCALE, NOTIFICATIONS)]
+    return streams
