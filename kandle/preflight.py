@@ -3,20 +3,22 @@
 import psycopg
 
 from infra.settings import Settings
+from processors.bar_plan import BarPlan
 from processors.candle_rules import CandleRules
+from processors.flow_plan import FlowPlan
 from processors.series_plan import SeriesPlan
+from processors.spread_plan import SpreadPlan
 from schemas.errors import ConfigurationError
+from schemas.topics import QUOTES
 
 
 def check(settings: Settings) -> None:
     """Make, and drop, what the stages will make of these settings.
 
     Raises:
-        ConfigurationError: An interval, indicator, rule, plug-in, channel or address is not as it should be.
+        ConfigurationError: What a worker, a channel or an address is to be is wrong.
     """
-    chosen = settings.processors
-    CandleRules.of(chosen.intervals, grace_ms=chosen.grace_ms, hold_s=chosen.hold_s)
-    SeriesPlan.of_settings(chosen)
+    check_processors(settings)
     url = settings.database.url
     if url is not None:
         try:
@@ -28,3 +30,17 @@ def check(settings: Settings) -> None:
         from sinks.notifications.routing import Routing
 
         Routing(settings.notifications.rules)
+
+
+def check_processors(settings: Settings) -> None:
+    """The part of `check` that concerns a worker.
+
+    Raises:
+        ConfigurationError: An interval, indicator, rule, plug-in, bar or flow is not as it should be.
+    """
+    chosen = settings.processors
+    CandleRules.of_settings(chosen)
+    BarPlan.of_settings(chosen)
+    SeriesPlan.of_settings(chosen)
+    SpreadPlan.of(settings)
+    FlowPlan.of(chosen.flows, QUOTES)

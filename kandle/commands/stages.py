@@ -74,11 +74,16 @@ def process(workers: int) -> None:
 
     Example: KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle process --workers 2
     """
+    from kandle.preflight import check_processors
+
     if workers > 1:
         from kandle.workers import run_workers
 
-        sys.exit(run_workers(load(), workers))
+        settings = load()
+        check_processors(settings)
+        sys.exit(run_workers(settings, workers))
     settings = _prepare("process")
+    check_processors(settings)
     from processors.stage import run
 
     sys.exit(run(settings))

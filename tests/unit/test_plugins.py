@@ -194,7 +194,8 @@ def test_a_plug_in_that_cannot_be_used_is_a_clear_error(
         SeriesPlan.of_settings(chosen)
 
 
-def test_the_command_says_so_without_a_traceback(tmp_path: Path) -> None:
-    answer = run("-m", "kandle", "config", cwd=write(tmp_path, {"kandle.toml": settings_of("nowhere")}))
+def test_a_worker_says_so_before_it_asks_for_kafka(tmp_path: Path) -> None:
+    home = write(tmp_path, {"kandle.toml": settings_of("nowhere")})
+    answer = run("-m", "kandle", "process", cwd=home, KAFKA_BOOTSTRAP_SERVERS="localhost:1")
     assert answer.returncode == 2
     assert answer.stderr.startswith("kandle: processors.plugins names nowhere: there is no such module")
