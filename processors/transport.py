@@ -34,6 +34,9 @@ FETCH_WAIT_MS = 100
 """A fetch that finds nothing holds up the next one to the same broker so long: a bound on latency."""
 NOTHING_ACTIVE_PAUSE_S = 0.02
 """Between two looks whether a partition may be read; stock takes a second, and so does a start."""
+HELD_BACK_WAIT_S = 0.01
+"""To wait for records of other partitions while an agent works off those of one, which is not read meanwhile:
+nobody ends that wait when the agent is done."""
 PARTITION_FETCH_BYTES = 2 * 1024 * 1024
 
 LOGGER = logging.getLogger("faust.kandle")
@@ -154,6 +157,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if not active:
             await asyncio.sleep(NOTHING_ACTIVE_PAUSE_S)
             return
+        if self._buffered_partitions:
+            timeout = min(timeout, HELD_BACK_WAIT_S)
         try:
             records = await self._getmany(active_partitions=active, timeout=timeout)
         except (KafkaError, CorruptLogError) as error:
