@@ -6,7 +6,7 @@ read trades and marks in turn; and, for people and sinks, one array a field.
 """
 
 import functools
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,26 +37,16 @@ class ColumnReader:
             a record is that of its last entry.
         interned: Names of string fields that get a slot with a code as well. Fields of one name share a
             dictionary, whatever their record: a trade's venue and a mark's have one code.
-        chosen: Names of the fields that are wanted, for the records of which not all are: fewer slots are
-            faster. The others are still checked.
 
     Raises:
         ConfigurationError: An id occurs twice, an older entry cannot be read as the newest of its record, or
-            an interned name is no string field, or a chosen field does not exist.
+            an interned name is no string field.
     """
 
-    def __init__(
-        self,
-        entries: Sequence[Entry] = registry.ENTRIES,
-        interned: Sequence[str] = (),
-        chosen: Mapping[Hashable, Collection[str]] | None = None,
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry] = registry.ENTRIES, interned: Sequence[str] = ()) -> None:
         self.entries = tuple(entries)
-        newest = {
-            entry.record: _restricted(entry.definition, (chosen or {}).get(entry.record))
-            for entry in self.entries
-        }
-        layouts = {record: layout_of(definition) for record, definition in newest.items()}
+        newest = {entry.record: entry for entry in self.entries}
+        layouts = {record: layout_of(entry.definition) for record, entry in newest.items()}
         self._layouts: dict[Hashable, Layout] = {
             r: layout for r, layout in layouts.items() if layout is not None
         }
@@ -82,11 +72,11 @@ class ColumnReader:
     def _is_text(layout: Layout, name: str) -> bool:
         return name in layout.fields and layout.fields[name].type == "string"
 
-    def _written(self, entry: Entry, newest: Mapping[str, Any]) -> int:
+    def _written(self, entry: Entry, newest: Entry) -> int:
         layout = self._layouts.get(entry.record)
-        return 0 if layout is None else layout.slots + (0 if entry.definition is newest else _SCRATCH_SLOTS)
+        return 0 if layout is None else layout.slots + (0 if entry is newest else _SCRATCH_SLOTS)
 
-    def _compile(self, newest: Mapping[Hashable, Mapping[str, Any]]) -> tuple[Int64s, Int64s]:
+    def _compile(self, newest: Mapping[Hashable, Entry]) -> tuple[Int64s, Int64s]:
         bounds: list[tuple[int, int, int]] = []
         programs = [np.empty((0, 5), np.int64)]
         end = 0
@@ -95,7 +85,7 @@ class ColumnReader:
             if layout is None:
                 bounds.append((-1, -1, 0))
                 continue
-            program = compile_program(entry.definition, newest[entry.record])
+            program = compile_program(entry.definition, newest[entry.record].definition)
             programs.append(program)
             bounds.append((end, end + len(program), layout.slots))
             end += len(program)
@@ -184,17 +174,6 @@ class ColumnReader:
                     if chosen.size:
                         cells[slot, chosen] = columns.dictionary(record, name)
         return columns
-
-
-def _restricted(definition: Mapping[str, Any], chosen: Collection[str] | None) -> Mapping[str, Any]:
-    """A schema with some of its fields."""
-    if chosen is None:
-        return definition
-    kept = [field for field in definition["fields"] if field["name"] in chosen]
-    unknown = set(chosen) - {field["name"] for field in kept}
-    if unknown:
-        raise ConfigurationError(f"{definition['name']} has no fields {sorted(unknown)}")
-    return {**definition, "fields": kept}
 
 
 class Columns:

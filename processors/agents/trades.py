@@ -6,7 +6,7 @@ and, where the settings ask for them, bars with the same marks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -42,12 +42,7 @@ from schemas.topics import BARS, CANDLES, LIVE_CANDLES, SIGNALS, TRADES
 
 FLUSH_TIMEOUT_S: Final = 60.0
 
-_CHOSEN: Final[dict[Hashable, tuple[str, ...]]] = {
-    Trade: ("sequence", "price", "size", "side", "event_time"),
-    TimeMark: ("time",),
-    Gap: ("status",),
-}
-"""What is taken, and its fields that are read in columns."""
+_TAKEN = (Trade, TimeMark, Gap)
 
 
 class TradeStep:
@@ -68,7 +63,7 @@ class TradeStep:
         self.parameters = self._rules.digest + (self._plan.digest if self._plan.specs else "")
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
-        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _CHOSEN], chosen=_CHOSEN)
+        self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in _TAKEN])
         self._keys = KeyTable()
         self._messages: dict[int, CandleMessages] = {}
         self._live: dict[int, LiveMessages] = {}

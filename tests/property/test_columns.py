@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from schemas import registry, rows
 from schemas.columns import ColumnReader, Columns
-from schemas.errors import ConfigurationError
 from schemas.programs import layout_of
-from schemas.records import Record, Signal, Trade
+from schemas.records import Record, Signal
 from schemas.row_status import RowStatus
 from tests.avro_model import (
     Entry,
@@ -381,23 +380,6 @@ def test_the_records_of_the_contract_come_back_field_by_field(records: list[Reco
                 for fields in read_back(columns, entry.record, list(entry.record.__struct_fields__))
             ]
         assert [rows.encode(record) for record in found] == [rows.encode(record) for record in mine]
-
-
-@given(st.lists(contract_rows(registry.BY_RECORD[Trade]), max_size=8), st.data())
-def test_chosen_fields_are_what_they_are_among_all_others(trades: list[Record], data: st.DataObject) -> None:
-    names = data.draw(st.lists(st.sampled_from(Trade.__struct_fields__), min_size=1, unique=True))
-    values: list[bytes | None] = [rows.encode(trade) for trade in trades]
-    values.insert(len(values) // 2, b"\0\0\0\0\1\2")
-    entries = [registry.BY_RECORD[Trade]]
-    whole = ColumnReader(entries).read(*laid_out(values))
-    part = ColumnReader(entries, chosen={Trade: names}).read(*laid_out(values))
-    assert part.status.tolist() == whole.status.tolist()
-    assert same(read_back(part, Trade, names), read_back(whole, Trade, names))
-
-
-def test_a_chosen_field_has_to_exist() -> None:
-    with pytest.raises(ConfigurationError, match="no fields .'colour'."):
-        ColumnReader(chosen={Trade: ["colour"]})
 
 
 def test_records_with_maps_are_opaque_and_all_others_columnar() -> None:
