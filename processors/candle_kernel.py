@@ -133,8 +133,7 @@ def _trade(
     if sequence >= 0:
         remember(state, symbol, sequence, digest)
     counters[TRADES] += 1
-    late = due <= venue[WATERMARK]
-    if late:
+    if due <= venue[WATERMARK]:
         counters[LATE_APPLIED] += 1
     slot = find(state, symbol * count, open_time)
     carries = state.rules[CARRY]
@@ -142,7 +141,7 @@ def _trade(
         begin(state, symbol, open_time)
     fold(state, slot, time, price, size, side == 1, sequence)
     pend(state, slot)
-    if late and carries:
+    if carries:
         carry_on(state, slot)
     if state.pool[slot, FLAGS] & MERGED:
         for interval in range(1, count):

@@ -1,12 +1,14 @@
 """Batches for the candle builder out of records, and outputs that can be compared."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from processors.bars import BarBook
 from processors.candle_batches import CandleRows, Folded, Refusal, RowKind
 from processors.candles import CandleBuilder
-from schemas.records import Candle, Gap, TimeMark, Trade
+from schemas.records import Candle, Gap, LiveCandle, TimeMark, Trade, TradeBar
 
 Item = Trade | TimeMark | Gap
 SIDES = ("unknown", "buy", "sell")
@@ -51,20 +53,47 @@ def rows_from(items: Sequence[Item], first_offset: int, ids: KeyIds) -> CandleRo
     )
 
 
+@dataclass
+class Outcome:
+    """All that comes of a log."""
+
+    candles: list[Candle] = field(default_factory=list)
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+    live: list[LiveCandle] = field(default_factory=list)
+    bars: list[TradeBar] = field(default_factory=list)
+
+
+def outcome_of(
+    builder: CandleBuilder,
+    items: Sequence[Item],
+    cuts: Iterable[int],
+    first_offset: int = 0,
+    book: BarBook | None = None,
+) -> Outcome:
+    """What comes of a log with batches that end at the cuts."""
+    ids = KeyIds()
+    outcome = Outcome()
+    start = 0
+    for end in [*sorted(set(cuts)), len(items)]:
+        rows = rows_from(items[start:end], first_offset + start, ids)
+        folded = builder.fold(rows)
+        outcome.candles += folded.candles
+        outcome.live += folded.live
+        outcome.refused += _checked(folded, first_offset + start)
+        if book is not None:
+            closed = book.fold(replace(rows, kinds=folded.kinds), folded.admitted)
+            assert all(row in rows.marks for row, _ in closed)
+            outcome.bars += [bar for _, bar in closed]
+        start = end
+    return outcome
+
+
 def fold_in_batches(
     builder: CandleBuilder, items: Sequence[Item], cuts: Iterable[int], first_offset: int = 0
 ) -> tuple[list[Candle], list[tuple[int, Refusal]]]:
     """Candles, and offset and reason of what was refused, with batches that end at the cuts."""
-    ids = KeyIds()
-    candles: list[Candle] = []
-    refused: list[tuple[int, Refusal]] = []
-    start = 0
-    for end in [*sorted(set(cuts)), len(items)]:
-        folded = builder.fold(rows_from(items[start:end], first_offset + start, ids))
-        candles += folded.candles
-        refused += _checked(folded, first_offset + start)
-        start = end
-    return candles, refused
+    outcome = outcome_of(builder, items, cuts, first_offset)
+    return outcome.candles, outcome.refused
 
 
 def _checked(folded: Folded, first_offset: int) -> list[tuple[int, Refusal]]:
