@@ -30,7 +30,7 @@ from infra.settings import (
 )
 from schemas import rows
 from schemas.identity import market_key
-from schemas.records import Record, TimeMark, Trade
+from schemas.records import BookUpdate, Gap, Quote, Record, TimeMark, Trade
 from schemas.topics import TOPICS, TRADES, Topic
 from sinks import stage
 
@@ -107,7 +107,8 @@ class Log:
     ) -> None:
         for value in values:
             data = rows.encode(value) if isinstance(value, Record) else value
-            own = market_key(value.venue, value.symbol).encode() if isinstance(value, Trade) else key
+            keyed = isinstance(value, Trade | Quote | BookUpdate | Gap)
+            own = market_key(value.venue, value.symbol).encode() if keyed else key  # type: ignore[union-attr]
             while True:
                 try:
                     self._producer.produce(topic.name, data, own, partition=partition, headers=[("h", b"1")])

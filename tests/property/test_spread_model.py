@@ -9,8 +9,9 @@ from infra.kafka.partitioner import partition_of
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
 from processors.spread_book import SpreadBook
 from processors.spread_plan import SpreadPlan
-from schemas.identity import market_key, signal_id
+from schemas.identity import market_key
 from schemas.records import Signal, TimeMark, VenuePrice
+from tests.spread_reference import expected_spreads
 
 SECOND = 1_000_000
 GRACE = 2 * SECOND
@@ -58,29 +59,6 @@ def venue_lanes(draw: st.DrawFn, venue: str) -> list[list[Entry]]:
     return lanes
 
 
-def expected(lanes: list[list[Entry]], on_incomplete: bool) -> dict[str, tuple[float, bool]]:
-    """Spread and soundness of the signals, by id."""
-    prices = [entry for lane in lanes for entry in lane if isinstance(entry, VenuePrice)]
-    found = {}
-    for symbol in SYMBOLS:
-        was_reached = False
-        for opened in sorted({each.open_time for each in prices if each.symbol == symbol}):
-            held: dict[str, VenuePrice] = {}
-            for each in sorted(prices, key=lambda each: each.open_time):
-                age = opened - each.open_time
-                if each.symbol == symbol and 0 <= age <= MAX_AGE * SECOND:
-                    held[each.venue] = each
-            complete = all(each.complete for each in held.values())
-            if len(held) < 2 or not (complete or on_incomplete):
-                continue
-            low = min(sorted(held), key=lambda venue: held[venue].price)
-            spread = (max(each.price for each in held.values()) / held[low].price - 1) * 10_000
-            if spread >= 100 and not was_reached:
-                found[signal_id(low, symbol, "1s", opened, f"venue_spread_100_{MAX_AGE}")] = spread, complete
-            was_reached = spread >= 100
-    return found
-
-
 def merged(lanes: list[list[Entry]], random: Random) -> list[Entry]:
     """The lanes in one log, each in its own order; a lane may write again what it has just written."""
     left = [list(lane) for lane in lanes if lane]
@@ -103,7 +81,8 @@ def test_signals_depend_on_the_times_in_the_data_alone(
 ) -> None:
     random = Random(seed)
     lanes = [lane for lanes in venues for lane in lanes]
-    wanted = expected(lanes, on_incomplete)
+    prices = [entry for lane in lanes for entry in lane if isinstance(entry, VenuePrice)]
+    wanted = expected_spreads(prices, 100, MAX_AGE, on_incomplete)
     for _ in range(2):
         log = merged(lanes, random)
         state = SpreadBook(plan(on_incomplete))
