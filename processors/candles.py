@@ -130,10 +130,15 @@ class CandleBuilder:
             candles: As they were written last; those that are held no longer are passed over.
         """
         tables, state = self._tables, self._tables.state
-        names = [interval.name for interval in self.rules.intervals]
+        places = {interval.name: place for place, interval in enumerate(self.rules.intervals)}
         for candle in candles:
+            place, watermark = places.get(candle.interval), self.watermark(candle.venue)
+            if place is None or watermark is None:
+                continue
+            if candle.close_time + self.rules.grace + self.rules.hold <= watermark:
+                continue
             symbol = tables.symbol(market_key(candle.venue, candle.symbol))
-            slot = int(state.heads[symbol * len(names) + names.index(candle.interval)])
+            slot = int(state.heads[symbol * len(places) + place])
             while slot >= 0 and state.pool[slot, words.OPEN_TIME] > candle.open_time:
                 slot = int(state.pool[slot, words.OLDER])
             if slot >= 0 and state.pool[slot, words.OPEN_TIME] == candle.open_time:

@@ -42,7 +42,7 @@ class TradeFold(Protocol):
         """Candles that the marks among these records closed; revisions follow what they revise."""
 
     def renumber(self, candles: Iterable[Candle]) -> None:
-        """Take note of revisions that were written for candles that can still be revised."""
+        """Take note of the revisions in the topic, for those candles that can still be revised."""
 
 
 class Output(Protocol):
@@ -131,10 +131,10 @@ class Recomputation:
         for candle in corrections.written:
             key = market_key(candle.venue, candle.symbol)
             await self._output.publish(CANDLES.name, candle, key, partition)
-        trades.renumber(corrections.written)
         self.totals.add(corrections)
         self.totals.candles += len(corrections.written)
         now = stored | newest(corrections.written)
+        trades.renumber(candle for candle in now.values() if not candle.backfilled)
         return sorted(now.values(), key=lambda each: (each.close_time, key_of(each)))
 
     async def series(self, partition: int, book: SeriesBook, candles: Iterable[Candle]) -> None:
