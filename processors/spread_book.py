@@ -98,6 +98,7 @@ class SpreadBook:
         """Take the price of a candle that has closed; repeats change nothing."""
         if price.revision > 0 or not (math.isfinite(price.price) and price.price > 0):
             return
+        self._clocks.see(price.venue)
         due = price.close_time + self._plan.grace
         if self._clocks.has_passed(price.venue, self._lane(price.venue, price.symbol), due):
             self.counts.late += 1

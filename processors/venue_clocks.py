@@ -25,6 +25,7 @@ _Told: TypeAlias = tuple[Micros, bool, str]
 class SavedClocks(msgspec.Struct, array_like=True):
     """The state in a snapshot, in order of the names."""
 
+    venues: list[str]
     lanes: list[tuple[str, int, SavedClock]]
     told: list[tuple[str, str, _Told]]
 
@@ -59,13 +60,18 @@ class VenueClocks:
         lane = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
         if not source or not 0 <= lane < self._lanes:
             raise ValidationError(
-                f"a source is '<source>/<0 to {self._lanes - 1}>' here, got {mark.source!r}"
+                f"a source is '<source>/<partition>' with {self._lanes} partitions here, got {mark.source!r}"
             )
-        clocks = self._clocks.setdefault(mark.venue, [None] * self._lanes)
-        clock = clocks[lane] or FeedClock()
-        clocks[lane] = clock
+        self.see(mark.venue)
+        clocks = self._clocks[mark.venue]
+        clock = clocks[lane] = clocks[lane] or FeedClock()
         clock.take(mark, source)
         return source
+
+    def see(self, venue: str) -> None:
+        """Learn that there is a venue, be it before its first mark."""
+        if venue not in self._clocks:
+            self._clocks[venue] = [None] * self._lanes
 
     def has_passed(self, venue: str, lane: int, time: Micros) -> bool:
         """Whether a lane of a venue has come to a time."""
@@ -118,11 +124,12 @@ class VenueClocks:
             for lane, clock in enumerate(clocks)
             if clock is not None
         ]
-        return SavedClocks(lanes, [(*name, told) for name, told in sorted(self._told.items())])
+        told = [(*name, each) for name, each in sorted(self._told.items())]
+        return SavedClocks(sorted(self._clocks), lanes, told)
 
     def load(self, saved: SavedClocks) -> None:
         """Take over a state in place of one's own."""
-        self._clocks = {venue: [None] * self._lanes for venue, _, _ in saved.lanes}
+        self._clocks = {venue: [None] * self._lanes for venue in saved.venues}
         for venue, lane, clock in saved.lanes:
             self._clocks[venue][lane] = FeedClock.load(clock)
         self._told = {(venue, source): told for venue, source, told in saved.told}

@@ -38,8 +38,9 @@ class VenueSpread(VenueRule):
 
 
 def spread_bps(prices: Mapping[str, float]) -> float:
-    """Highest price / lowest price - 1, in basis points."""
-    return (max(prices.values()) / min(prices.values()) - 1.0) * BASIS_POINTS
+    """How far the highest price is above the lowest, in basis points of the lowest."""
+    low, high = min(prices.values()), max(prices.values())
+    return (high - low) / low * BASIS_POINTS
 
 
 def cheapest(prices: Mapping[str, float]) -> str:

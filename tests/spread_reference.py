@@ -22,7 +22,7 @@ def expected_spreads(
             if len(held) < 2 or not (complete or on_incomplete):
                 continue
             low = min(sorted(held), key=lambda venue: held[venue].price)
-            spread = (max(each.price for each in held.values()) / held[low].price - 1) * 10_000
+            spread = (max(each.price for each in held.values()) - held[low].price) / held[low].price * 10_000
             if spread >= threshold_bps and not was_reached:
                 rule = f"venue_spread_{threshold_bps}_{max_age}"
                 found[signal_id(low, symbol, "1s", opened, rule)] = spread, complete
