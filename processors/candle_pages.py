@@ -20,13 +20,14 @@ from processors.candle_rules import STATE_VERSION, CandleRules
 from processors.candle_tables import CandleTables
 from processors.candle_words import SLAB, WORDS, CandleState, Ints
 from processors.pages import Page
+from processors.sequence_memory import places_of_digests
 from processors.snapshots import ForeignSnapshotError, read_snapshot, write_snapshot
 from processors.tables import aligned
 from processors.watermark import Watermarks
 
 SYMBOLS_A_PAGE: Final = 2_048
 RANGES_A_PAGE: Final = 8_192
-DIGESTS_A_PAGE: Final = 4_096
+DIGESTS_A_PAGE: Final = 1_024
 
 _ARRAYS: Final = ("counters", "slabs", "venues", "sources", "breaks", "gaps")
 _SAVED_WORDS: Final = [word for word in range(WORDS) if word not in (words.NEWER, words.OLDER)]
@@ -49,6 +50,8 @@ class CandlePages:
     def __init__(self) -> None:
         self._named = 0
         """Symbols on the page of their names."""
+        self._remembered = 0
+        """Trades on the pages of digests, those that were there once included."""
 
     def pages(self, tables: CandleTables, waiting: list[WaitingTrade]) -> Iterator[Page]:
         """All pages of the tables and of the trades that wait; see `pages.Paged`."""
@@ -58,11 +61,11 @@ class CandlePages:
         for name, table, used, rows in (
             ("symbols", state.symbols, len(tables.keys), SYMBOLS_A_PAGE),
             ("ranges", state.ranges, tables.ranges_used, RANGES_A_PAGE),
-            ("digests", state.digests[:, None], len(state.digests), DIGESTS_A_PAGE),
             ("empties", _empties(state), len(tables.keys) if tables.rules.carry else 0, SYMBOLS_A_PAGE),
         ):
             for number, start in enumerate(range(0, used, rows)):
                 yield Page(f"{name}.{number}", table[start : min(start + rows, used)].tobytes)
+        yield from self._digests(state)
         for slab in np.flatnonzero(state.alive).tolist():
             yield Page(f"pool.{slab}", partial(_slab, state, slab), bool(state.touched[slab]))
 
@@ -85,7 +88,17 @@ class CandlePages:
                 f"the pages of candles are damaged: {error!r}; rebuild the state from the log"
             ) from error
         self._named = len(keys)
+        self._remembered = int(arrays["counters"][words.REMEMBERED])
         return tables, rest.waiting
+
+    def _digests(self, state: CandleState) -> Iterator[Page]:
+        """Pages that are filled in turn; what has been remembered since the last save is on few of them."""
+        before, self._remembered = self._remembered, int(state.counters[words.REMEMBERED])
+        new = np.arange(max(before, self._remembered - words.MEMORY), self._remembered)
+        changed = set((new % words.MEMORY // DIGESTS_A_PAGE).tolist())
+        for number in range(-(-min(self._remembered, words.MEMORY) // DIGESTS_A_PAGE)):
+            rows = state.digests[number * DIGESTS_A_PAGE : (number + 1) * DIGESTS_A_PAGE]
+            yield Page(f"digests.{number}", rows.tobytes, number in changed)
 
     def _keys(self, tables: CandleTables) -> bytes:
         self._named = len(tables.keys)
@@ -132,7 +145,9 @@ def _tables(
     tables.watermarks = Watermarks(rules, arrays["counters"])
     tables.watermarks.load((rest.venues, rest.sources), arrays["venues"], arrays["sources"], arrays["breaks"])
     tables.ranges_used = rest.ranges_used
-    digests = sum(name.startswith("digests.") for name in pages) * DIGESTS_A_PAGE
+    remembered = int(arrays["counters"][words.REMEMBERED])
+    known = -(-min(remembered, words.MEMORY) // DIGESTS_A_PAGE) * DIGESTS_A_PAGE
+    digests = _table(pages, "digests", known, state.digests)
     empties = np.full((len(symbols), 2), (words.NONE, 0), np.int64)
     if rules.carry:
         empties[: rest.symbols] = _table(pages, "empties", rest.symbols, empties[:1])[: rest.symbols]
@@ -141,7 +156,8 @@ def _tables(
         symbols=symbols,
         next_empty=np.ascontiguousarray(empties[:, 0]),
         last_closes=np.ascontiguousarray(empties[:, 1]).view(np.float64),
-        digests=_table(pages, "digests", digests, state.digests[:, None])[:, 0].copy(),
+        digests=digests,
+        places=places_of_digests(digests, remembered),
         heads=ends[0],
         tails=ends[1],
         ranges=_table(pages, "ranges", rest.ranges_used, state.ranges),

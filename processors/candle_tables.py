@@ -18,10 +18,6 @@ from schemas.identity import split_key
 UNKNOWN_KEY, BAD_KEY = -1, -2
 """In place of the index of a symbol."""
 
-DIGESTS_A_SYMBOL = 1 << 12
-MOST_DIGESTS = 1 << 16
-"""Trades of which digests are kept: of each symbol, and in all; 8 bytes each."""
-
 _FIRST_CANDLES = 2 * words.SLAB
 _FIRST_SYMBOLS = 8
 _FIRST_RANGES = 4
@@ -60,7 +56,8 @@ class CandleTables:
             ranks=np.zeros(_FIRST_SYMBOLS, np.int64),
             next_empty=np.full(_FIRST_SYMBOLS, words.NONE, np.int64),
             last_closes=np.zeros(_FIRST_SYMBOLS, np.float64),
-            digests=np.zeros(DIGESTS_A_SYMBOL, np.int64),
+            digests=np.zeros((words.MEMORY, 2), np.int64),
+            places=np.zeros(words.MEMORY, np.int64),
             heads=ends[0],
             tails=ends[1],
             ranges=np.zeros((_FIRST_SYMBOLS * _FIRST_RANGES, 3), np.int64),
@@ -122,9 +119,6 @@ class CandleTables:
         ranks[ranks >= rank] += 1
         state.ranks[index] = rank
         self._move_ranges(index, _FIRST_RANGES)
-        if DIGESTS_A_SYMBOL * index >= len(state.digests) < MOST_DIGESTS:
-            # A place in the smaller table is one of two in the larger: what it holds is found in either.
-            self.replace(digests=np.tile(state.digests, 2))
         return index
 
     def more_ranges(self, symbol: int) -> None:

@@ -59,8 +59,11 @@ GRACE, HOLD, LEAD, SWEEP, CARRY = 0, 1, 2, 3, 4
 # Words of `counters`: candles held, fill levels, then what has been counted since the first record.
 HELD, PENDING_LEVEL, OUT_LEVEL, REFUSED_LEVEL, SOURCES, BREAKS, GAPS, LIVE_LEVEL = range(8)
 TRADES, REPEATS, LATE_APPLIED, LATE_REFUSED, AHEAD_REFUSED, INVALID, CANDLES, REVISIONS = range(8, 16)
-CONFLICTS = 16
+CONFLICTS, REMEMBERED = 16, 17
 COUNTERS = 24
+
+MEMORY = 1 << 16
+"""Trades of which is known what they said, the newest ones; a power of two."""
 
 
 class CandleState(NamedTuple):
@@ -73,7 +76,8 @@ class CandleState(NamedTuple):
     ranks: Ints  # [symbols]: place in the order of key bytes
     next_empty: Ints  # [symbols]: shortest interval from which on to look for empty ones, NONE: no trade yet
     last_closes: Floats  # [symbols]: close of the shortest candle before `next_empty`
-    digests: Ints  # [power of two]: what is remembered of trades, see `sequence_memory`
+    digests: Ints  # [MEMORY, 2]: what is remembered of trades, in turn, see `sequence_memory`
+    places: Ints  # [MEMORY]: where to find a trade in it
     heads: Ints  # [symbols * n]: newest candle of each series, -1: none
     tails: Ints  # [symbols * n]: oldest one
     ranges: Ints  # [space, 3]: first and last sequence, newest event time
@@ -108,7 +112,7 @@ _VECTORS = {
     "rules",
     "ranks",
     "next_empty",
-    "digests",
+    "places",
     "live_ids",
     "heads",
     "tails",

@@ -3,9 +3,9 @@
 The range that holds the highest sequence has its end and its newest event time in the symbol's own row, so
 the usual trade (last sequence + 1) does not ask them at all.
 
-Of what each trade said a digest is kept in a table without chains: the place follows from symbol and
-sequence, a later trade may overwrite it, and what is overwritten counts as the same. Trades of one symbol
-that follow each other have places that follow each other, so that few pages of the table change.
+Of what the newest trades said digests are kept, one after the other, so that a checkpoint writes the last few
+only. They are found by a table without chains: the place follows from symbol and sequence, and a later trade
+may take it. What is no longer found counts as the same.
 """
 
 from typing import Any
@@ -15,17 +15,22 @@ import numpy as np
 from processors.candle_words import (
     HIGHEST,
     HIGHEST_NEWEST,
+    MEMORY,
     RANGE_COUNT,
     RANGE_SPACE,
     RANGE_START,
+    REMEMBERED,
+    Ints,
     part,
 )
 
-_SPREAD, _MIX, _PRICE, _SIZE, _TIME = (
-    *(-7046029254386353131, -4417276706812531889, 2545254862174436341, -4658895280553007687),
+_MIX, _PRICE, _SIZE, _TIME = (
+    *(-4417276706812531889, 2545254862174436341, -4658895280553007687),
     7640891576956012809,
 )
 """Odd numbers whose bits have no pattern."""
+_APART = 40_503
+"""Between the places of two symbols; trades that follow each other have places that follow each other."""
 
 
 @part
@@ -38,22 +43,37 @@ def digest_of(time: int, price: float, size: float, side: int) -> int:
 
 
 @part
-def _tag(symbol: int, sequence: int) -> int:
-    return int(((sequence * _SPREAD + symbol * _MIX) >> 32) << 32)
-
-
-@part
 def remember(state: Any, symbol: int, sequence: int, digest: int) -> None:
-    """Keep what a trade said."""
-    place = (sequence + symbol * 40_503) & (state.digests.size - 1)
-    state.digests[place] = _tag(symbol, sequence) | digest
+    """Keep what a trade said, in the place of the oldest one."""
+    number = state.counters[REMEMBERED]
+    state.digests[number & (MEMORY - 1), 0] = sequence
+    state.digests[number & (MEMORY - 1), 1] = (symbol << 32) | digest
+    state.places[(sequence + symbol * _APART) & (MEMORY - 1)] = number + 1
+    state.counters[REMEMBERED] = number + 1
 
 
 @part
 def differs(state: Any, symbol: int, sequence: int, digest: int) -> bool:
     """Whether a trade is remembered under this sequence that said something else."""
-    kept = state.digests[(sequence + symbol * 40_503) & (state.digests.size - 1)]
-    return bool((kept ^ _tag(symbol, sequence)) >> 32 == 0 and (kept & 0xFFFFFFFF) != digest)
+    number = state.places[(sequence + symbol * _APART) & (MEMORY - 1)] - 1
+    if number < 0 or number < state.counters[REMEMBERED] - MEMORY:
+        return False
+    kept = state.digests[number & (MEMORY - 1)]
+    return bool(kept[0] == sequence and kept[1] >> 32 == symbol and kept[1] & 0xFFFFFFFF != digest)
+
+
+def places_of_digests(digests: Ints, remembered: int) -> Ints:
+    """The table by which digests are found, out of them.
+
+    Args:
+        digests: As the state has them.
+        remembered: Trades that have ever been remembered.
+    """
+    numbers = np.arange(max(0, remembered - MEMORY), remembered)
+    kept = digests[numbers & (MEMORY - 1)]
+    places = np.zeros(MEMORY, np.int64)
+    places[(kept[:, 0] + (kept[:, 1] >> 32) * _APART) & (MEMORY - 1)] = numbers + 1
+    return places
 
 
 @part
