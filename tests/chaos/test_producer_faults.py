@@ -22,7 +22,7 @@ from tests.producer_processes import ProducerProcess, WatchedMarket, assert_exac
 
 PARTITIONS = 4
 SYMBOLS = ["BTC/USDT", "ETH/USDT"]
-KILLS, KILLS_IN_FULL = 2, 12
+KILLS, KILLS_IN_FULL = 1, 12
 AWAY_S, AWAY_IN_FULL_S = 10.0, 60.0
 QUEUE_MESSAGES = 1_500
 SHED_FRAMES = 600

@@ -1,14 +1,11 @@
 """A producer that is killed in the middle of a capture: the topic holds the capture's trades all the same."""
 
 import asyncio
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.embedded import cluster
 from producers.capture import CaptureReader
 from producers.simulator.playback import Playback
 from schemas.identity import ce_id
@@ -25,19 +22,11 @@ PARTITIONS = 4
 Value = tuple[Any, ...]
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Topics]:
-    with (
-        tempfile.TemporaryDirectory(prefix="kandle-kills-") as folder,
-        cluster.broker(Path(folder)) as servers,
-    ):
-        yield Topics(servers)
-
-
 @pytest.fixture
-def topics(broker: Topics) -> Topics:
-    broker.renew()
-    return broker
+def topics(kafka: str) -> Topics:
+    found = Topics(kafka)
+    found.renew()
+    return found
 
 
 def value_of(trade: Trade) -> Value:

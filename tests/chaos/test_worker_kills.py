@@ -25,7 +25,7 @@ from tests.sink_harness import Log, fresh_topics
 
 KILLS = 5
 KILLS_IN_FULL = 50
-SECONDS_A_KILL = 3.6
+SECONDS_A_KILL = 2.8
 """A start, some work and a kill: for so long each the feed must last."""
 
 
@@ -61,7 +61,7 @@ def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(
     for kill in range(kills):
         with worker(kafka, name, tmp_path, "one") as victim:
             victim.until_logged("ready")
-            time.sleep(0.7 + 0.13 * (kill % 5))
+            time.sleep(0.4 + 0.11 * (kill % 5))
             victim.kill()
             restored += victim.log().count("a checkpoint was restored")
     with worker(kafka, name, tmp_path, "one") as survivor:

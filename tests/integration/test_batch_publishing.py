@@ -35,7 +35,8 @@ def stored(kafka: str, topic: str, partition: int) -> list[tuple[bytes | None, b
     consumer.assign([place])
     found: list[tuple[bytes | None, bytes | None]] = []
     while len(found) < end:
-        found += [(message.key(), message.value()) for message in consumer.consume(10_000, timeout=1.0)]
+        messages = consumer.consume(min(10_000, end - len(found)), timeout=1.0)
+        found += [(message.key(), message.value()) for message in messages]
     consumer.close()
     return found
 

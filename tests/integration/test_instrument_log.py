@@ -1,13 +1,10 @@
 """The instrument list in its topic: written once, then only what has changed, over restarts too."""
 
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
 
-from infra.embedded import cluster
 from infra.kafka.publisher import Publisher
 from producers.instrument_log import InstrumentLog
 from producers.instruments import Listing
@@ -23,14 +20,10 @@ BTC, ETH, SOL = (
 
 
 @pytest.fixture(scope="module")
-def topics() -> Iterator[Topics]:
-    with (
-        tempfile.TemporaryDirectory(prefix="kandle-instruments-") as folder,
-        cluster.broker(Path(folder)) as servers,
-    ):
-        found = Topics(servers)
-        found.renew()
-        yield found
+def topics(kafka: str) -> Topics:
+    found = Topics(kafka)
+    found.renew()
+    return found
 
 
 async def test_only_changes_are_written_after_the_first_time(topics: Topics) -> None:

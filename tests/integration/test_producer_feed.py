@@ -7,16 +7,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.embedded import cluster
 from producers import line, link, stage
 from producers.capture import CaptureReader, CaptureWriter
 from producers.markets import exchange_class
@@ -33,20 +30,12 @@ PARTITIONS = 4
 SECOND_US = 1_000_000
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Topics]:
-    """A broker of this module alone: its tests need the market topics empty."""
-    with (
-        tempfile.TemporaryDirectory(prefix="kandle-producer-") as folder,
-        cluster.broker(Path(folder)) as servers,
-    ):
-        yield Topics(servers)
-
-
 @pytest.fixture
-def topics(broker: Topics) -> Topics:
-    broker.renew()
-    return broker
+def topics(kafka: str) -> Topics:
+    """The market topics, empty."""
+    found = Topics(kafka)
+    found.renew()
+    return found
 
 
 @dataclass

@@ -40,7 +40,7 @@ def stored(kafka: str, topic: str) -> list[tuple[int, bytes, bytes, list[tuple[s
         low, high = consumer.get_watermark_offsets(partition, timeout=15)
         consumer.assign([partition])
         while low < high:
-            for message in consumer.consume(10_000, timeout=0.1):
+            for message in consumer.consume(min(10_000, high - low), timeout=1.0):
                 low = message.offset() + 1
                 found.append((number, message.key(), message.value(), message.headers() or []))
     consumer.close()
@@ -77,8 +77,9 @@ async def test_records_of_one_key_stay_in_order(settings: KafkaSettings, kafka: 
         batch = [(keys[number % 5], b"%d" % number) for number in range(start, start + 500)]
         await publisher.publish_batch(topic, batch)
     await publisher.flush()
+    found = stored(kafka, topic)
     for key in keys:
-        numbers = [int(value) for _, found, value, _ in stored(kafka, topic) if found == key]
+        numbers = [int(value) for _, own, value, _ in found if own == key]
         assert numbers == sorted(numbers)
         assert len(numbers) == 1_000
     await publisher.close()

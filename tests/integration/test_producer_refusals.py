@@ -3,14 +3,10 @@
 import asyncio
 import itertools
 import json
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.embedded import cluster
 from producers import stage
 from schemas.records import BookUpdate, ExchangeCandle, Quote, Ticker, TimeMark, Trade
 from schemas.topics import BOOKS, EXCHANGE_CANDLES, QUOTES, TICKERS, TRADES
@@ -35,14 +31,10 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture(scope="module")
-def topics() -> Iterator[Topics]:
-    with (
-        tempfile.TemporaryDirectory(prefix="kandle-refusals-") as folder,
-        cluster.broker(Path(folder)) as servers,
-    ):
-        found = Topics(servers)
-        found.renew()
-        yield found
+def topics(kafka: str) -> Topics:
+    found = Topics(kafka)
+    found.renew()
+    return found
 
 
 def frame(stream: str, data: dict[str, Any]) -> str:

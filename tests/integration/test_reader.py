@@ -181,9 +181,13 @@ async def test_two_members_share_the_partitions_and_nothing_is_lost_when_one_lea
         publish(kafka, topic, range(100), partition=partition)
     first, second = Member(kafka, topic, f"{topic}-g"), Member(kafka, topic, f"{topic}-g")
     await first.reader.start()
-    await asyncio.gather(second.reader.start(), first.read(timeout_s=5.0))
-    await asyncio.gather(first.read(timeout_s=2.0), second.read(timeout_s=2.0))
-    assert len(first.reader.assignment) == len(second.reader.assignment) == 2
+    joining = asyncio.create_task(second.reader.start())
+    async with asyncio.timeout(DEADLINE_S):
+        while not joining.done() or not len(first.reader.assignment) == len(second.reader.assignment) == 2:
+            await first.read(timeout_s=0.1)
+            if joining.done():
+                await second.read(timeout_s=0.1)
+    await joining
     assert first.revoked
     await second.reader.stop()
     for partition in range(4):

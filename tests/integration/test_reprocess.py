@@ -72,7 +72,7 @@ def content(servers: str, topic: Topic) -> list[Record]:
             consumer.assign([place])
             offset = 0
             while offset < end:
-                for message in consumer.consume(10_000, 1):
+                for message in consumer.consume(min(10_000, end - offset), 1):
                     assert message.error() is None
                     offset = message.offset() + 1
                     found.append(rows.decode(message.value()))

@@ -5,15 +5,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.embedded import cluster
 from kandle.commands.symbols import symbols
 from producers.simulator.server import SimulatorServer
 from schemas.errors import ConfigurationError
@@ -25,19 +22,11 @@ from tests.producer_processes import ProducerProcess, WatchedMarket, assert_exac
 LISTED = ["BTC/USDT", "ETH/USDT", "SOL/EUR"]
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Topics]:
-    with (
-        tempfile.TemporaryDirectory(prefix="kandle-symbols-") as folder,
-        cluster.broker(Path(folder)) as servers,
-    ):
-        yield Topics(servers)
-
-
 @pytest.fixture
-def topics(broker: Topics) -> Topics:
-    broker.renew()
-    return broker
+def topics(kafka: str) -> Topics:
+    found = Topics(kafka)
+    found.renew()
+    return found
 
 
 async def symbols_command(topics: Topics, server: SimulatorServer | None, *arguments: str) -> Result:

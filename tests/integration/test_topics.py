@@ -50,6 +50,7 @@ def test_other_settings_of_a_topic_are_refused_by_name(kafka: str, topic: Topic)
         Admin(settings(kafka)).ensure_topics([topic])
 
 
-def test_a_broker_that_is_not_there_is_said_so() -> None:
+def test_a_broker_that_is_not_there_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.kafka.admin.TIMEOUT_S", 1.0)
     with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:1"):
         Admin(settings("127.0.0.1:1")).ensure_topics()

@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from schemas.topics import TRADES
 from tests.expected_candles import expected_candles, wire_trades
 from tests.kandle_command import (
+    WarmKandle,
     endpoints,
     kandle,
     kill,
@@ -28,6 +31,8 @@ TABLES = {
     "indicators": "SELECT * FROM indicators ORDER BY venue, symbol, interval, time, name",
     "signals": "SELECT * FROM signals ORDER BY venue, symbol, interval, time, rule",
 }
+LAST = 150
+"""Records of more than a second of the simulated market: some of them are marks."""
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -172,12 +177,6 @@ def test_topics_are_decoded_by_tail(
     assert answer.returncode == 0, answer.stderr
     ids = {json.loads(line)["ce_id"] for line in answer.stdout.splitlines()}
     assert len(ids) == len(found["candles"])
-    last = kandle("tail", "market.signals.v1", "-n", "1", "--data", data, cwd=cwd)
-    assert len(last.stdout.splitlines()) == 1
-    with_marks = kandle(
-        "tail", "market.signals.v1", "--from", "beginning", "--all", "--json", "--data", data, cwd=cwd
-    )
-    assert any(json.loads(line)["type"] == "time_mark" for line in with_marks.stdout.splitlines())
 
 
 def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
@@ -187,7 +186,7 @@ def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
 ) -> None:
     _, expected, _ = undisturbed
     data = tmp_path / "data"
-    arguments = ["up", "--feed", str(capture), "--speed", "12", "--once", "--json", "--data", str(data)]
+    arguments = ["up", "--feed", str(capture), "--speed", "20", "--once", "--json", "--data", str(data)]
     running = start(*arguments, cwd=tmp_path)
     try:
         total = len(expected["trades"])
@@ -211,7 +210,11 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
     running = start("up", "--feed", "simulated", "--data", str(data), cwd=tmp_path)
     try:
         stored = StoredTrades(data)
-        wait_until(lambda: stored.count() > 50)
+        wait_until(lambda: stored.count() > LAST)
+        # Beside a pipeline that runs, topics are read from its broker.
+        tail = kandle(
+            *("tail", TRADES.name, "-n", str(LAST), "--all", "--json", "--data", str(data)), cwd=tmp_path
+        )
         os.kill(running.pid, signal.SIGINT)
         output, errors = running.communicate(timeout=60)
     finally:
@@ -220,6 +223,15 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     assert "stored" in output
     assert processes_of(data) == []
+    assert tail.returncode == 0, tail.stderr
+    assert len(tail.stdout.splitlines()) == LAST
+    assert any(json.loads(line)["type"] == "time_mark" for line in tail.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def warm() -> Iterator[WarmKandle]:
+    with WarmKandle() as found:
+        yield found
 
 
 @pytest.mark.parametrize(
@@ -244,11 +256,11 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_foreseeable_mistake_is_one_message_and_an_exit_code(
-    arguments: list[str], words: str, tmp_path: Path
+    arguments: list[str], words: str, warm: WarmKandle, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.capture.gz").write_bytes(b"this is no gzip")
     write_capture(tmp_path / "made.capture.gz", seconds=2)
-    answer = kandle(*arguments, cwd=tmp_path)
+    answer = warm.run(*arguments, cwd=tmp_path)
     assert answer.returncode in (1, 2)
     assert words in answer.stderr
     assert "Traceback" not in answer.stderr
