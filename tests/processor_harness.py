@@ -23,7 +23,7 @@ from processors.series_plan import SeriesPlan
 from schemas import rows
 from schemas.identity import ce_id
 from schemas.records import Candle, Record, TimeMark, Trade
-from schemas.topics import CANDLES, INDICATORS, SIGNALS, Topic
+from schemas.topics import CANDLES, INDICATORS, SIGNALS, TRADES, Topic
 from tests.candle_stream import Item, fold_in_batches
 
 PARTITIONS = 2
@@ -108,8 +108,11 @@ class TopicContent:
         return sum(any(mark.final for mark in marks) for marks in self.marks.values())
 
 
-def read_topic(servers: str, topic: Topic) -> TopicContent:
-    """All of a topic as of now. Repeats must equal what they repeat, and first sights keep their order."""
+def read_topic(servers: str, topic: Topic, *, is_revised: bool = False) -> TopicContent:
+    """All of a topic as of now. Repeats must equal what they repeat, and first sights keep their order.
+
+    Where candles are revised, a late one may come after others.
+    """
     content = TopicContent()
     newest: dict[tuple[str, str, str], tuple[int, int]] = {}
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "reader", "log_level": 0})
@@ -121,7 +124,7 @@ def read_topic(servers: str, topic: Topic) -> TopicContent:
             content.marks[partition] = []
             offset = 0
             while offset < end:
-                for message in consumer.consume(10_000, 1):
+                for message in consumer.consume(min(10_000, end - offset), 1):
                     assert message.error() is None
                     offset = message.offset() + 1
                     record = rows.decode(message.value())
@@ -135,7 +138,7 @@ def read_topic(servers: str, topic: Topic) -> TopicContent:
                         continue
                     content.records[name] = record
                     content.headers[name] = {k: v for k, v in message.headers() or [] if v is not None}
-                    if isinstance(record, Candle):
+                    if isinstance(record, Candle) and not is_revised:
                         series = (record.venue, record.symbol, record.interval)
                         stamp = (record.open_time, record.revision)
                         assert newest.get(series, (0, 0)) < stamp
@@ -153,6 +156,16 @@ def until_drained(servers: str, workers: Sequence[Worker] = (), timeout_s: float
         for worker in workers:
             assert worker.process.poll() is None, worker.log()
         time.sleep(0.1)
+
+
+def committed(servers: str, group: str, topic: Topic = TRADES) -> list[int]:
+    """What a group has committed in every partition of a topic; negative where it has nothing."""
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": group, "log_level": 0})
+    try:
+        asked = [TopicPartition(topic.name, partition) for partition in range(PARTITIONS)]
+        return [place.offset for place in consumer.committed(asked, timeout=10)]
+    finally:
+        consumer.close()
 
 
 def assert_equal(servers: str, wanted: Found) -> int:

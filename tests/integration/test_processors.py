@@ -8,8 +8,6 @@ import time
 import uuid
 from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
-
 from infra.kafka.dead_letters import HEADER_PREFIX
 from schemas import rows
 from schemas.records import Quote, Signal
@@ -17,6 +15,7 @@ from schemas.topics import SIGNALS, TRADES
 from tests.processor_harness import (
     PARTITIONS,
     assert_equal,
+    committed,
     expected,
     kafka_settings,
     market,
@@ -67,18 +66,10 @@ def test_a_market_becomes_candles_indicators_and_signals_and_a_restart_goes_on(
 
 def until_committed(servers: str, group: str) -> None:
     """Wait until the group has committed an offset in every partition of the trades."""
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": group, "log_level": 0})
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            asked = [TopicPartition(TRADES.name, partition) for partition in range(PARTITIONS)]
-            committed = [tp.offset for tp in consumer.committed(asked, timeout=10)]
-            if min(committed) > 0:
-                return
-            assert time.monotonic() < deadline, committed
-            time.sleep(0.1)
-    finally:
-        consumer.close()
+    deadline = time.monotonic() + 30
+    while min(found := committed(servers, group)) <= 0:
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
 
 
 def test_poison_goes_to_the_dead_letters_with_its_cause_and_stops_nothing(kafka: str, tmp_path: Path) -> None:
@@ -114,13 +105,31 @@ def test_poison_goes_to_the_dead_letters_with_its_cause_and_stops_nothing(kafka:
         assert headers["h"] == b"1"
 
 
-def test_a_worker_whose_dead_letters_are_refused_stops_with_an_alarm(kafka: str, tmp_path: Path) -> None:
+def test_a_worker_whose_dead_letters_are_refused_stops_with_an_alarm_and_skips_nothing(
+    kafka: str, tmp_path: Path
+) -> None:
     settings = kafka_settings(kafka)
     fresh_topics(settings)
     limit_record_bytes(settings, TRADES.dead_letter_name, 1_000)
-    Log(kafka).put(TRADES, 0, [os.urandom(5_000)])
-    with worker(kafka, app_id(), tmp_path) as running:
+    feed, name, poison = market(seconds=80, rate=100), app_id(), os.urandom(5_000)
+    half = len(feed[0]) // 2
+    log = Log(kafka)
+    for partition, items in feed.items():
+        log.put(TRADES, partition, items[:half])
+    with worker(kafka, name, tmp_path) as running:
+        until_committed(kafka, name)
+        log.put(TRADES, 0, [poison, *feed[0][half:]])
         assert running.process.wait(30) == 1
         assert "the worker stops" in running.log()
         assert TRADES.dead_letter_name in running.log()
         assert "Traceback" not in running.log()
+    assert 0 < committed(kafka, name)[0] <= half
+    assert log.read(TRADES.dead_letter_name) == []
+    limit_record_bytes(settings, TRADES.dead_letter_name, 1_000_000)
+    log.put(TRADES, 1, feed[1][half:])
+    with worker(kafka, name, tmp_path) as again:
+        until_drained(kafka, [again])
+        assert again.stop() == 0
+        assert "a checkpoint was restored" in again.log()
+    assert_equal(kafka, expected(feed))
+    assert {letter.value() for letter in log.read(TRADES.dead_letter_name)} == {poison}
