@@ -38,6 +38,8 @@ STOP_TIMEOUT_S: Final = 25.0
 """Covers a last checkpoint."""
 VAIN_STOP_TIMEOUT_S: Final = 2.0
 """A worker that is still joining its group, or that stands still, is not waited for so long."""
+LINGER_MS: Final = 1
+"""What leaves a step record by record is signals and marks: few of them, and somebody waits for each."""
 WATCH_INTERVAL_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 10.0
 LIBRARY_LEVELS: Final = {"aiokafka": logging.CRITICAL, "faust": logging.CRITICAL, "mode": logging.CRITICAL}
@@ -93,7 +95,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
 
     def part(step_type: StepType) -> Any:
         def make(worker: Worker) -> Partitions[Any]:
-            publisher = Publisher(settings.kafka, client_id=f"kandle-{step_type.name}")
+            publisher = Publisher(settings.kafka, client_id=f"kandle-{step_type.name}", linger_ms=LINGER_MS)
             publishers.append(publisher)
             step: Step[Any] = step_type(settings, publisher)
             return Partitions(

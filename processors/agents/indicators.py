@@ -97,11 +97,11 @@ class IndicatorStep:
                     values.append((key, indicator_bytes(record)))
         for outcome, count in asdict(state.counts).items():
             metrics.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
-        outgoing = OutgoingRecords.of(values)
-        await self._publisher.publish_columns(INDICATORS.name, tp.partition, outgoing, kind="IndicatorValue")
         for (key_bytes, value), signal in signals:
             headers = None if signal is None else signal_headers(signal)
             await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)
+        outgoing = OutgoingRecords.of(values)
+        await self._publisher.publish_columns(INDICATORS.name, tp.partition, outgoing, kind="IndicatorValue")
         await self._prices.write(columns, tp.partition)
         finals = columns.column(TimeMark, "final")
         return bool(finals.any())
