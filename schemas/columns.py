@@ -172,7 +172,8 @@ class ColumnReader:
                 if self._is_text(layout, name):
                     chosen = columns.rows(record)
                     if chosen.size:
-                        cells[slot, chosen] = columns.dictionary(record, name)
+                        spans = columns.spans(record, name)
+                        cells[slot, chosen] = self.dictionaries[name].intern(data, *spans)
         return columns
 
 
@@ -297,8 +298,8 @@ class Columns:
 
     def dictionary(self, record: Hashable, name: str) -> npt.NDArray[np.int32]:
         """An interned string field as codes into `reader.dictionaries[name].keys`; null: -1."""
-        self.reader.code_slot(record, name)
-        return self.reader.dictionaries[name].intern(self.data, *self.spans(record, name))
+        codes: Int64s = self.cells[self.reader.code_slot(record, name), self.rows(record)]
+        return codes.astype(np.int32)
 
     def arrays(self, record: Hashable, name: str) -> list[npt.NDArray[Any]]:
         """An array field: one view of the pool for each row; null: empty (see `valid`)."""

@@ -9,7 +9,11 @@ from schemas.key_table import NULL_KEY, KeyTable
 from tests.avro_model import laid_out
 
 KEYS = st.lists(
-    st.none() | st.binary(max_size=12) | st.sampled_from((b"", b"a", b"\x00", b"\xff")), max_size=40
+    st.none()
+    | st.binary(max_size=20)
+    | st.sampled_from((b"", b"a", b"a\x00", b"\x00", b"\xff"))
+    | st.sampled_from((b"12345678", b"12345678\x00", b"123456789", b"1234567812345678")),
+    max_size=40,
 )
 
 
