@@ -12,6 +12,7 @@ from processors.agents.spreads import SpreadStep
 from processors.agents.trades import TradeStep
 from processors.flow_plan import FlowPlan
 from processors.partitions import Step
+from processors.spread_plan import SpreadPlan
 from schemas.topics import BARS, BOOKS, BY_NAME, QUOTES, Topic
 
 
@@ -29,7 +30,7 @@ def step_types(settings: Settings) -> list[StepType]:
     """The steps that run with these settings.
 
     Raises:
-        ConfigurationError: A flow cannot be read.
+        ConfigurationError: A flow or a rule of venues cannot be read.
     """
     chosen: list[Any] = [TradeStep, IndicatorStep]
     flows = settings.processors.flows
@@ -37,7 +38,7 @@ def step_types(settings: Settings) -> list[StepType]:
         chosen.append(QuoteStep)
     if FlowPlan.of(flows, BOOKS).choices:
         chosen.append(BookStep)
-    if settings.processors.venue_spreads:
+    if SpreadPlan.of(settings).choices:
         chosen.append(SpreadStep)
     return chosen
 
