@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.kafka.dead_letters import HEADER_PREFIX
 from infra.kafka.partitioner import partition_of
+from schemas import rows
 from schemas.identity import ce_id, market_key
 from schemas.records import (
     BookUpdate,
@@ -126,6 +128,10 @@ def test_flows_and_spreads_are_exact_in_spite_of_a_kill(kafka: str, tmp_path: Pa
             for partition, items in feed.items():
                 log.put(topic, partition, items[int(first * len(items)) : int(last * len(items))])
 
+    lane_less = rows.encode(TimeMark("binance", "binance-0", BASE_US, False, "run"))
+    keyless = rows.encode(Quote("binance", "BTC/USDT", 1.0, 1.0, 2.0, 1.0, 1, BASE_US, BASE_US))
+    for topic, value in ((QUOTES, keyless), (BOOKS, b"no record"), (VENUE_PRICES, lane_less)):
+        log.put(topic, 0, [value])
     if killed:
         with worker(kafka, name, tmp_path, "one", 1, **SETTINGS) as running:
             running.until_logged("ready")
@@ -141,6 +147,13 @@ def test_flows_and_spreads_are_exact_in_spite_of_a_kill(kafka: str, tmp_path: Pa
         indicators, signals = until_ended(kafka, running)
         assert "error" not in running.log()
         assert running.stop() == 0
+    for topic, words in (
+        (QUOTES, "the key is not 'venue:symbol'"),
+        (BOOKS, "the first byte is not 0"),
+        (VENUE_PRICES, "2 partitions"),
+    ):
+        (letter, *_) = log.read(topic.dead_letter_name)
+        assert words in dict(letter.headers())[HEADER_PREFIX + "exception.message"].decode()
     flows = {
         id_: value
         for id_, value in indicators.records.items()
