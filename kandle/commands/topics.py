@@ -8,7 +8,7 @@ import click
 from infra.kafka.admin import Admin
 from infra.settings import load
 from kandle.servers import reach_kafka
-from schemas.registry import BY_RECORD
+from schemas.registry import ENTRIES
 from schemas.topics import TOPICS, Topic
 
 
@@ -35,7 +35,8 @@ def topics(data_dir: str | None, as_json: bool, offline: bool) -> None:
                 str(entry.schema_id): entry.definition
                 for topic in TOPICS
                 if topic.name == row["name"]
-                for entry in (BY_RECORD[record] for record in topic.records)
+                for entry in ENTRIES
+                if entry.record in topic.records
             }
             click.echo(json.dumps(row))
         else:
