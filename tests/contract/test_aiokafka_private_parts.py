@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer as consumer_module
 from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.protocol import fetch as fetch_protocol
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.types import Bytes
@@ -27,10 +28,11 @@ TP = TopicPartition("raw", 0)
 PLAIN = TopicPartition("plain", 0)
 
 
-def batch(base: int, count: int) -> bytes:
-    """A record batch with records of no key and no value."""
+def batch(base: int, count: int, producer_id: int = -1) -> bytes:
+    """A record batch with records of no key and no value; with a producer's id, within a transaction."""
     body = b"".join(bytes([12, 0, 0, 2 * number, 1, 1, 0]) for number in range(count))
-    covered = struct.pack(">hiqqqhii", 0, count - 1, 0, 0, -1, -1, -1, count) + body
+    attributes = 0 if producer_id < 0 else 0x10
+    covered = struct.pack(">hiqqqhii", attributes, count - 1, 0, 0, producer_id, -1, -1, count) + body
     return struct.pack(">qiibI", base, len(covered) + 9, -1, 2, calc_crc32c(covered)) + covered
 
 
@@ -150,6 +152,7 @@ class State:
 
     has_valid_position = True
     paused = False
+    awaiting_reset = False
 
     def __init__(self, position: int) -> None:
         self.position = position
@@ -158,6 +161,9 @@ class State:
 
     def consumed_to(self, position: int) -> None:
         self.position = position
+
+    def await_reset(self, strategy: object) -> None:
+        self.awaiting_reset = True
 
 
 class Assignment:
@@ -177,11 +183,16 @@ class Client:
         self._loop = asyncio.get_running_loop()
         self._metadata_max_age_ms = 1_000
         self._answers = answers
+        self.aborted: list[tuple[int, int]] = []
+        self.error_code = 0
 
     async def send(self, _node_id: int, request: Any) -> Any:
         answer = fetch_protocol.FetchResponse_v4(
             throttle_time_ms=0,
-            topics=[(topic, [(0, 0, 9, 9, [], data)]) for topic, data in self._answers.items()],
+            topics=[
+                (topic, [(0, self.error_code, 9, 9, self.aborted, data)])
+                for topic, data in self._answers.items()
+            ],
         )
         await asyncio.sleep(0)
         assert isinstance(request, FetchRequest)
@@ -240,6 +251,31 @@ async def test_an_answer_that_cannot_be_cut_stops_the_partition_where_it_stands(
     with pytest.raises(KandleError):
         await mounted.fetched_records([])
     assert assignment.state_value(TP).position == 5
+    await mounted.close()
+
+
+async def test_batches_of_aborted_transactions_are_marked_whatever_order_they_are_listed_in() -> None:
+    assert "self._aborted_transactions = sorted(" in inspect.getsource(PartitionRecords.__init__)
+    data = batch(5, 1, producer_id=7) + batch(6, 1, producer_id=8) + batch(7, 1)
+    client = Client(raw=data)
+    client.aborted = [(8, 6), (7, 5)]
+    mounted = RawFetcher.of(Fetcher(client, Subscriptions()), {"raw"})
+    (chunk,) = (await fetched(mounted, Assignment(raw=5)))[TP]
+    assert [each.is_aborted for each in chunk.batches] == [True, True, False]
+    assert read_records(chunk.batches).offsets.tolist() == [7]
+    await mounted.close()
+
+
+async def test_a_position_beyond_the_log_is_an_error_even_where_aiokafka_would_begin_elsewhere() -> None:
+    assert parameters(Fetcher._set_error) == ["self", "tp", "error"]
+    client = Client(raw=b"", plain=b"")
+    client.error_code = OffsetOutOfRangeError.errno
+    mounted = RawFetcher.of(Fetcher(client, Subscriptions(), auto_offset_reset="earliest"), {"raw"})
+    assignment = Assignment(raw=6, plain=6)
+    with pytest.raises(OffsetOutOfRangeError) as raised:
+        await fetched(mounted, assignment)
+    assert raised.value.args == ({TP: 6},)
+    assert assignment.state_value(PLAIN).awaiting_reset, "other topics are reset as ever"
     await mounted.close()
 
 

@@ -19,6 +19,7 @@ from faust.transport import by_url
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import ConsumerMessage
+from mode.services import Service
 from mode.threads import ServiceThread
 
 from processors.transport import Transport
@@ -120,6 +121,19 @@ def test_the_coordinator_shows_its_generation_and_leaves_if_it_is_no_static_memb
     assert "self.generation" in made
     leaving = source(GroupCoordinator._maybe_leave_group)
     assert "self._group_instance_id is None" in leaving
+
+
+def test_the_app_shows_its_assignment_and_that_it_has_crashed() -> None:
+    assert "self._assignment = " in source(faust.App)
+    assert "self._crashed" in source(Service)
+    assert "self.crash_reason" in source(Service) or "crash_reason" in source(Service._crash)
+
+
+def test_the_consumer_hands_its_work_to_a_thread_that_holds_aiokafkas_consumer() -> None:
+    assert "self._thread" in source(driver.ThreadDelegateConsumer)
+    thread = source(driver.AIOKafkaConsumerThread)
+    assert "self._consumer = self._create_consumer(" in thread
+    assert "self._assignor = " in thread
 
 
 def test_the_consumers_thread_has_a_loop_of_its_own() -> None:
