@@ -4,10 +4,10 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, Self, get_args
 
 from infra.settings import ProcessorSettings
+from processors.market_patterns import fits, parse_markets
 from schemas.errors import ConfigurationError
 from schemas.records import BarKind
 
@@ -39,7 +39,7 @@ class BarSpec:
         """Read `tick(100)`, `volume(10.5)`, `value(1000000)`, or with `@keys`, patterns separated by `|`.
 
         Raises:
-            ConfigurationError: It is none of these.
+            ConfigurationError: It is none of these, or a pattern can fit nothing.
         """
         found = _SPEC.fullmatch(text)
         try:
@@ -52,12 +52,11 @@ class BarSpec:
                 f"a bar is tick(100), volume(10.5) or value(1000000), with @keys where it is not for all "
                 f"markets, as tick(100)@binance:BTC/*; got {text!r}"
             )
-        patterns = tuple(filter(None, map(str.strip, (found[3] or "").split("|")))) or ("*",)
-        return cls(KINDS[KINDS.index(kind)], threshold, patterns)
+        return cls(KINDS[KINDS.index(kind)], threshold, parse_markets(found[3] or "", text))
 
     def covers(self, key: str) -> bool:
         """Whether it is built of a market."""
-        return any(fnmatchcase(key, pattern) for pattern in self.keys)
+        return fits(key, self.keys)
 
     def __str__(self) -> str:
         return f"{self.kind}({self.threshold!r})@{'|'.join(self.keys)}"

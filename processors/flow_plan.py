@@ -3,11 +3,10 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Self
 
 from processors.flow import Flow
-from schemas.errors import ConfigurationError
+from processors.market_patterns import fits, parse_markets
 from schemas.topics import Topic
 
 STATE_VERSION = 1
@@ -35,11 +34,7 @@ class FlowPlan:
 
     def flows_of(self, key: str) -> tuple[Flow, ...]:
         """What runs on a market, each once."""
-        found = {
-            flow.label: flow
-            for flow, patterns in self.choices
-            if any(fnmatchcase(key, pattern) for pattern in patterns)
-        }
+        found = {flow.label: flow for flow, patterns in self.choices if fits(key, patterns)}
         return tuple(found.values())
 
     @property
@@ -56,10 +51,4 @@ class FlowPlan:
 
 def _choice(text: str) -> tuple[Flow, tuple[str, ...]]:
     spec, _, place = text.partition("@")
-    patterns = tuple(filter(None, map(str.strip, place.split("|")))) or ("*",)
-    for pattern in patterns:
-        if "@" in pattern or not (":" in pattern or pattern.startswith("*") or pattern.endswith("*")):
-            raise ConfigurationError(
-                f"{text!r}: markets are venue:symbol, as binance:BTC/* or *:ETH/USDT; got {pattern}"
-            )
-    return Flow.create(spec), patterns
+    return Flow.create(spec), parse_markets(place, text)

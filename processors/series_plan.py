@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import filter as filter_names
-from fnmatch import fnmatchcase
 from typing import Generic, Self, TypeVar
 
 from infra.settings import ProcessorSettings
 from processors.indicator import Indicator
 from processors.intervals import INTERVALS
+from processors.market_patterns import fits, parse_markets
 from processors.plugins import load_plugins
 from processors.signal import SignalRule
 from schemas.errors import ConfigurationError
@@ -47,28 +47,19 @@ class Choice(Generic[T]):
         Raises:
             ConfigurationError: The spec is wrong, or a pattern can fit nothing.
         """
-        spec, *places = text.split("@", 2)
-        patterns = [tuple(filter(None, map(str.strip, place.split("|")))) or ("*",) for place in places]
-        choice = cls(create(spec), *patterns)
+        spec, place, markets, *_ = *text.split("@", 2), "", ""
+        intervals = tuple(filter(None, map(str.strip, place.split("|")))) or ("*",)
+        choice = cls(create(spec), intervals, parse_markets(markets, text))
         for pattern in choice.intervals:
             if not filter_names(INTERVALS, pattern):
                 raise ConfigurationError(
                     f"{text!r}: no interval is called {pattern}; there are {', '.join(INTERVALS)}"
                 )
-        for pattern in choice.keys:
-            # Only a pattern that is open where it has no colon can fit `venue:symbol`.
-            is_open = pattern.startswith("*") or (pattern.endswith("*") and "/" not in pattern)
-            if "@" in pattern or not (":" in pattern or is_open):
-                raise ConfigurationError(
-                    f"{text!r}: markets are venue:symbol, as binance:BTC/* or *:ETH/USDT; got {pattern}"
-                )
         return choice
 
     def covers(self, key: str, interval: str) -> bool:
         """Whether it runs on a series."""
-        return any(fnmatchcase(interval, pattern) for pattern in self.intervals) and any(
-            fnmatchcase(key, pattern) for pattern in self.keys
-        )
+        return fits(interval, self.intervals) and fits(key, self.keys)
 
     def __str__(self) -> str:
         return f"{self.prototype.label}@{'|'.join(self.intervals)}@{'|'.join(self.keys)}"

@@ -134,6 +134,7 @@ def test_flows_run_where_their_patterns_say_each_once() -> None:
         ("book(0)", "levels=0"),
         ("depth", "no flow 'depth'"),
         ("quote@BTC/USDT", "venue:symbol"),
+        ("quote@binance:*|BTC/*", r"got BTC/\*"),
         ("Quote", "is written"),
     ],
 )
