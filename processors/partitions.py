@@ -37,6 +37,8 @@ CHECKPOINT_RECORDS = 1_000_000
 """A checkpoint is due after so many records even before its time: a bound on what a restart reads again."""
 CHECKPOINT_PACE = 20
 """No checkpoint is due before so many times what the last one took: they take 5 % of the time at most."""
+LONGEST_PACE_S = 30.0
+"""Nor is one put off for longer by that: a broker that was slow once must not cost a restart half an hour."""
 BREATH_S = 0.005
 """Encoding pauses so often for whatever else the event loop has to do."""
 
@@ -257,7 +259,7 @@ class Partitions(Generic[S]):
             for held in dirty:
                 held.sound, held.folded, held.committable = True, 0, held.position
             now = time.monotonic()
-            self._free_at = now + CHECKPOINT_PACE * (now - started)
+            self._free_at = now + min(CHECKPOINT_PACE * (now - started), LONGEST_PACE_S)
             self._due_at = max(now + self._interval_s, self._free_at)
             metrics.CHECKPOINTS.labels(self.step.name).inc(len(dirty))
             metrics.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
