@@ -36,6 +36,8 @@ class Decision(msgspec.Struct, frozen=True):
             raise ValidationError(f"a direction is {', '.join(get_args(Direction))}; got {self.direction!r}")
         if not 0.0 <= self.strength <= 1.0:
             raise ValidationError(f"a strength is a number from 0 to 1, got {self.strength!r}")
+        if not all(isinstance(name, str) and name.isprintable() for name in self.values):
+            raise ValidationError(f"the values of a decision have names, got {list(self.values)!r}")
         wrong = [name for name, value in self.values.items() if not isfinite(value)]
         if wrong:
             raise ValidationError(f"the values of a decision are finite, got others for {', '.join(wrong)}")

@@ -232,6 +232,8 @@ def test_parameters_that_make_no_sense_are_refused(spec: str, said: str) -> None
         (("long", 1.5, {}), "from 0 to 1, got 1.5"),
         (("long", float("nan"), {}), "from 0 to 1, got nan"),
         (("long", 0.5, {"a": 1.0, "b": float("inf")}), "others for b"),
+        (("long", 0.5, {14: 1.0}), r"have names, got \[14\]"),
+        (("long", 0.5, {"\ud800": 1.0}), "have names"),
     ],
 )
 def test_a_decision_that_nobody_could_use_is_refused(
