@@ -25,7 +25,6 @@ BATCH_BYTES: Final = 512 * 1024
 _FRAME_BYTES: Final = 32
 """Lengths, deltas and the number of headers of one record, at most."""
 _LZ4: Final = 3
-_CRC_AT: Final = 17
 _CRC_FROM: Final = 21
 _MAGIC: Final = 2
 _COVERED: Final = struct.Struct(">hiqqqhii")

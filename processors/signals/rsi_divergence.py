@@ -66,7 +66,7 @@ class _Side:
     """Lows (side 1), or highs (-1)."""
 
     def __init__(self, rule: RsiDivergence, side: int) -> None:
-        self._hidden, self._within, self._label = rule.hidden, rule.within, f"rsi_{rule.period}"
+        self._hidden, self._within, self._label = rule.hidden, rule.within, rule.needs()[0].label
         self._side = side
         self._swings = Swings(rule.left, rule.right, side)
         self._last = Swing(0.0, 0.0)
