@@ -8,7 +8,8 @@ the judgement was held up by another venue or not. So the signals depend on the 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
 import msgspec
@@ -37,19 +38,22 @@ Prices: TypeAlias = dict[str, Price]
 """By venue."""
 
 
-class _Judge(msgspec.Struct, array_like=True):
-    """The state of one rule: sorted lists in a snapshot, dictionaries at work.
+@dataclass(slots=True)
+class _Judge:
+    """The state of one rule.
 
     Attributes:
         waiting: Prices by open time and symbol that are not judged yet.
+        order: The open times in `waiting`, as a heap.
         last: The newest prices that were judged, by symbol.
         reached: Symbols whose spread was at the threshold or above when it was last judged.
         judged: All open times up to this one are judged; None before the first.
     """
 
-    waiting: dict[Micros, dict[str, Prices]]
-    last: dict[str, Prices]
-    reached: set[str]
+    waiting: dict[Micros, dict[str, Prices]] = field(default_factory=dict)
+    order: list[Micros] = field(default_factory=list)
+    last: dict[str, Prices] = field(default_factory=dict)
+    reached: set[str] = field(default_factory=set)
     judged: Micros | None = None
 
 
@@ -89,7 +93,7 @@ class SpreadBook:
         self._plan = plan
         self.counts = SpreadCounts()
         self._clocks = VenueClocks(plan.partitions)
-        self._judges = [_Judge({}, {}, set()) for _ in plan.choices]
+        self._judges = [_Judge() for _ in plan.choices]
         self._level = 0
         self._lanes: dict[tuple[str, str], int] = {}
         self._positions: dict[tuple[str, str], tuple[int, ...]] = {}
@@ -109,6 +113,8 @@ class SpreadBook:
                 continue
             if judge.judged is not None and price.open_time <= judge.judged:
                 continue
+            if price.open_time not in judge.waiting:
+                heappush(judge.order, price.open_time)
             symbols = judge.waiting.setdefault(price.open_time, {})
             prices = symbols.setdefault(price.symbol, {})
             if price.venue not in prices:
@@ -131,9 +137,8 @@ class SpreadBook:
         signals: list[Signal] = []
         for choice, judge in zip(self._plan.choices, self._judges, strict=True):
             horizon = self._clocks.horizon(choice.venues) - self._plan.grace - choice.length
-            for opened in sorted(opened for opened in judge.waiting if opened <= horizon):
-                symbols = judge.waiting.pop(opened)
-                self._level -= sum(map(len, symbols.values()))
+            while judge.order and judge.order[0] <= horizon:
+                opened, symbols = self._next(judge)
                 for symbol, prices in sorted(symbols.items()):
                     signals += self._judge(choice, judge, symbol, opened, prices)
                 judge.judged = opened
@@ -179,10 +184,16 @@ class SpreadBook:
         ]
 
     def _give_up(self) -> None:
-        judge = min((judge for judge in self._judges if judge.waiting), key=lambda each: min(each.waiting))
-        dropped = sum(map(len, judge.waiting.pop(min(judge.waiting)).values()))
-        self._level -= dropped
-        self.counts.given_up += dropped
+        level = self._level
+        self._next(min((judge for judge in self._judges if judge.order), key=lambda judge: judge.order[0]))
+        self.counts.given_up += level - self._level
+
+    def _next(self, judge: _Judge) -> tuple[Micros, dict[str, Prices]]:
+        """Take out the prices of the oldest open time that waits."""
+        opened = heappop(judge.order)
+        symbols = judge.waiting.pop(opened)
+        self._level -= sum(map(len, symbols.values()))
+        return opened, symbols
 
     def _lane(self, venue: str, symbol: str) -> int:
         """The partition of candles that a market's come from: that of its key."""
@@ -222,6 +233,7 @@ class SpreadBook:
         self._judges = [
             _Judge(
                 {opened: _prices(symbols) for opened, symbols in saved.waiting},
+                [opened for opened, _ in saved.waiting],
                 _prices(saved.last),
                 set(saved.reached),
                 saved.judged,

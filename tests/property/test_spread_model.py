@@ -1,5 +1,6 @@
 """Spreads of venues against plain Python, however the lanes of the venues lie in the log."""
 
+from functools import cache
 from random import Random
 
 from hypothesis import given
@@ -23,7 +24,8 @@ SYMBOLS = ("BTC/USDT", "A/B:C")
 Entry = VenuePrice | TimeMark
 
 
-def plan(on_incomplete: bool = False) -> SpreadPlan:
+@cache
+def plan(on_incomplete: bool) -> SpreadPlan:
     spec = f"venue_spread(100,{MAX_AGE})@1s@*@{'|'.join(VENUES)}"
     chosen = ProcessorSettings(venue_spreads=[spec], signal_on_incomplete=on_incomplete)
     return SpreadPlan.of(Settings(kafka=KafkaSettings(partitions=LANES), processors=chosen))
