@@ -2,6 +2,7 @@
 
 from random import Random
 
+import msgspec
 from hypothesis import strategies as st
 
 from processors.candle_rules import CandleRules
@@ -43,10 +44,11 @@ def streams(draw: st.DrawFn) -> list[Item]:
             size = draw(st.integers(0, 10**11)) / 1e8
             side = draw(st.sampled_from(SIDES))
             trade = Trade(*market, f"{sequence}", sequence, price, size, side, time, 0)  # type: ignore[arg-type]
-            is_other = draw(st.sampled_from((False,) * 9 + (True,)))
-            items.append(
-                trade if sequence is None or is_other else sent.setdefault((market, sequence), trade)
-            )
+            if sequence is not None:
+                trade = sent.setdefault((market, sequence), trade)
+                if draw(st.sampled_from((False,) * 9 + (True,))):
+                    trade = msgspec.structs.replace(trade, price=price)
+            items.append(trade)
         elif kind == "g":
             market = draw(st.sampled_from(MARKETS))
             status = draw(st.sampled_from(("given_up", "given_up", "opened")))
@@ -81,8 +83,11 @@ def long_stream(random: Random) -> list[Item]:
             price, size = random.randint(1, 2_000_000) / 100, random.randint(0, 10**11) / 1e8
             side = random.choice(SIDES)
             trade = Trade(*market, "", sequence, price, size, side, now - late + early, 0)  # type: ignore[arg-type]
-            is_other = sequence is None or random.random() < 0.02
-            items.append(trade if is_other else sent.setdefault((market, sequence or 0), trade))
+            if sequence is not None:
+                trade = sent.setdefault((market, sequence), trade)
+                if random.random() < 0.02:
+                    trade = msgspec.structs.replace(trade, price=price)
+            items.append(trade)
         elif luck < 0.99:
             final = random.random() < 0.02
             source = "b" if random.random() < 0.1 and any(i for i in items[-80:] if is_last(i, "b")) else "a"

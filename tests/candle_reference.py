@@ -150,8 +150,8 @@ class ReferenceCandles:
         for candle in sorted(told, key=lambda c: (c[0].encode(), c[1], c[2])):
             self.untold.discard(candle)
             shown = self._candle(candle)
-            values = [getattr(shown, name) for name in LiveCandle.__struct_fields__[:-1]]
-            self.live.append(LiveCandle(*values, int(feed.watermark)))
+            fields = {name: getattr(shown, name) for name in LiveCandle.__struct_fields__[:-1]}
+            self.live.append(LiveCandle(**fields, as_of=int(feed.watermark)))
 
     def _carry(self, key: str, feed: Feed) -> None:
         """Make the candles of intervals without trades that are due."""
