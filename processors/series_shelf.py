@@ -20,8 +20,8 @@ import msgspec
 from processors.pages import Page
 from processors.snapshots import ForeignSnapshotError, read_snapshot, write_snapshot
 
-SERIES_A_BUCKET: Final = 32
-"""Mean at most; some 2 kB each."""
+SERIES_A_BUCKET: Final = 96
+"""Mean at most; some 2 kB each, so that a bucket is a block. Every block is a record that recovery reads."""
 IDLE_CANDLES: Final = 64
 IDLE_US: Final = 3_600_000_000
 """A series rests once the partition's newest candle is so far ahead, and so many intervals of its own."""

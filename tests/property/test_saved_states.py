@@ -94,11 +94,11 @@ def test_a_checkpoint_after_a_second_writes_what_that_second_changed() -> None:
     assert sum(len(value or b"") for _, value in records) < whole / 3
 
 
-def series_log(random: Random, minutes: int) -> list[Candle]:
+def series_log(random: Random, minutes: int, symbols: int = 70) -> list[Candle]:
     """Candles of many series; every fourth symbol rests for hours."""
     candles = []
     for minute in range(minutes):
-        for symbol in range(70):
+        for symbol in range(symbols):
             if symbol % 4 == 0 and 20 <= minute < minutes - 20:
                 continue
             close = random.uniform(90, 110)
@@ -138,12 +138,12 @@ def test_series_that_rest_go_on_as_if_they_had_not() -> None:
 
 
 def test_a_page_of_series_is_written_when_one_of_them_has_a_candle() -> None:
-    log = series_log(Random(2), 10)
+    log = series_log(Random(2), 10, symbols=200)
     book, shelf = SeriesBook(PLAN), Shelf()
     for candle in log:
         book.fold(candle)
     shelf.save(book)
-    assert len(shelf.pages) == 5  # 70 series of one interval in four buckets, and the rest
+    assert len(shelf.pages) == 5  # 200 series of one interval in four buckets, and the rest
     following = a_minute_later(log[-1])
     book.fold(following)
     shelf.save(book)
