@@ -169,6 +169,11 @@ class Lineage:
         self._entries = {}
         return found, refused
 
+    def reached(self) -> int | None:
+        """The offset up to which workers have got, whatever their settings; None: there is no checkpoint."""
+        manifests = self._manifests.values()
+        return max((each.offset for each in manifests if each.topic_id == self._topic_id), default=None)
+
     def plan(self, offset: int, pages: Iterable[Page]) -> Iterator[Record]:
         """What to write so that these pages are the checkpoint at `offset`, in the order it must stand there.
 
@@ -262,9 +267,14 @@ class _SavedPages(Mapping[str, bytes]):
         return _unpack(block)
 
 
-def replay(records: Iterable[Record]) -> dict[bytes, bytes]:
-    """What a changelog holds after `records`, as compaction and recovery see it."""
-    entries: dict[bytes, bytes] = {}
+def replay(records: Iterable[Record], entries: dict[bytes, bytes] | None = None) -> dict[bytes, bytes]:
+    """What a changelog holds after `records`, as compaction and recovery see it.
+
+    Args:
+        records: In its order.
+        entries: What it held before; brought up to date.
+    """
+    entries = {} if entries is None else entries
     for key, value in records:
         if value is None:
             entries.pop(key, None)

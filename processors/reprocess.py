@@ -16,7 +16,7 @@ from infra.settings import KafkaSettings, Settings
 from processors.agents.indicators import IndicatorStep
 from processors.agents.trades import TradeStep
 from processors.app import changelog
-from processors.checkpoint import Lineage, owner
+from processors.checkpoint import Lineage, owner, replay
 from processors.pages import State, pages_of
 from processors.recomputation import Recomputation, Totals
 from processors.trade_state import TradeState
@@ -41,7 +41,7 @@ async def reprocess(settings: Settings, since: int, told: Told) -> Totals:
         told: Is told of the progress.
 
     Raises:
-        ConflictError: A worker runs.
+        ConflictError: A worker runs, or none has read all that there is.
         UnavailableError: Kafka does not answer.
         PublishError: Kafka refused a record.
     """
@@ -56,9 +56,11 @@ async def reprocess(settings: Settings, since: int, told: Told) -> Totals:
     run = _Run(settings, admin, since, told)
     try:
         for partition in range(settings.kafka.partitions):
+            await run.check(partition)
+        for partition in range(settings.kafka.partitions):
             await run.partition(partition)
     finally:
-        await run.publisher.close()
+        await run.close()
     return run.recomputation.totals
 
 
@@ -68,9 +70,12 @@ class _Run:
     def __init__(self, settings: Settings, admin: Admin, since: int, told: Told) -> None:
         names = [(topic.name, number) for topic in TOPICS_READ for number in range(settings.kafka.partitions)]
         bounds = admin.log_ranges(names)
-        self.publisher = Publisher(settings.kafka, client_id="kandle-reprocess")
-        self.recomputation = Recomputation(settings.kafka, self.publisher, since, bounds)
-        self._settings = settings
+        self._publisher = Publisher(settings.kafka, client_id="kandle-reprocess")
+        self.recomputation = Recomputation(settings.kafka, self._publisher, since, bounds)
+        self._kept = _Kept(settings.kafka)
+        self._trades = TradeStep(settings, self._kept)
+        self._indicators = IndicatorStep(settings, self._publisher)
+        self._kafka = settings.kafka
         self._admin = admin
         self._bounds = bounds
         self._changelog = changelog(settings).name
@@ -79,38 +84,65 @@ class _Run:
         self._read = 0
         self._whole = sum(end - first for (topic, _), (first, end) in bounds.items() if topic == TRADES.name)
 
+    async def close(self) -> None:
+        """Let the producers go."""
+        try:
+            await self._publisher.close()
+        finally:
+            await self._kept.close()
+
+    async def check(self, number: int) -> None:
+        """See that workers have read all of a partition, if ever there were any.
+
+        Only they forward marks, and write bars, prices of venues and the signals of alerts. What these would
+        come of and a new checkpoint covers is lost to them.
+
+        Raises:
+            ConflictError: They have not.
+        """
+        for topic in (TRADES.name, CANDLES.name):
+            saved = await self._saved(topic, number)
+            reached = Lineage(topic, number, "", self._topic_ids[topic], saved).reached()
+            end = self._bounds[topic, number][1]
+            if reached is not None and reached < end:
+                raise ConflictError(
+                    f"workers have not read {topic} partition {number} from offset {reached} to {end}; start "
+                    "one, stop it once it has read all, then reprocess"
+                )
+
     async def partition(self, number: int) -> None:
         """Make one partition right, and write its checkpoints."""
-        trades = _Trades(self._settings)
+        trades = _Trades(self._trades, self._kept, TP(TRADES.name, number))
         candles = await self.recomputation.candles(number, trades, self._tell)
-        indicators = IndicatorStep(self._settings, self.publisher)
-        book = indicators.create(TP(CANDLES.name, number))
+        book = self._indicators.create(TP(CANDLES.name, number))
         await self.recomputation.series(number, book, candles)
         # Outputs first: a checkpoint must not know of what is not there.
-        await self.publisher.flush(FLUSH_TIMEOUT_S)
-        await self._checkpoint(TRADES.name, number, trades.step.parameters, trades.state)
-        await self._checkpoint(CANDLES.name, number, indicators.parameters, book)
+        await self._publisher.flush(FLUSH_TIMEOUT_S)
+        await self._checkpoint(TRADES.name, number, self._trades.parameters, trades.state)
+        await self._checkpoint(CANDLES.name, number, self._indicators.parameters, book)
 
     async def _checkpoint(self, topic: str, partition: int, parameters: str, state: State) -> None:
         """Put a checkpoint of all that the topic holds now in the place of all earlier ones."""
         _, end = self._admin.log_ranges([(topic, partition)])[topic, partition]
         if topic == TRADES.name and end != self._bounds[topic, partition][1]:
             raise ConflictError(f"{topic} has grown meanwhile: stop the producers, then reprocess")
-        for key in await self._earlier(topic, partition):
-            await self.publisher.publish(self._changelog, None, key, partition)
+        for key in await self._saved(topic, partition):
+            await self._publisher.publish(self._changelog, None, key, partition)
         lineage = Lineage(topic, partition, parameters, self._topic_ids[topic], {})
         for key, value in lineage.plan(end, pages_of(state)):
-            await self.publisher.publish(self._changelog, value, key, partition)
-        await self.publisher.flush(FLUSH_TIMEOUT_S)
+            await self._publisher.publish(self._changelog, value, key, partition)
+        await self._publisher.flush(FLUSH_TIMEOUT_S)
 
-    async def _earlier(self, topic: str, partition: int) -> list[bytes]:
+    async def _saved(self, topic: str, partition: int) -> dict[bytes, bytes]:
+        """The checkpoints of a topic partition, as the changelog has them."""
         log = self._changelog
         bounds = self._admin.log_ranges([(log, partition)])[log, partition]
-        keys: set[bytes] = set()
-        async for records in scan(self._settings.kafka, log, partition, *bounds):
-            found = (records.key(row) for row in range(len(records)))
-            keys.update(key for key in found if key is not None and owner(key) == (topic, partition))
-        return sorted(keys)
+        saved: dict[bytes, bytes] = {}
+        async for records in scan(self._kafka, log, partition, *bounds):
+            found = ((records.key(row), records.value(row)) for row in range(len(records)))
+            own = ((key, value) for key, value in found if key and owner(key) == (topic, partition))
+            replay(own, saved)
+        return saved
 
     def _tell(self, count: int) -> None:
         self._read += count
@@ -145,21 +177,19 @@ class _Kept(Publisher):
 
 
 class _Trades:
-    """The trades step of a worker, whose candles are kept instead of published.
+    """One partition in the trades step of a worker, whose candles are kept instead of published.
 
     Attributes:
-        step: The step.
-        state: Its state after what was folded.
+        state: The step's state after what was folded.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._kept = _Kept(settings.kafka)
-        self.step = TradeStep(settings, self._kept)
-        self.state: TradeState = self.step.create(TP(TRADES.name, 0))
+    def __init__(self, step: TradeStep, kept: _Kept, tp: TP) -> None:
+        self._step, self._kept = step, kept
+        self.state: TradeState = step.create(tp)
 
     async def fold(self, tp: TP, records: RawRecords) -> Iterable[Candle]:
         """See `recomputation.TradeFold`."""
-        await self.step.fold(self.state, tp, records)
+        await self._step.fold(self.state, tp, records)
         return self._kept.take()
 
     def renumber(self, candles: Iterable[Candle]) -> None:

@@ -21,7 +21,8 @@ def reprocess(since: str, as_json: bool, data_dir: str | None) -> None:
 
     What is missing is written, and what is wrong is followed by a revision that is right; nothing is deleted.
     Tables follow when sinks run, as they keep the newest revision. Signals that come to light are written as
-    well, and notified where rules ask for it. No worker may run meanwhile, and no producer.
+    well, and notified where rules ask for it. No worker may run meanwhile, and no producer; and workers must
+    have read all that there is, as only they write bars and the signals of alerts.
 
     Example: kandle reprocess --from 2026-03-01T00:00:00Z
     """

@@ -135,6 +135,11 @@ def test_what_was_wrong_is_revised_and_workers_go_on_from_there(kafka: str, tmp_
         with pytest.raises(ConflictError, match="stop them"):
             asyncio.run(reprocess(settings, SINCE, lambda read, whole: None))
         assert process.stop() == 0
+    asyncio.run(reprocess(settings, SINCE, lambda read, whole: None))
+    assert settled() == known, "nothing is written again"
+    log.put(TRADES, 0, market(seconds=1, rate=100, first=90)[0])
+    with pytest.raises(ConflictError, match=r"workers have not read market.trades.v1 partition 0 from"):
+        asyncio.run(reprocess(settings, SINCE, lambda read, whole: None))
     whole = expected({partition: first[partition] + second[partition] for partition in first})
     assert settled() == known, "nothing is written again"
     for topic in (CANDLES, INDICATORS):
