@@ -31,6 +31,8 @@ def past_candles(
     sides: Ints,
     symbols: Ints,
     intervals: Sequence[str],
+    *,
+    carry: bool = False,
 ) -> CandleColumns:
     """Candles of trades, by the rules of the stream but for lateness: here no trade is late.
 
@@ -45,6 +47,7 @@ def past_candles(
         sides: 1: the aggressor bought.
         symbols: Index of the symbol of each trade.
         intervals: Names.
+        carry: Whether intervals without trades between those of a symbol have candles.
 
     Returns:
         Candles sorted by symbol, interval and open time; the name of a symbol is its index in digits. Their
@@ -54,7 +57,7 @@ def past_candles(
         ConfigurationError: An interval is unknown or repeated.
     """
     chosen = _divisible(intervals)
-    builder = CandleBuilder(CandleRules(chosen, grace=0, hold=0, lead=_FAR))
+    builder = CandleBuilder(CandleRules(chosen, grace=0, hold=0, lead=_FAR, carry=carry))
     unit = min(chosen[0], _MINUTE, key=lambda interval: interval.length)
     began, ended = unit.open_time(int(times[0])), unit.open_time(int(times[-1])) + unit.length
     keys = [f"{_VENUE}:{index:09d}" for index in range(int(symbols.max()) + 1)]

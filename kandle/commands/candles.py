@@ -40,9 +40,15 @@ MOST_NAMED: Final = 5
     multiple=True,
     help="1s, 1m, 3m, 5m, 15m, 30m, 1h, 4h, 1d or 1w; several by commas or repeated. Default 1m.",
 )
+@click.option(
+    "--empty",
+    type=click.Choice(["skip", "carry"]),
+    default="skip",
+    help="An interval without trades: no candle, or one with the last close and volume 0.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a candle.")
 @click.option("--skip-bad", is_flag=True, help="Leave out lines that are no trade, and count them.")
-def candles(file: Path, intervals: Sequence[str], as_json: bool, skip_bad: bool) -> None:
+def candles(file: Path, intervals: Sequence[str], empty: str, as_json: bool, skip_bad: bool) -> None:
     """Build candles from a file of trades, as the stream would.
 
     \b
@@ -76,7 +82,7 @@ def candles(file: Path, intervals: Sequence[str], as_json: bool, skip_bad: bool)
     with patience(f"reading {file}"), click.open_file(str(file), "rb") as opened:
         trades = TradeTable.of(read_trades(opened, str(file), bad.take))
     if trades is not None:
-        _print(candle_rows(trades, list(dict.fromkeys(names))), as_json)
+        _print(candle_rows(trades, list(dict.fromkeys(names)), carry=empty == "carry"), as_json)
         bad.tell(trades)
     if trades is None:
         click.echo(f"kandle: {file} holds no trade", err=True)

@@ -14,12 +14,15 @@ Id = int | str | None
 _NO_ID = 1 << 62
 
 
-def candle_rows(trades: TradeTable, intervals: Sequence[str]) -> Iterator[dict[str, Any]]:
+def candle_rows(
+    trades: TradeTable, intervals: Sequence[str], *, carry: bool = False
+) -> Iterator[dict[str, Any]]:
     """One mapping a candle, by symbol, interval and open time.
 
     Args:
         trades: At least one.
         intervals: Names.
+        carry: Whether intervals without trades have candles.
 
     Raises:
         ConfigurationError: An interval is unknown, or they do not fit each other.
@@ -27,7 +30,9 @@ def candle_rows(trades: TradeTable, intervals: Sequence[str]) -> Iterator[dict[s
     # Loading the kernel takes a second: not before the file has been read without fault.
     from processors.past_candles import past_candles
 
-    candles = past_candles(trades.times, trades.prices, trades.sizes, trades.sides, trades.symbols, intervals)
+    candles = past_candles(
+        *(trades.times, trades.prices, trades.sizes, trades.sides, trades.symbols, intervals), carry=carry
+    )
     numbers = np.array([int(name) for _, name in candles.names])[candles.symbols]
     firsts, lasts = _outer_ids(trades, numbers, candles.sequences)
     is_named = trades.symbol_names != [""]

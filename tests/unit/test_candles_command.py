@@ -325,3 +325,14 @@ def test_recorded_trades_give_the_candles_that_their_own_lines_say(captures: Pat
                 assert candle[name] == wanted[name]
             for name in ("volume", "quote_volume"):
                 assert math.isclose(candle[name], wanted[name], rel_tol=1e-12)
+
+
+def test_intervals_without_trades_can_be_filled() -> None:
+    found = built(csv_of(rows()), "--empty", "carry")
+    assert [(candle["time"][14:16], candle["close"], candle["trade_count"]) for candle in found] == [
+        ("54", 99.25, 3),
+        ("55", 100.0, 1),
+        ("56", 100.0, 0),
+        ("57", 98.0, 1),
+    ]
+    assert (found[2]["volume"], found[2]["vwap"], found[2]["first_trade_id"]) == (0.0, None, None)
