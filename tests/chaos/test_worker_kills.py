@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import signal
 import threading
 import time
@@ -25,6 +27,7 @@ from tests.sink_harness import Log, fresh_topics
 
 KILLS = 5
 KILLS_IN_FULL = 50
+COMING_AND_GOING_S, TURN_S = 120, 5
 SECONDS_A_KILL = 2.8
 """A start, some work and a kill: for so long each the feed must last."""
 
@@ -86,6 +89,31 @@ def test_workers_share_the_partitions_and_one_that_leaves_hands_over(kafka: str,
         playing.join()
         until_drained(kafka, [stays])
         assert stays.stop() == 0
+    assert_equal(kafka, expected(feed))
+
+
+@pytest.mark.full
+def test_workers_that_come_and_go_every_few_seconds_leave_the_topics_exact(
+    kafka: str, tmp_path: Path
+) -> None:
+    fresh_topics(kafka_settings(kafka))
+    feed, name = market(seconds=480, rate=400), app_id()
+    playing = play(kafka, feed, COMING_AND_GOING_S)
+    chance, present, left = random.Random(10), list[Worker](), 0
+    with contextlib.ExitStack() as stack:
+        for number in range(COMING_AND_GOING_S // TURN_S):
+            if len(present) < 2 or (len(present) < 4 and chance.random() < 0.5):
+                present.append(stack.enter_context(worker(kafka, name, tmp_path, f"w{number}")))
+            else:
+                leaver = present.pop(chance.randrange(len(present)))
+                assert leaver.stop(40) == 0, leaver.log()
+                left += 1
+            time.sleep(TURN_S)
+        playing.join()
+        until_drained(kafka, present, timeout_s=120)
+        for each in present:
+            assert each.stop(40) == 0, each.log()
+    assert left > 2
     assert_equal(kafka, expected(feed))
 
 
