@@ -3,7 +3,9 @@
 A real broker, a worker as a process of its own with its default settings, alerts and a candle rule. The times
 at which trades are sent are fixed in advance (open loop): a worker that falls behind is not waited for. Both
 ends of a latency are the broker's own clock (LogAppendTime, whole milliseconds): that of the trade that makes
-an alert due, or of the mark that closes the candle of a rule, and that of the signal.
+an alert due, or of the mark that closes the candle of a rule, and that of the signal. `broker` is what the
+same broker took meanwhile to acknowledge such a trade, the producer's linger included: what a busy machine
+adds shows there as well.
 
 python -m tests.bench.latency --json
 """
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,15 +84,23 @@ async def ask_for_alerts(publisher: Publisher) -> None:
     await publisher.flush()
 
 
-async def feed(kafka: KafkaSettings, seconds: float) -> float:
-    """Send at fixed times; the most that a trade was sent too late, seconds."""
+async def feed(kafka: KafkaSettings, seconds: float) -> tuple[float, list[float]]:
+    """Send at fixed times.
+
+    Returns:
+        The most that a trade was sent too late, seconds, and what the broker took for trades that fire
+        alerts, milliseconds.
+    """
     publisher = Publisher(kafka, "bench")
     began = time.time() + 0.5
     trades, marked, late = Feed(round(began * 1e6)), int(began), 0.0
+    taken_ms: list[float] = []
     while (now := time.time()) < began + seconds:
         for trade in trades.upto(round(now * 1e6)):
             late = max(late, now - trade.event_time / 1e6)
-            await publisher.publish(TRADES.name, trade)
+            watched = trade.price >= LEVEL and now > began + WARM_UP_S
+            on_stored = stopwatch(taken_ms) if watched else None
+            await publisher.publish(TRADES.name, trade, on_acknowledged=on_stored)
         if now >= marked + 1:
             marked = int(now)
             await mark(publisher, kafka, marked * SECOND_US - 1, final=False)
@@ -99,7 +109,13 @@ async def feed(kafka: KafkaSettings, seconds: float) -> float:
     await mark(publisher, kafka, round(time.time() * 1e6), final=True)
     await publisher.flush()
     await publisher.close()
-    return late
+    return late, taken_ms
+
+
+def stopwatch(taken_ms: list[float]) -> Callable[[int, int], None]:
+    """Started now; stopped by being called."""
+    began = time.perf_counter()
+    return lambda _partition, _offset: taken_ms.append((time.perf_counter() - began) * 1_000)
 
 
 async def mark(publisher: Publisher, kafka: KafkaSettings, at_us: int, *, final: bool) -> None:
@@ -178,11 +194,11 @@ def latencies(kafka: KafkaSettings) -> tuple[list[int], list[int]]:
     return alerts, rules
 
 
-def figures_of(latencies_ms: Sequence[int]) -> dict[str, float]:
+def figures_of(latencies_ms: Sequence[float]) -> dict[str, float]:
     """Percentiles, milliseconds."""
     p50, p90, p99 = np.percentile(latencies_ms, [50, 90, 99]).round(1).tolist()
-    highest = float(max(latencies_ms))
-    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "max_ms": highest, "signals": len(latencies_ms)}
+    highest = round(float(max(latencies_ms)), 1)
+    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99, "max_ms": highest, "count": len(latencies_ms)}
 
 
 def await_ready(worker: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -225,7 +241,7 @@ def main(seconds: int = SECONDS) -> dict[str, Any]:
         try:
             await_ready(worker, log)
             load_before = os.getloadavg()[0]
-            late = asyncio.run(feed(kafka, WARM_UP_S + seconds))
+            late, taken_ms = asyncio.run(feed(kafka, WARM_UP_S + seconds))
             load = os.getloadavg()[0]
             await_drained(kafka)
             worker.terminate()
@@ -238,6 +254,7 @@ def main(seconds: int = SECONDS) -> dict[str, Any]:
     return {
         "alert": figures_of(alerts),
         "candle_rule": figures_of(rules),
+        "broker": figures_of(taken_ms),
         "trades_per_s": RATE,
         "symbols": SYMBOLS,
         "seconds": seconds,

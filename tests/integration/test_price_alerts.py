@@ -18,7 +18,7 @@ from kandle.commands.alerts import alerts
 from processors.alert_reader import AlertReader
 from processors.price_alerts import AlertBook, signal_of
 from schemas.errors import ConfigurationError
-from schemas.records import PriceAlert, Signal, TimeMark, Trade
+from schemas.records import PriceAlert, Record, Signal, TimeMark, Trade
 from schemas.rows import decode, encode
 from schemas.topics import ALERTS, SIGNALS, TRADES
 from tests.candle_stream import KeyIds, rows_from
@@ -53,8 +53,8 @@ async def alert_signals(servers: str, feed: Feed) -> dict[str, Signal]:
     for items in feed.values():
         book = AlertBook(LEAD_US)
         book.learn(log)
-        rows = rows_from(items, 0, KeyIds())
-        rows = dataclasses.replace(rows, value=lambda row, items=items: encode(items[row]))
+        values = [encode(item) for item in items]
+        rows = dataclasses.replace(rows_from(items, 0, KeyIds()), value=values.__getitem__)
         found |= {signal.id: signal for signal in map(signal_of, book.fold(rows))}
     return found
 
@@ -68,7 +68,7 @@ def until_marked(servers: str, count: int, through: Worker) -> None:
         time.sleep(0.05)
 
 
-def last_records(servers: str) -> list[object]:
+def last_records(servers: str) -> list[Record]:
     """The last record of each partition of the signals."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "reader", "log_level": 0})
     found = []
@@ -136,12 +136,10 @@ async def test_alerts_come_and_go_while_trades_flow_and_survive_kill_9(
     headers = read_topic(kafka, SIGNALS).headers
     assert all(headers[name]["ce_type"] == b"strategy.signal" for name in fired)
 
-    settings = settings_for(kafka, postgres())
-    async with running(settings, ("timescale",)) as task:
-        await until_passed(str(settings.database.url.get_secret_value()), "timescale", SIGNALS, task=task)
-    stored = query(
-        settings.database.url.get_secret_value(), "SELECT rule FROM public.signals WHERE interval = 'trade'"
-    )
+    url = postgres()
+    async with running(settings_for(kafka, url), ("timescale",)) as task:
+        await until_passed(url, "timescale", SIGNALS, task=task)
+    stored = query(url, "SELECT rule FROM public.signals WHERE interval = 'trade'")
     assert sorted(rule for (rule,) in stored) == sorted(rules)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from processors.snapshots import ForeignSnapshotError
 from schemas.identity import ce_id
 from schemas.records import AlertKind, PriceAlert, Signal, TimeMark, Trade
 from schemas.rows import encode
+from schemas.topics import ALERTS, TRADES
 from sinks.notifications.message import message_of
 from sinks.storable import signal_fault
 from tests.candle_stream import Item, KeyIds, rows_from
@@ -50,11 +52,11 @@ class Watched:
         self._ids = KeyIds()
         self.see([TimeMark("binance", "binance-spot-0", BEGAN, False, "run")])
 
-    def see(self, items: list[Item]) -> list[Firing]:
+    def see(self, items: Sequence[Item]) -> list[Firing]:
         rows = rows_from(items, 0, self._ids)
         return self.book.fold(replace(rows, value=lambda row: encode(items[row])))
 
-    def prices(self, items: list[Item]) -> list[float]:
+    def prices(self, items: Sequence[Item]) -> list[float]:
         return [firing.price for firing in self.see(items)]
 
 
@@ -262,3 +264,8 @@ def test_each_record_holds_from_its_time_until_that_of_a_newer_one() -> None:
     log.take(encode(gone))
     assert log.versions()[-1] == Version(second, gone.event_time)
     assert log.newest == {"a": gone}
+
+
+def test_a_replaced_record_stays_longer_than_the_trades_that_it_acts_on() -> None:
+    assert TRADES.retention_ms is not None
+    assert int(ALERTS.config["min.compaction.lag.ms"]) > TRADES.retention_ms
