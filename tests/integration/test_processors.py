@@ -84,7 +84,7 @@ def test_poison_goes_to_the_dead_letters_with_its_cause_and_stops_nothing(kafka:
         good[:-3]: "the body ends",
         None: "the value is null",
         rows.encode(quote): "a Quote does not belong into market.trades.v1",
-        b"\x00" * 1_000_000: "the schema id is not of the contract",
+        b"\x00" * 10_000_000: "the schema id is not of the contract",
     }
     log = Log(kafka)
     for partition, items in feed.items():
