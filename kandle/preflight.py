@@ -16,7 +16,7 @@ def check(settings: Settings) -> None:
     """Make, and drop, what the stages will make of these settings.
 
     Raises:
-        ConfigurationError: What a worker, a channel or an address is to be is wrong.
+        ConfigurationError: What a worker, a feed's history, a channel or an address is to be is wrong.
     """
     check_processors(settings)
     url = settings.database.url
@@ -25,6 +25,10 @@ def check(settings: Settings) -> None:
             psycopg.conninfo.conninfo_to_dict(url.get_secret_value())
         except psycopg.ProgrammingError as error:
             raise ConfigurationError(f"DATABASE_URL is no PostgreSQL URL: {error}") from error
+    if settings.producer.history:
+        from producers import history
+
+        history.parse(settings.producer.history)
     if settings.notifications.rules:
         # Loads a hundred kinds of channels: only for those who have any.
         from sinks.notifications.routing import Routing

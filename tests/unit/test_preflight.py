@@ -18,6 +18,7 @@ from schemas.errors import ConfigurationError
         ({"processors": {"signals": ["moving_average_crossover(30,10)"]}}, "fast < slow"),
         ({"processors": {"signals": ["volume_spike@4h"]}}, "no candles of 4h are built"),
         ({"processors": {"plugins": ["no_such_module"]}}, "there is no such module"),
+        ({"producer": {"history": ["2m:500"]}}, "INTERVAL:COUNT"),
         ({"database": {"url": "notaurl"}}, "DATABASE_URL"),
         ({"notifications": {"rules": [{"name": "a", "urls": ["nosuch://x"]}]}}, "a"),
     ],
