@@ -85,6 +85,12 @@ SERIES_FAILURES = Counter(
     "kandle_series_failures", "Candles at which an indicator or a rule has raised.", ["name"]
 )
 LATE_TRADES = Counter("kandle_late_trades", "Trades too late for their candle.", ["venue"])
+CONFLICTING_TRADES = Counter(
+    "kandle_conflicting_trades", "Trades refused: their sequence came before with other values.", ["venue"]
+)
+BAR_TRADES_LEFT_OUT = Counter(
+    "kandle_bar_trades_left_out", "Trades that are in candles, but came too late for bars."
+)
 CANDLES_COMPARED = Counter("kandle_candles_compared", "Candles compared with the venue's own.", ["venue"])
 CANDLE_MISMATCHES = Counter(
     "kandle_candle_mismatches", "Figures of candles that differ from the venue's own.", ["venue", "field"]

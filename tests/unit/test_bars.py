@@ -79,8 +79,9 @@ def test_repeats_and_refused_trades_are_in_no_bar() -> None:
 
 
 def test_a_feed_that_began_or_a_gap_before_its_end_makes_a_bar_incomplete() -> None:
-    missing = Gap("binance", "X/Y", "a", "given_up", None, None, *[MIDNIGHT + 3 * SECOND] * 2, "shed")
-    log = [trade(at, at) for at in (1, 2, 4, 5)]
+    at = MIDNIGHT + 3 * SECOND
+    missing = Gap("binance", "X/Y", "a", "given_up", None, None, at, at, "shed")
+    log = [trade(second, second) for second in (1, 2, 4, 5)]
     assert brief(bars(mark(-1), *log[:2], missing, *log[2:], mark(9)))[1][3] is False
     assert brief(bars(mark(-1), *log[:2], missing, *log[2:], mark(9)))[0][3] is True
     assert [bar.complete for bar in bars(mark(0.5), *log, mark(9))] == [False, False]
