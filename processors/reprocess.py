@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from faust.types import TP
@@ -21,8 +22,8 @@ from processors.pages import State, pages_of
 from processors.recomputation import Recomputation, Totals
 from processors.trade_state import TradeState
 from schemas import rows
-from schemas.errors import ConflictError
-from schemas.records import Candle
+from schemas.errors import ConflictError, DecodeError
+from schemas.records import Candle, TimeMark
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
 
 FLUSH_TIMEOUT_S: Final = 60.0
@@ -95,7 +96,8 @@ class _Run:
         """See that workers have read all of a partition, if ever there were any.
 
         Only they forward marks, and write bars, prices of venues and the signals of alerts. What these would
-        come of and a new checkpoint covers is lost to them.
+        come of and a new checkpoint covers is lost to them. Candles without a mark after them may be those
+        of a reprocessing that was killed: they hold up no other one.
 
         Raises:
             ConflictError: They have not.
@@ -103,12 +105,23 @@ class _Run:
         for topic in (TRADES.name, CANDLES.name):
             saved = await self._saved(topic, number)
             reached = Lineage(topic, number, "", self._topic_ids[topic], saved).reached()
-            end = self._bounds[topic, number][1]
-            if reached is not None and reached < end:
+            first, end = self._bounds[topic, number]
+            if reached is None or reached >= end:
+                continue
+            if topic == TRADES.name or await self._has_marks(topic, number, max(reached, first), end):
                 raise ConflictError(
                     f"workers have not read {topic} partition {number} from offset {reached} to {end}; start "
                     "one, stop it once it has read all, then reprocess"
                 )
+
+    async def _has_marks(self, topic: str, partition: int, start: int, end: int) -> bool:
+        async with aclosing(scan(self._kafka, topic, partition, start, end)) as batches:
+            async for records in batches:
+                for row in range(len(records)):
+                    with suppress(DecodeError):
+                        if isinstance(rows.decode(records.value(row)), TimeMark):
+                            return True
+        return False
 
     async def partition(self, number: int) -> None:
         """Make one partition right, and write its checkpoints."""
@@ -126,11 +139,14 @@ class _Run:
         _, end = self._admin.log_ranges([(topic, partition)])[topic, partition]
         if topic == TRADES.name and end != self._bounds[topic, partition][1]:
             raise ConflictError(f"{topic} has grown meanwhile: stop the producers, then reprocess")
-        for key in await self._saved(topic, partition):
-            await self._publisher.publish(self._changelog, None, key, partition)
-        lineage = Lineage(topic, partition, parameters, self._topic_ids[topic], {})
+        saved = await self._saved(topic, partition)
+        lineage = Lineage(topic, partition, parameters, self._topic_ids[topic], saved)
         for key, value in lineage.plan(end, pages_of(state)):
             await self._publisher.publish(self._changelog, value, key, partition)
+        # Only now: without any checkpoint a worker would begin anew, and number its revisions from 0 again.
+        await self._publisher.flush(FLUSH_TIMEOUT_S)
+        for key in saved:
+            await self._publisher.publish(self._changelog, None, key, partition)
         await self._publisher.flush(FLUSH_TIMEOUT_S)
 
     async def _saved(self, topic: str, partition: int) -> dict[bytes, bytes]:

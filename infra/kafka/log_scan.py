@@ -1,6 +1,6 @@
 """Reading a part of a partition once, from one offset to another, without a consumer group."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -19,7 +19,7 @@ STILL_S: Final = 30.0
 
 async def scan(
     settings: KafkaSettings, topic: str, partition: int, start: int, end: int
-) -> AsyncIterator[RawRecords]:
+) -> AsyncGenerator[RawRecords, None]:
     """The records of [start, end) in order, some thousand at a time.
 
     What lies between and is no record (holes of a compaction, control batches) is passed over.
