@@ -193,7 +193,7 @@ class ProcessorSettings(Section):
     grace_ms: int = Field(2_000, ge=0, description="a candle closes this long after its end, by time marks")
     hold_s: int = Field(300, ge=0, description="late trades revise a candle so long after it closed")
     live: NameList = Field(
-        default_factory=lambda: ["1m"], description="intervals written while still open, at every mark"
+        default_factory=lambda: ["1m"], description="of the intervals: written while open, at every mark"
     )
     empty_candles: Literal["skip", "carry"] = Field(
         "skip", description="an interval without trades: no candle, or one with the last close and volume 0"
