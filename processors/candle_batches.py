@@ -120,6 +120,13 @@ class WaitingTrade(msgspec.Struct, frozen=True, array_like=True):
     offset: int
     value: bytes
 
+    @classmethod
+    def of(cls, rows: CandleRows, row: int, symbol: int) -> Self:
+        """The trade in a row of a batch; its symbol by whoever waits."""
+        numbers = (rows.prices, rows.sizes, rows.sides, rows.sequences, rows.offsets)
+        price, size, side, sequence, offset = (column[row].item() for column in numbers)
+        return cls(symbol, int(rows.times[row]), price, size, side, sequence, offset, rows.value(row))
+
 
 Admitted = tuple[int, WaitingTrade, str]
 """Row of the mark that has brought a waiting trade into its candle, the trade, its market key."""

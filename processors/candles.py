@@ -211,22 +211,12 @@ class CandleBuilder:
         """Keep a trade far ahead of its feed until the next mark of its venue."""
         tables = self._tables
         rows.kinds[row] = words.SKIP
-        offset = int(rows.offsets[row])
         if len(self._waiting) >= MOST_WAITING:
+            offset = int(rows.offsets[row])
             tables.state.counters[words.AHEAD_REFUSED] += 1
             self._refused.append((row, Refused(offset, tables.keys[symbol], Refusal.TOO_FAR_AHEAD, row)))
             return
-        trade = WaitingTrade(
-            symbol,
-            int(rows.times[row]),
-            float(rows.prices[row]),
-            float(rows.sizes[row]),
-            int(rows.sides[row]),
-            int(rows.sequences[row]),
-            offset,
-            rows.value(row),
-        )
-        self._waiting.append(trade)
+        self._waiting.append(WaitingTrade.of(rows, row, symbol))
         tables.watermarks.ahead(int(tables.state.symbols[symbol, words.VENUE]), 1)
 
     def _judge(self, venue: int, mark_row: int) -> None:

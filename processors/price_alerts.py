@@ -206,17 +206,7 @@ class AlertBook:
         """Keep a trade far ahead of its feed until the next mark of its venue."""
         if len(self._waiting) >= MOST_WAITING:
             return
-        trade = WaitingTrade(
-            symbol,
-            int(rows.times[row]),
-            float(rows.prices[row]),
-            float(rows.sizes[row]),
-            int(rows.sides[row]),
-            int(rows.sequences[row]),
-            int(rows.offsets[row]),
-            rows.value(row),
-        )
-        self._waiting.append(trade)
+        self._waiting.append(WaitingTrade.of(rows, row, symbol))
         self._tables.wait(symbol)
 
     def _judge(self, venue: int) -> list[Firing]:
