@@ -31,8 +31,12 @@ class ReachedDatabase:
 
 
 @contextmanager
-def reach_kafka(settings: Settings) -> Iterator[ReachedKafka]:
+def reach_kafka(settings: Settings, *, may_make: bool = False) -> Iterator[ReachedKafka]:
     """Kafka for the time of a command.
+
+    Args:
+        settings: Where it is.
+        may_make: A data directory that holds none yet gets one: for commands that say what a run shall do.
 
     Raises:
         ConfigurationError: None is configured, and the data directory holds none.
@@ -41,7 +45,8 @@ def reach_kafka(settings: Settings) -> Iterator[ReachedKafka]:
     if settings.kafka.bootstrap_servers:
         yield ReachedKafka(settings.kafka, started=False)
         return
-    _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
+    if not may_make:
+        _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
     idle = _is_idle(settings.data_dir, "Kafka")
     with broker(settings.data_dir) as servers:
         yield ReachedKafka(settings.kafka.model_copy(update={"bootstrap_servers": servers}), started=idle)

@@ -73,7 +73,9 @@ def alerts() -> None:
 
 def _options(command: F) -> F:
     for option in (
-        click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; ./var."),
+        click.option(
+            "--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var."
+        ),
         click.option(
             "--at", type=Time(), help=f"Event time that it takes effect at. Default: {LEAD_S:g} s from now."
         ),
@@ -138,10 +140,10 @@ def add(
     alert = msgspec.structs.replace(alert, id=(name or _name(alert)).lower())
     if fault := fault_of(alert):
         raise ConfigurationError(fault)
-    (alert,) = _write(settings, lambda known: [alert], at)
+    (alert,) = _write(settings, lambda known: [alert], at, may_make=True)
     often = "each time" if repeat else "once"
     click.echo(f"{alert.id}: {alert.symbol} of {alert.venue} {_condition(alert)}, {often}")
-    _say_effect(alert.event_time)
+    _say_effect(alert.event_time, at)
 
 
 @alerts.command()
@@ -167,16 +169,16 @@ def remove(ids: Sequence[str], data_dir: str | None, at: Micros | None) -> None:
 
     gone = _write(_settings(data_dir), withdrawn, at)
     click.echo(f"removed: {', '.join(alert.id for alert in gone)}")
-    _say_effect(gone[0].event_time)
+    _say_effect(gone[0].event_time, at)
 
 
 @alerts.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object an alert.")
-@click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; ./var.")
+@click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
 def list_(as_json: bool, data_dir: str | None) -> None:
     """Show the alerts that are wanted.
 
-    What has fired is in the topic market.signals.v1 and in the table market_signals.
+    What has fired is in the topic market.signals.v1 and in the view signals.
 
     Example: kandle alerts list --json
     """
@@ -220,15 +222,16 @@ def _condition(alert: PriceAlert) -> str:
     return f"{alert.kind} {alert.level:.12g}"
 
 
-def _say_effect(at: Micros) -> None:
-    ahead = (at - time.time_ns() // 1_000) / 1e6
-    if ahead < 0:
+def _say_effect(effect: Micros, at: Micros | None) -> None:
+    if at is None:
+        click.echo(f"from event time {iso_time(effect)} on, {LEAD_S:g} s later: by then all workers know it")
+    elif at < time.time_ns() // 1_000:
         click.echo(
-            f"from event time {iso_time(at)} on; warning: that is past, and what workers have read of it "
+            f"from event time {iso_time(effect)} on; warning: that is past, and what workers have read of it "
             "already is not looked at again",
         )
-        return
-    click.echo(f"from event time {iso_time(at)} on, {ahead:.1f} s from now: by then all workers know it")
+    else:
+        click.echo(f"from event time {iso_time(effect)} on")
 
 
 def _read(kafka: KafkaSettings) -> Mapping[str, PriceAlert]:
@@ -240,7 +243,11 @@ def _read(kafka: KafkaSettings) -> Mapping[str, PriceAlert]:
 
 
 def _write(
-    settings: Settings, make: Callable[[Mapping[str, PriceAlert]], list[PriceAlert]], at: Micros | None
+    settings: Settings,
+    make: Callable[[Mapping[str, PriceAlert]], list[PriceAlert]],
+    at: Micros | None,
+    *,
+    may_make: bool = False,
 ) -> list[PriceAlert]:
     """Put records into the alerts topic, made with a view to what it holds, and dated as they are written."""
 
@@ -256,6 +263,6 @@ def _write(
             await publisher.close(timeout_s=FLUSH_TIMEOUT_S)
         return records
 
-    with reach_kafka(settings) as reached:
+    with reach_kafka(settings, may_make=may_make) as reached:
         Admin(reached.kafka).ensure_topics([ALERTS])
         return asyncio.run(write(make(_read(reached.kafka))))

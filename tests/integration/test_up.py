@@ -264,3 +264,20 @@ def test_a_foreseeable_mistake_is_one_message_and_an_exit_code(
     assert answer.returncode in (1, 2)
     assert words in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.full
+def test_an_alert_can_be_set_before_the_first_run(tmp_path: Path) -> None:
+    capture = tmp_path / "made.capture.gz"
+    write_capture(capture, seconds=3)
+    trades = wire_trades(capture)
+    first = min(trades, key=lambda trade: (trade.time_ms, trade.number))
+    said = kandle(
+        *("alerts", "add", first.symbol, "--above", repr(first.price), "--id", "first"),
+        *("--at", "2001-01-01", "--data", "fresh"),
+        cwd=tmp_path,
+    )
+    assert said.returncode == 0, said.stderr
+    play(capture, tmp_path / "fresh", tmp_path)
+    found = rows("SELECT rule, candle_id FROM signals WHERE interval = 'trade'", tmp_path / "fresh", tmp_path)
+    assert [row["rule"] for row in found] == ["price_alert_first"]
