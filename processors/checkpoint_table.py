@@ -24,7 +24,7 @@ CHANGELOG_CONFIG = {
     "segment.bytes": str(16 * 1024 * 1024),
     "segment.ms": "60000",
     "min.cleanable.dirty.ratio": "0.1",
-    "delete.retention.ms": "60000",
+    "delete.retention.ms": "15000",
     "message.timestamp.type": "LogAppendTime",
 }
 """Small segments, rolled and compacted often: recovery reads little more than the live checkpoints.

@@ -4,8 +4,9 @@
 default indicators and signals, four partitions. An hour of event time is folded by the shipped state and
 written by the shipped code through a real broker, as fast as that goes: a checkpoint each two seconds of
 event time, or as often as their pace allows. Of the candles in between, the indicators take those of the last
-second; what a checkpoint writes does not depend on how many it took. Then `kandle process` starts on what the
-changelog holds, with one core and the broker on the other, and so does a worker without any checkpoint.
+second; what a checkpoint writes does not depend on how many it took. The last two minutes take two minutes:
+the broker compacts by the clock. Then `kandle process` starts on what the changelog holds, with one core and
+the broker on the other, and so does a worker without any checkpoint.
 
 python -m tests.bench.recovery --json
 python -m tests.bench.recovery --minutes 10 --symbols 1000 --json
@@ -46,6 +47,8 @@ SECOND = 1_000_000
 TIMEOUT_S = 120.0
 POLL_S = 0.02
 APP_ID = "recovery"
+PACED_S = 120
+"""Seconds of event time, the last ones, that take as long as they say."""
 
 
 class Alone:
@@ -128,7 +131,12 @@ class Hour:
         interval = max(int(self._settings.processors.checkpoint_interval_s), 1)
         took: dict[str, list[float]] = {TRADES.name: [], CANDLES.name: []}
         due = dict.fromkeys(took, 0.0)
+        paced_from: float | None = None
         for number in range(seconds):
+            if number == seconds - PACED_S:
+                paced_from = time.perf_counter() - number
+            if paced_from is not None:
+                await asyncio.sleep(max(0.0, paced_from + number - time.perf_counter()))
             folded = [
                 self._trades.held[TP(TRADES.name, index)].state.candles.fold(market.second(number))
                 for index, market in enumerate(self._markets)
