@@ -18,46 +18,22 @@ from numba.extending import intrinsic
 
 from schemas.compiled import compiled
 
-# Operations of a program. They are plain module constants because the kernel freezes them.
-NULL = 0
-BOOLEAN = 1
-INT = 2
-LONG = 3
-FLOAT = 4
-DOUBLE = 5
-BYTES = 6
-STRING = 7
-ENUM = 8
-ARRAY = 9
-CONSTANT = 10
+# Operations of a program: plain module constants, as the kernel freezes them.
+NULL, BOOLEAN, INT, LONG, FLOAT, DOUBLE, BYTES, STRING, ENUM, ARRAY, CONSTANT = range(11)
 
 # Columns of an instruction.
-OPERATION = 0
+OPERATION, WIDTH = 0, 5
 SLOT = 1  # where the value goes; its second half (length or count) goes to SLOT + 1
 VALID_SLOT = 2  # where 1 (value) or 0 (null) goes; only read where NULL_BRANCH >= 0
 NULL_BRANCH = 3  # index of null in the union, -1: not a union
 ARGUMENT = 4  # ENUM: number of symbols; ARRAY: operation of an item; CONSTANT: the cell
-WIDTH = 5
 
 PREFIX = 5
 """Bytes before the Avro body: a zero byte and the schema id, four bytes, big-endian."""
 
-
 # What becomes of a value; `row_status` has them as an enum with words.
-OK = 0
-NULL_VALUE = 1
-NO_PREFIX = 2
-WRONG_MAGIC = 3
-UNKNOWN_SCHEMA = 4
-TRUNCATED = 5
-TRAILING_BYTES = 6
-BAD_VARINT = 7
-INT_RANGE = 8
-BAD_BOOLEAN = 9
-BAD_UNION = 10
-BAD_ENUM = 11
-BAD_LENGTH = 12
-BAD_UTF8 = 13
+OK, NULL_VALUE, NO_PREFIX, WRONG_MAGIC, UNKNOWN_SCHEMA, TRUNCATED, TRAILING_BYTES = range(7)
+BAD_VARINT, INT_RANGE, BAD_BOOLEAN, BAD_UNION, BAD_ENUM, BAD_LENGTH, BAD_UTF8 = range(7, 14)
 OUTSIDE = 14
 _POOL_FULL = -1  # leaves the kernel as a row to go on from, never as a status
 
