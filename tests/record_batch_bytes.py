@@ -11,6 +11,7 @@ from aiokafka.record.util import calc_crc32c
 
 from infra.kafka.record_batches import HEADER, RawRecords, read_records, split_batches
 
+CONTROL, APPEND_TIME = 0x20, 0x08
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
 

@@ -26,8 +26,8 @@ from schemas.identity import market_key
 from schemas.records import Trade
 from schemas.topics import CANDLES, INDICATORS, LIVE_CANDLES, SIGNALS, TRADES
 from tests.processor_harness import kafka_settings, market
+from tests.record_batch_bytes import Row, batch_of
 from tests.sink_harness import fresh_topics
-from tests.unit.test_record_batches import Row, batch_of
 
 SECOND = 1_000_000
 EXAMPLES, EXAMPLES_IN_FULL = 3, 40

@@ -2,7 +2,7 @@
 
 from infra.kafka.aborted_batches import with_aborted
 from infra.kafka.record_batches import RecordBatch, read_records, split_batches
-from tests.unit.test_record_batches import CONTROL, Row, batch_of
+from tests.record_batch_bytes import CONTROL, Row, batch_of
 
 TRANSACTIONAL = 0x10
 PLAIN = -1

@@ -22,7 +22,9 @@ from infra.kafka.record_batches import (
 )
 from schemas.errors import DecodeError
 from tests.record_batch_bytes import (
+    APPEND_TIME,
     CODECS,
+    CONTROL,
     FINE,
     Row,
     batch_of,
@@ -31,9 +33,6 @@ from tests.record_batch_bytes import (
     record,
     rows_of,
 )
-
-CONTROL, APPEND_TIME = 0x20, 0x08
-
 
 BYTES = st.none() | st.binary(max_size=30)
 HEADERS = st.lists(st.tuples(st.text(max_size=5), BYTES), max_size=3)
