@@ -25,6 +25,9 @@ PASSING = frozenset(
         KafkaError.FENCED_LEADER_EPOCH,
         KafkaError.UNKNOWN_LEADER_EPOCH,
         KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
         KafkaError._NOENT,
     }
 )
@@ -191,8 +194,10 @@ class Admin:
             time.sleep(0.1)
 
     def _unavailable(self, error: KafkaException) -> UnavailableError:
-        servers = self._settings.bootstrap_servers
-        return UnavailableError(f"Kafka at {servers} does not answer as expected: {error.args[0].str()}")
+        servers, reason = self._settings.bootstrap_servers, error.args[0]
+        return UnavailableError(
+            f"Kafka at {servers} does not answer as expected: {reason.str().strip(': ')} ({reason.name()})"
+        )
 
 
 def _answer(future: Any, tolerated: int | None) -> Any:

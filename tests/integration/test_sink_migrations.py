@@ -18,11 +18,13 @@ VIEWS = {
     "candles": "time venue symbol interval open high low close volume quote_volume trade_count "
     "complete revision taker_buy_volume vwap backfilled",
     "indicators": "time venue symbol interval name value",
-    "signals": "time venue symbol interval rule direction strength",
+    "signals": "time venue symbol interval rule direction strength complete event_time candle_id values",
 }
 TYPES = {
     "time": "timestamp with time zone",
     "receive_time": "timestamp with time zone",
+    "event_time": "timestamp with time zone",
+    "values": "jsonb",
     "price": "double precision",
     "size": "double precision",
     "side": "text",
