@@ -39,11 +39,6 @@ class Chunk:
     start_offset: int
     next_offset: int
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes as fetched."""
-        return sum(len(batch) for batch in self.batches)
-
 
 class _ChunkOnce:
     """Stands where aiokafka keeps the records of a fetch: an iterator over one chunk, with a position.
