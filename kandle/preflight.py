@@ -3,11 +3,11 @@
 import psycopg
 
 from infra.settings import Settings
-from processors.bar_plan import BarPlan
-from processors.candle_rules import CandleRules
-from processors.flow_plan import FlowPlan
-from processors.series_plan import SeriesPlan
-from processors.spread_plan import SpreadPlan
+from processors.bars.plan import BarPlan
+from processors.candles.rules import CandleRules
+from processors.flows.plan import FlowPlan
+from processors.series.plan import SeriesPlan
+from processors.spreads.plan import SpreadPlan
 from schemas.errors import ConfigurationError
 from schemas.topics import QUOTES
 

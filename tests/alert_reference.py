@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from processors.alert_versions import Version
+from processors.alerts.versions import Version
 from schemas.records import TimeMark, Trade
 from tests.candle_stream import Item
 

@@ -3,8 +3,8 @@
 import math
 from collections import defaultdict
 
-from processors.bar_plan import BarPlan, BarSpec
-from processors.candle_rules import CandleRules
+from processors.bars.plan import BarPlan, BarSpec
+from processors.candles.rules import CandleRules
 from schemas.records import Gap, TimeMark, Trade, TradeBar
 from tests.candle_reference import Feed, ReferenceCandles, order
 

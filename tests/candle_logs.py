@@ -5,7 +5,7 @@ from random import Random
 import msgspec
 from hypothesis import strategies as st
 
-from processors.candle_rules import CandleRules
+from processors.candles.rules import CandleRules
 from processors.intervals import Interval
 from schemas.records import Gap, TimeMark, Trade
 from tests.candle_stream import SIDES, Item

@@ -4,8 +4,8 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from processors.candle_batches import Refusal
-from processors.candle_rules import CandleRules
+from processors.candles.batches import Refusal
+from processors.candles.rules import CandleRules
 from schemas.records import Candle, Gap, LiveCandle, TimeMark, Trade
 
 Output = Candle | tuple[int, Refusal]

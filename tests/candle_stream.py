@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from processors.bars import BarBook
-from processors.candle_batches import CandleRows, Folded, Refusal, RowKind
-from processors.candles import CandleBuilder
+from processors.bars.builder import BarBook
+from processors.candles.batches import CandleRows, Folded, Refusal, RowKind
+from processors.candles.builder import CandleBuilder
 from schemas.records import Candle, Gap, LiveCandle, TimeMark, Trade, TradeBar
 
 Item = Trade | TimeMark | Gap

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from processors.book_flows import BookFlows
-from processors.quote_flows import QuoteFlows
+from processors.flows.books import BookFlows
+from processors.flows.quotes import QuoteFlows
 from schemas import rows
 from schemas.columns import ColumnReader
 from schemas.identity import market_key

@@ -40,7 +40,7 @@ def kandle(*arguments: str, cwd: Path, timeout_s: float = DEADLINE_S) -> subproc
 WARM = """
 import json, os, sys, traceback
 import kandle.commands.sql, kandle.commands.stages, kandle.commands.tail, kandle.commands.up
-import processors.stage, sinks.stage
+import processors.engine.stage, sinks.stage
 from kandle.__main__ import main
 
 for line in sys.stdin:

@@ -16,10 +16,10 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 
 from infra.settings import KafkaSettings, ProcessorSettings
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from schemas import rows
 from schemas.identity import ce_id
 from schemas.records import Candle, Record, TimeMark, Trade

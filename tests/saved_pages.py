@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from processors.pages import State, pages_of
+from processors.engine.pages import State, pages_of
 
 
 def saved(state: State) -> dict[str, bytes]:

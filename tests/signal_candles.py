@@ -5,7 +5,7 @@ from random import Random
 
 import msgspec
 
-from processors.series_machine import Machine
+from processors.series.machine import Machine
 from processors.signal import Decision, SignalRule
 from schemas.records import Candle
 

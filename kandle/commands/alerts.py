@@ -19,7 +19,7 @@ from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
 from kandle.trade_file.values import times_of
 from kandle.venue_calls import moment, table
-from processors.alert_versions import AlertVersions, fault_of
+from processors.alerts.versions import AlertVersions, fault_of
 from producers.markets import exchange_class
 from schemas.errors import ConfigurationError
 from schemas.records import AlertKind, Micros, PriceAlert

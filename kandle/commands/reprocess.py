@@ -27,7 +27,7 @@ def reprocess(since: str, as_json: bool, data_dir: str | None) -> None:
     Example: kandle reprocess --from 2026-03-01T00:00:00Z
     """
     from kandle.trade_file.values import times_of
-    from processors.reprocess import reprocess as run
+    from processors.reprocessing.run import reprocess as run
 
     try:
         begin = int(times_of([since])[0])

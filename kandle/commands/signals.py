@@ -14,7 +14,7 @@ from kandle.patience import patience
 from kandle.times import format_time
 from kandle.venue_calls import table
 from processors.plugins import load_plugins
-from processors.series_machine import Machine
+from processors.series.machine import Machine
 from processors.signal import SignalRule
 from schemas.records import Candle
 

@@ -84,7 +84,7 @@ def process(workers: int) -> None:
         sys.exit(run_workers(settings, workers))
     settings = _prepare("process")
     check_processors(settings)
-    from processors.stage import run
+    from processors.engine.stage import run
 
     sys.exit(run(settings))
 

@@ -28,7 +28,7 @@ def candle_rows(
         ConfigurationError: An interval is unknown, or they do not fit each other.
     """
     # Loading the kernel takes a second: not before the file has been read without fault.
-    from processors.past_candles import past_candles
+    from processors.candles.past import past_candles
 
     candles = past_candles(
         *(trades.times, trades.prices, trades.sizes, trades.sides, trades.symbols, intervals), carry=carry

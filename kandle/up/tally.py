@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from infra.settings import Settings
 from kandle.up.database import Database
-from processors.flow_plan import FlowPlan
+from processors.flows.plan import FlowPlan
 from schemas.branches import BRANCHES, Branch
 from schemas.topics import BOOKS, CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.record_batches import RawRecords
-from processors.candle_batches import CandleColumns, LiveColumns
+from processors.candles.batches import CandleColumns, LiveColumns
 from processors.intervals import Interval
 from schemas.column_writer import ColumnWriter, Draft
 from schemas.records import Candle, LiveCandle

@@ -17,9 +17,9 @@ from infra.kafka.record_batches import RawRecords
 from infra.settings import Settings
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.writers import Message, indicator_bytes
-from processors.book_flows import BookFlows
-from processors.flow_plan import FlowPlan
-from processors.quote_flows import QuoteFlows
+from processors.flows.books import BookFlows
+from processors.flows.plan import FlowPlan
+from processors.flows.quotes import QuoteFlows
 from schemas import rows
 from schemas.branches import Branch, forwarded
 from schemas.columns import ColumnReader

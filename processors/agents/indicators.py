@@ -20,9 +20,9 @@ from processors.agents.refusals import refuse_undecoded
 from processors.agents.signal_headers import signal_headers
 from processors.agents.venue_prices import VenuePrices
 from processors.agents.writers import Message, indicator_bytes
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
-from processors.spread_plan import SpreadPlan
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
+from processors.spreads.plan import SpreadPlan
 from schemas import rows
 from schemas.columns import ColumnReader, Columns
 from schemas.identity import ce_id, market_key

@@ -14,8 +14,8 @@ from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.signal_headers import signal_headers
-from processors.spread_book import SpreadBook
-from processors.spread_plan import SpreadPlan
+from processors.spreads.book import SpreadBook
+from processors.spreads.plan import SpreadPlan
 from schemas import rows
 from schemas.columns import ColumnReader, Columns
 from schemas.errors import ValidationError

@@ -22,15 +22,15 @@ from infra.settings import Settings
 from processors.agents.candle_messages import CandleMessages, LiveMessages, with_marks
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.signal_headers import signal_headers
-from processors.alert_reader import AlertReader
-from processors.bar_plan import BarPlan
-from processors.bars import BarBook
-from processors.candle_batches import Refusal, Refused
-from processors.candle_columns import rows_from_columns
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
-from processors.price_alerts import AlertBook, Firing, signal_of
-from processors.trade_state import TradeState
+from processors.agents.trade_state import TradeState
+from processors.alerts.book import AlertBook, Firing, signal_of
+from processors.alerts.reader import AlertReader
+from processors.bars.builder import BarBook
+from processors.bars.plan import BarPlan
+from processors.candles.batches import Refusal, Refused
+from processors.candles.builder import CandleBuilder
+from processors.candles.columns import rows_from_columns
+from processors.candles.rules import CandleRules
 from schemas import rows
 from schemas.columns import ColumnReader
 from schemas.errors import ValidationError

@@ -10,8 +10,8 @@ import numpy as np
 
 from infra.kafka.partitioner import partition_of
 from infra.kafka.publisher import Publisher
-from processors.spread_plan import SpreadPlan
-from processors.venue_clocks import lane_source
+from processors.spreads.clocks import lane_source
+from processors.spreads.plan import SpreadPlan
 from schemas import rows
 from schemas.columns import Columns
 from schemas.records import Candle, TimeMark, VenuePrice

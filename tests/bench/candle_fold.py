@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from processors.candle_batches import CandleRows, RowKind
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
+from processors.candles.batches import CandleRows, RowKind
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
 from schemas.records import TimeMark
 
 TRADES = 4_000_000

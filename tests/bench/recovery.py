@@ -35,9 +35,9 @@ from infra.kafka.publisher import Publisher
 from infra.settings import KafkaSettings, ProcessorSettings, Settings, load
 from processors.agents.indicators import IndicatorStep
 from processors.agents.trades import TradeStep
-from processors.app import changelog
-from processors.candle_batches import CandleRows, RowKind
-from processors.partitions import CHECKPOINT_PACE, Partitions
+from processors.candles.batches import CandleRows, RowKind
+from processors.engine.app import changelog
+from processors.engine.partitions import CHECKPOINT_PACE, Partitions
 from schemas.records import TimeMark
 from schemas.topics import CANDLES, TOPICS, TRADES
 from tests.bench.bench_broker import BROKER_CORE, PARTITIONS, WORKER_CORE, pinned

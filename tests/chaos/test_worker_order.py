@@ -7,7 +7,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from processors.checkpoint_table import changelog_topic
+from processors.engine.checkpoint_table import changelog_topic
 from schemas.topics import CANDLES, TRADES
 from tests.processor_harness import (
     PARTITIONS,

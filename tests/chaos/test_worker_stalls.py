@@ -17,7 +17,7 @@ PROGRAM = """
 import asyncio, sys, time
 from infra import logging
 from infra.settings import load
-from processors import stage
+from processors.engine import stage
 from processors.agents.trades import TradeStep
 
 async def waits(*_): await asyncio.Event().wait()

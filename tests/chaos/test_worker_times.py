@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import asdict, replace
 
 from infra.settings import ProcessorSettings
-from processors.candle_rules import CandleRules
+from processors.candles.rules import CandleRules
 from schemas.records import Candle, Trade
 from schemas.topics import CANDLES, TRADES
 from tests.candle_reference import ReferenceCandles

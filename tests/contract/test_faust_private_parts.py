@@ -22,7 +22,7 @@ from faust.types import ConsumerMessage
 from mode.services import Service
 from mode.threads import ServiceThread
 
-from processors.transport import Transport
+from processors.engine.transport import Transport
 
 
 def arguments(function: Any) -> list[str]:
@@ -41,7 +41,7 @@ def test_the_versions_are_pinned_exactly_and_installed(package: str) -> None:
 
 def test_the_entry_point_is_found_by_the_brokers_scheme() -> None:
     assert {point.value for point in entry_points(group="faust.transports", name="kandle")} == {
-        "processors.transport:Transport"
+        "processors.engine.transport:Transport"
     }
     assert by_url("kandle://localhost:9092") is Transport
 

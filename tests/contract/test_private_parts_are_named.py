@@ -67,7 +67,9 @@ def touched() -> dict[str, set[str]]:
 
 def test_every_private_part_that_we_touch_is_named_by_a_contract_test() -> None:
     used = touched()
-    assert {"_new_offset", "_acked", "_thread"} <= used["processors.transport"], "nothing is found any more"
+    assert {"_new_offset", "_acked", "_thread"} <= used["processors.engine.transport"], (
+        "nothing is found any more"
+    )
     assert "_proc_fetch_request" in used["infra.kafka.raw_fetcher"]
     own = Path(__file__).name
     said = "\n".join(path.read_text() for path in Path(__file__).parent.glob("*.py") if path.name != own)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.indicator import State
-from processors.series_machine import Machine
+from processors.series.machine import Machine
 from processors.signal import Decision, SignalRule
 from schemas.errors import ConfigurationError
 from schemas.records import Candle

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from processors.bar_plan import BarPlan
-from processors.bars import BarBook
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
+from processors.bars.builder import BarBook
+from processors.bars.plan import BarPlan
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
 from schemas.identity import ce_id
 from schemas.records import Record, TimeMark
 from schemas.topics import BARS, CANDLES, LIVE_CANDLES, TRADES

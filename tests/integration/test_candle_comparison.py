@@ -12,7 +12,7 @@ from infra import metrics
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.settings import ProcessorSettings, Settings
-from processors.comparison_reader import ComparisonReader
+from processors.candles.comparison_reader import ComparisonReader
 from schemas.identity import market_key
 from schemas.records import Candle, ExchangeCandle, SystemEvent
 from schemas.rows import decode

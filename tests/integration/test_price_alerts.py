@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, TopicPartition
 
 from kandle.commands.alerts import alerts
-from processors.alert_reader import AlertReader
-from processors.price_alerts import AlertBook, signal_of
+from processors.alerts.book import AlertBook, signal_of
+from processors.alerts.reader import AlertReader
 from schemas.errors import ConfigurationError
 from schemas.records import PriceAlert, Record, Signal, TimeMark, Trade
 from schemas.rows import decode, encode

@@ -14,10 +14,10 @@ from confluent_kafka import Consumer, TopicPartition
 from msgspec.structs import replace
 
 from infra.settings import ProcessorSettings, Settings
-from processors.corrections import newest
-from processors.reprocess import reprocess
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.reprocessing.corrections import newest
+from processors.reprocessing.run import reprocess
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from schemas import rows
 from schemas.errors import ConflictError
 from schemas.records import Candle, IndicatorValue, Record, Signal, TimeMark

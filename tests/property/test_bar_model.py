@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.bar_plan import BarPlan
-from processors.bars import BarBook
-from processors.candles import CandleBuilder
+from processors.bars.builder import BarBook
+from processors.bars.plan import BarPlan
+from processors.candles.builder import CandleBuilder
 from schemas.records import TimeMark, Trade
 from tests.bar_reference import ReferenceBars
 from tests.candle_logs import RULES, long_stream, streams

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.candle_batches import Refusal
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
+from processors.candles.batches import Refusal
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
 from schemas.records import Candle
 from tests.candle_logs import RULES, long_stream, streams
 from tests.candle_reference import ReferenceCandles

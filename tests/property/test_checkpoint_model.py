@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.checkpoint import BLOCK_BYTES, KEPT, Checkpoint, Lineage, Record, owner, replay
-from processors.pages import Page
-from processors.snapshots import ForeignSnapshotError
+from processors.engine.checkpoint import BLOCK_BYTES, KEPT, Checkpoint, Lineage, Record, owner, replay
+from processors.engine.pages import Page
+from processors.engine.snapshots import ForeignSnapshotError
 
 TOPIC, PARTITION = "market.trades.v1", 3
 LONG = 3 * BLOCK_BYTES // 2

@@ -3,10 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.book_flows import BookFlows
-from processors.flow_plan import FlowPlan
-from processors.pages import State, load_pages, pages_of
-from processors.quote_flows import QuoteFlows
+from processors.engine.pages import State, load_pages, pages_of
+from processors.flows.books import BookFlows
+from processors.flows.plan import FlowPlan
+from processors.flows.quotes import QuoteFlows
 from schemas.records import BookUpdate, Gap, Quote, TimeMark
 from schemas.topics import BOOKS, QUOTES
 from tests.flow_records import Batches, Item, fold_in_batches

@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.alert_versions import AlertVersions
-from processors.price_alerts import AlertBook, signal_of
+from processors.alerts.book import AlertBook, signal_of
+from processors.alerts.versions import AlertVersions
 from schemas.records import PriceAlert, TimeMark, Trade
 from schemas.rows import encode
 from tests.alert_reference import Fired, ReferenceAlerts

@@ -9,13 +9,13 @@ from random import Random
 import msgspec
 import pytest
 
-from processors.candle_rules import CandleRules
-from processors.candle_words import SLAB
-from processors.candles import CandleBuilder
-from processors.checkpoint import Lineage, replay
-from processors.pages import pages_of
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
+from processors.candles.words import SLAB
+from processors.engine.checkpoint import Lineage, replay
+from processors.engine.pages import pages_of
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from schemas.records import Candle, TimeMark, Trade
 from tests.candle_logs import BEGAN, RULES, SECOND
 from tests.candle_stream import Item, outcome_of

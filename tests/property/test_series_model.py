@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processors.series import SeriesBook
-from processors.series_machine import Machine
-from processors.series_plan import SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.machine import Machine
+from processors.series.plan import SeriesPlan
 from processors.signal import SignalRule
 from schemas.identity import ce_id
 from schemas.records import Candle, IndicatorValue, Signal

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from infra.kafka.partitioner import partition_of
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
-from processors.spread_book import SpreadBook
-from processors.spread_plan import SpreadPlan
+from processors.spreads.book import SpreadBook
+from processors.spreads.plan import SpreadPlan
 from schemas.identity import market_key
 from schemas.records import Signal, TimeMark, VenuePrice
 from tests.spread_reference import expected_spreads

@@ -2,11 +2,11 @@
 
 import pytest
 
-from processors.bar_plan import BarPlan, BarSpec
-from processors.bars import BarBook
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
-from processors.snapshots import ForeignSnapshotError
+from processors.bars.builder import BarBook
+from processors.bars.plan import BarPlan, BarSpec
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
+from processors.engine.snapshots import ForeignSnapshotError
 from schemas.errors import ConfigurationError
 from schemas.records import Gap, TimeMark, Trade, TradeBar
 from tests.candle_stream import Item, outcome_of

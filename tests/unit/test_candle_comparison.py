@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from processors.candle_comparison import CandleComparison, Difference
+from processors.candles.comparison import CandleComparison, Difference
 from schemas.records import Candle, ExchangeCandle
 
 OURS = Candle(

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from processors.candle_batches import CandleRows, Refusal, RowKind
-from processors.candle_columns import rows_from_columns
-from processors.candle_rules import CandleRules
-from processors.candles import MOST_WAITING, CandleBuilder
+from processors.candles.batches import CandleRows, Refusal, RowKind
+from processors.candles.builder import MOST_WAITING, CandleBuilder
+from processors.candles.columns import rows_from_columns
+from processors.candles.rules import CandleRules
+from processors.engine.snapshots import ForeignSnapshotError
 from processors.intervals import INTERVALS, intervals_of
-from processors.snapshots import ForeignSnapshotError
 from schemas import rows
 from schemas.columns import ColumnReader
 from schemas.errors import ConfigurationError

@@ -292,7 +292,7 @@ def test_without_trades_or_with_wrong_intervals_it_fails() -> None:
 
 def test_many_trades_come_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kandle.trade_file.reading.PORTION", 7)
-    monkeypatch.setattr("processors.past_candles.PORTION", 10)
+    monkeypatch.setattr("processors.candles.past.PORTION", 10)
     random = Random(3)
     trades = [(random.randrange(300), random.randrange(1, 99), random.randrange(9), i) for i in range(200)]
     content = "time,price,size,id\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in trades)

@@ -7,10 +7,10 @@ from random import Random
 import pytest
 
 from processors.agents.candle_messages import LiveMessages
-from processors.candle_batches import Refusal
-from processors.candle_rules import CandleRules
-from processors.candle_words import MEMORY
-from processors.candles import CandleBuilder
+from processors.candles.batches import Refusal
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
+from processors.candles.words import MEMORY
 from processors.intervals import INTERVALS
 from schemas import rows
 from schemas.errors import ConfigurationError

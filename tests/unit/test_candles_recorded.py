@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
 from processors.intervals import INTERVALS
 from schemas.records import Candle, TimeMark, Trade
 from tests.candle_stream import Item, fold_in_batches

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from processors.corrections import correct, newest
+from processors.reprocessing.corrections import correct, newest
 from schemas.records import Candle
 
 RIGHT = Candle("v", "S", "1m", 0, 60, 1.0, 2.0, 0.5, 1.5, 3.0, 4.0, 1.0, 5, 1, 5, 0, True, 4 / 3)

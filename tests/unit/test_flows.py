@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from processors.book_flows import LEVELS_KEPT, BookFlows
-from processors.feed_clock import FeedClock
-from processors.flow_plan import FlowPlan
-from processors.pages import load_pages, pages_of
-from processors.quote_flows import QuoteFlows
-from processors.snapshots import ForeignSnapshotError
+from processors.engine.pages import load_pages, pages_of
+from processors.engine.snapshots import ForeignSnapshotError
+from processors.flows.books import LEVELS_KEPT, BookFlows
+from processors.flows.feed_clock import FeedClock
+from processors.flows.plan import FlowPlan
+from processors.flows.quotes import QuoteFlows
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, Gap, IndicatorValue, Quote, Record, TimeMark
 from schemas.topics import BOOKS, QUOTES

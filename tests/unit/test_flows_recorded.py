@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from processors.book_flows import BookFlows
-from processors.flow_plan import FlowPlan
-from processors.quote_flows import QuoteFlows
+from processors.flows.books import BookFlows
+from processors.flows.plan import FlowPlan
+from processors.flows.quotes import QuoteFlows
 from schemas.records import BookUpdate, IndicatorValue, Quote, TimeMark
 from schemas.topics import BOOKS, QUOTES
 from tests.flow_records import Item, fold_in_batches

@@ -7,7 +7,7 @@ import time
 
 PROGRAM = """
 import asyncio, sys, time
-from processors.loop_watch import LoopWatch
+from processors.engine.loop_watch import LoopWatch
 
 async def main():
     watch = asyncio.create_task(LoopWatch(1.0, 3).run())

@@ -13,8 +13,8 @@ from faust.types import TP
 
 from infra.kafka.raw_fetcher import Chunk
 from infra.kafka.record_batches import RawRecords
-from processors.checkpoint import Record, replay
-from processors.partitions import CHECKPOINT_PACE, Partitions
+from processors.engine.checkpoint import Record, replay
+from processors.engine.partitions import CHECKPOINT_PACE, Partitions
 from schemas.errors import ConflictError, UnavailableError
 
 PLACE = TP("topic", 0)

@@ -12,8 +12,8 @@ import pytest
 
 from infra.settings import ProcessorSettings
 from processors.indicator import Indicator
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from processors.signal import SignalRule
 from schemas.errors import ConfigurationError
 from schemas.records import IndicatorValue
@@ -24,9 +24,9 @@ from tests.user_package import INDICATOR, RULE, settings_of, write
 FOLD = """
 import json
 from infra.settings import load
-from processors.series import SeriesBook
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from schemas.records import IndicatorValue
 from tests.signal_candles import of_closes
 

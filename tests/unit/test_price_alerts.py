@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processors.alert_versions import FOREVER, AlertVersions, Version, fault_of
-from processors.price_alerts import AlertBook, Firing, signal_of
-from processors.snapshots import ForeignSnapshotError
+from processors.alerts.book import AlertBook, Firing, signal_of
+from processors.alerts.versions import FOREVER, AlertVersions, Version, fault_of
+from processors.engine.snapshots import ForeignSnapshotError
 from schemas.identity import ce_id
 from schemas.records import AlertKind, PriceAlert, Signal, TimeMark, Trade
 from schemas.rows import encode

@@ -8,8 +8,8 @@ from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.record_batches import RawRecords, read_records, split_batches
 from processors.agents.candle_messages import CandleMessages, with_marks
 from processors.agents.writers import indicator_bytes
-from processors.candle_rules import CandleRules
-from processors.candles import CandleBuilder
+from processors.candles.builder import CandleBuilder
+from processors.candles.rules import CandleRules
 from schemas import rows
 from schemas.identity import market_key
 from schemas.records import IndicatorValue, Trade

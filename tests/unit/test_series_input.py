@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from processors.indicator import Bar, Indicator, State
-from processors.series import SeriesBook
-from processors.series_plan import Choice, SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.plan import Choice, SeriesPlan
 from processors.signal import Decision, SignalRule
 from schemas.records import Candle, IndicatorValue, Signal
 from tests.saved_pages import saved

@@ -7,8 +7,8 @@ import pytest
 from infra.settings import ProcessorSettings, load
 from processors.indicators.rsi import Rsi
 from processors.indicators.sma import Sma
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from processors.signals.moving_average_crossover import MovingAverageCrossover
 from schemas.errors import ConfigurationError
 from schemas.records import IndicatorValue

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from processors.engine.snapshots import ForeignSnapshotError
 from processors.indicator import Indicator
 from processors.indicators.sma import Sma
-from processors.series import SeriesBook
-from processors.series_plan import SeriesPlan
+from processors.series.book import SeriesBook
+from processors.series.plan import SeriesPlan
 from processors.signal import SignalRule
-from processors.snapshots import ForeignSnapshotError
 from schemas.errors import ConfigurationError
 from schemas.identity import ce_id
 from schemas.records import Candle, IndicatorValue, Signal

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from processors.transport import HELD_BACK_WAIT_S, Consumer
+from processors.engine.transport import HELD_BACK_WAIT_S, Consumer
 
 ONE, OTHER = TP("market.trades.v1", 0), TP("market.candles.v1", 0)
 

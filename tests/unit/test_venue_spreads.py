@@ -4,10 +4,10 @@ import pytest
 
 from infra.kafka.partitioner import partition_of
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
-from processors import spread_book
-from processors.snapshots import ForeignSnapshotError
-from processors.spread_book import SpreadBook
-from processors.spread_plan import SpreadChoice, SpreadPlan
+from processors.engine.snapshots import ForeignSnapshotError
+from processors.spreads import book as spread_book
+from processors.spreads.book import SpreadBook
+from processors.spreads.plan import SpreadChoice, SpreadPlan
 from schemas.errors import ConfigurationError, ValidationError
 from schemas.records import Signal, TimeMark, VenuePrice
 

@@ -1,0 +1,1 @@
+"""Price alerts: watched trade by trade, changed at run time."""

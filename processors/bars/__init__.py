@@ -1,0 +1,1 @@
+"""Bars that are full by what was traded, not by time."""

@@ -1,0 +1,1 @@
+"""Candles from trades: pure, compiled, and what surrounds the kernel."""

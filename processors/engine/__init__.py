@@ -1,0 +1,1 @@
+"""What carries the agents: Faust by the batch, checkpoints, the worker."""

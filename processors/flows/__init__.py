@@ -1,0 +1,1 @@
+"""Values of quotes and order books, sampled at time marks."""

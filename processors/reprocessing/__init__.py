@@ -1,0 +1,1 @@
+"""Derived topics made right after a bug was mended."""

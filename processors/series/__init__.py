@@ -1,0 +1,1 @@
+"""Closed candles to indicator values and signals, series by series."""

@@ -1,0 +1,1 @@
+"""Prices of one symbol at several venues, and rules over them."""
