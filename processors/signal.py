@@ -59,7 +59,7 @@ class SignalRule(Parametrised, ABC, kind="signal rule", package="processors.sign
         """Look at the next candle. Must not block.
 
         Called in order of open time, once all needed indicators are defined. Whether a decision becomes a
-        signal is decided elsewhere: not on incomplete or stale input (`series_machine.Machine`), not on the
+        signal is decided elsewhere: not on incomplete or stale input (`series.machine.Machine`), not on the
         venue's history, and not twice on a revised candle. An exception is told, and counts as no decision.
 
         Args:

@@ -17,7 +17,7 @@ from kandle.trade_file.table import TradeTable
 from kandle.venue_calls import table
 
 COLUMNS: Final = (
-    *("time", "symbol", "interval", "open", "high", "low", "close", "volume", "vwap", "trade_count"),
+    *("time", "venue", "symbol", "interval", "open", "high", "low", "close", "volume", "vwap", "trade_count"),
     "complete",
 )
 PORTION: Final = 10_000
@@ -60,6 +60,7 @@ def candles(file: Path, intervals: Sequence[str], empty: str, as_json: bool, ski
     side    buy or sell, the aggressor's; or is_buyer_maker; may be absent
     id      number or text; may be absent
     symbol  may be absent; each symbol gets its own candles
+    venue   or exchange; may be absent; likewise
 
     Lines may be in any order. Open and close are the first and last trade by time, then by id where ids are
     numbers, else as the file has them. A line that repeats an id with the same values is dropped; one that

@@ -17,7 +17,7 @@ _NO_ID = 1 << 62
 def candle_rows(
     trades: TradeTable, intervals: Sequence[str], *, carry: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """One mapping a candle, by symbol, interval and open time.
+    """One mapping a candle, by market, interval and open time.
 
     Args:
         trades: At least one.
@@ -35,12 +35,12 @@ def candle_rows(
     )
     numbers = np.array([int(name) for _, name in candles.names])[candles.symbols]
     firsts, lasts = _outer_ids(trades, numbers, candles.sequences)
-    is_named = trades.symbol_names != [""]
+    labels = _labels(trades.markets)
     for candle, number, first, last in zip(candles, numbers.tolist(), firsts, lasts, strict=True):
         yield {
             "time": format_time(candle.open_time),
             "close_time": format_time(candle.close_time),
-            **({"symbol": trades.symbol_names[number]} if is_named else {}),
+            **labels[number],
             "interval": candle.interval,
             "open": candle.open,
             "high": candle.high,
@@ -55,6 +55,15 @@ def candle_rows(
             "last_trade_id": last,
             "complete": candle.complete,
         }
+
+
+def _labels(markets: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+    """Venue and symbol of each market, as far as any has one."""
+    has_venue, has_symbol = (any(market[at] for market in markets) for at in (0, 1))
+    return [
+        ({"venue": venue} if has_venue else {}) | ({"symbol": symbol} if has_symbol else {})
+        for venue, symbol in markets
+    ]
 
 
 def _outer_ids(trades: TradeTable, symbols: Ints, places: Ints) -> tuple[list[Id], list[Id]]:

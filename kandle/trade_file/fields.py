@@ -15,13 +15,14 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
         *("size", "qty", "quantity", "amount", "volume", "trade_size", "base_qty", "base_amount"),
         *("base_volume", "vol", "sz", "q", "v"),
     ),
-    "side": ("side", "taker_side", "aggressor_side", "aggressor", "direction", "trade_type", "S"),
+    "side": ("side", "taker_side", "aggressor_side", "aggressor", "direction", "trade_type", "S", "type"),
     "maker": ("is_buyer_maker", "buyer_is_maker", "buyer_maker", "m"),
     "id": ("trade_id", "id", "agg_trade_id", "deal_id", "tid", "t", "a", "i"),
     "symbol": (
         *("symbol", "currency_pair", "pair", "market", "instrument", "inst_id", "product_id", "contract"),
         "s",
     ),
+    "venue": ("venue", "exchange"),
 }
 """Names by field, the best first. Case, blanks and punctuation do not matter, but for single letters."""
 

@@ -44,6 +44,7 @@ class TradePart:
         sides: Aggressor, 1: buy, 2: sell, 0: not known.
         ids: Numbers, -1: none; or texts, empty: none.
         symbols: None where the file has none.
+        venues: Likewise.
     """
 
     lines: Ints
@@ -53,6 +54,7 @@ class TradePart:
     sides: Ints
     ids: Ints | list[str]
     symbols: list[str] | None
+    venues: list[str] | None
 
 
 BadLine = Callable[[int, str], None]
@@ -104,7 +106,7 @@ class _Reader:
             lines = list(range(number + 1, number + 1 + len(portion)))
             number += len(portion)
             yield from self._convert(
-                [(line, row) for line, row in zip(lines, portion, strict=True) if row],
+                [(line, row) for line, row in zip(lines, portion, strict=True) if any(map(str.strip, row))],
                 lambda chosen: _columns_of_lists(chosen, places, len(header)),
             )
 
@@ -153,6 +155,7 @@ def _part(lines: list[int], columns: dict[str, list[Value]]) -> TradePart:
         sides,
         ids_of(columns["id"]) if "id" in columns else np.full(count, -1, np.int64),
         texts_of(columns["symbol"]) if "symbol" in columns else None,
+        texts_of(columns["venue"]) if "venue" in columns else None,
     )
 
 

@@ -1,8 +1,8 @@
 """All trades of a file: each once, in the order in which they happened."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ from kandle.trade_file.reading import TradePart
 from kandle.trade_file.values import Floats, Ints
 
 Bools = npt.NDArray[np.bool_]
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class TradeTable:
         sides: Aggressor, 1: buy, 2: sell, 0: not known.
         ids: Numbers, or indexes into `id_texts`; -1: none.
         id_texts: Ids that are texts; None where they are numbers.
-        symbols: Index into `symbol_names`.
-        symbol_names: In the order of their bytes; one empty name where the file has none.
+        symbols: Index into `markets`.
+        markets: Venue and symbol, empty where the file has none, in the order of their bytes.
         repeats: Trades that were dropped: they repeat an id and its values.
         conflicts: Lines that were dropped: they give a known id other values.
     """
@@ -37,7 +38,7 @@ class TradeTable:
     ids: Ints
     id_texts: list[str] | None
     symbols: Ints
-    symbol_names: list[str]
+    markets: list[tuple[str, str]]
     repeats: int
     conflicts: list[int]
 
@@ -51,7 +52,7 @@ class TradeTable:
         if not found:
             return None
         ids, id_texts = _ids(found)
-        symbols, symbol_names = _symbols(found)
+        symbols, markets = _markets(found)
         columns = {
             "times": np.concatenate([part.times for part in found]),
             "prices": np.concatenate([part.prices for part in found]),
@@ -74,7 +75,7 @@ class TradeTable:
         return cls(
             **{name: np.ascontiguousarray(column[order]) for name, column in columns.items()},
             id_texts=id_texts,
-            symbol_names=symbol_names,
+            markets=markets,
             repeats=int(repeated.sum()),
             conflicts=conflicts,
         )
@@ -98,20 +99,25 @@ def _ids(parts: list[TradePart]) -> tuple[Ints, list[str] | None]:
     return np.where(indexes == none, -1, indexes), names
 
 
-def _symbols(parts: list[TradePart]) -> tuple[Ints, list[str]]:
-    if all(part.symbols is None for part in parts):
-        return np.zeros(sum(len(part.times) for part in parts), np.int64), [""]
-    names = [name for part in parts for name in part.symbols or [""] * len(part.times)]
-    return _indexed(names, lambda name: name.encode("utf-8", "surrogateescape"))
+def _markets(parts: list[TradePart]) -> tuple[Ints, list[tuple[str, str]]]:
+    if all(part.symbols is None and part.venues is None for part in parts):
+        return np.zeros(sum(len(part.times) for part in parts), np.int64), [("", "")]
+    names: list[tuple[str, str]] = []
+    for part in parts:
+        absent = [""] * len(part.times)
+        names += zip(part.venues or absent, part.symbols or absent, strict=True)
+    return _indexed(names, lambda name: tuple(text.encode("utf-8", "surrogateescape") for text in name))
 
 
-def _indexed(texts: list[str], key: Callable[[str], bytes] | None = None) -> tuple[Ints, list[str]]:
-    """Index of each text, and the texts: sorted by a key, else in order of appearance."""
-    names = list(dict.fromkeys(texts))
+def _indexed(
+    names: list[Name], key: Callable[[Name], tuple[bytes, ...]] | None = None
+) -> tuple[Ints, list[Name]]:
+    """Index of each name, and the names: sorted by a key, else in order of appearance."""
+    found = list(dict.fromkeys(names))
     if key is not None:
-        names.sort(key=key)
-    index = {name: at for at, name in enumerate(names)}
-    return np.array([index[text] for text in texts], np.int64), names
+        found.sort(key=key)
+    index = {name: at for at, name in enumerate(found)}
+    return np.array([index[name] for name in names], np.int64), found
 
 
 def _repeats(columns: dict[str, Ints | Floats]) -> tuple[Bools, Bools]:

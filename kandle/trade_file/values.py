@@ -26,6 +26,8 @@ _SIDES: Final = {
     "unknown": 0,
     **dict.fromkeys(("buy", "b", "bid", "buyer", "long", "1", "+1"), 1),
     **dict.fromkeys(("sell", "s", "ask", "seller", "short", "-1"), 2),
+    # The type of the order, or of the record, where that is what "type" means.
+    **dict.fromkeys(("market", "limit", "trade", "l", "m"), 0),
 }
 _MAKERS: Final = {
     "": 0,

@@ -1,6 +1,6 @@
 """Price alerts of one partition: which trade makes which alert fire.
 
-Pure: values in, values out, no clock and no I/O. The trades themselves are looked at by `alert_kernel`.
+Pure: values in, values out, no clock and no I/O. The trades themselves are looked at by `kernel`.
 
 Which trades count: those at or after the event time of the alert, in log order, that are not behind what
 was seen of the symbol. A trade with an event time before the newest one, or with the newest event time and no

@@ -63,7 +63,7 @@ def _take(
 
 
 def _compile(digest: int) -> Any:
-    """The entry point, cached under the digest of what it is made of; see `candle_kernel`."""
+    """The entry point, cached under the digest of what it is made of; see `candles.kernel`."""
 
     @entry(
         types.UniTuple(types.int64, 2)(

@@ -1,6 +1,6 @@
 """Candles of one partition, built from its trades, time marks and gaps in log order.
 
-Pure: values in, values out, no clock and no I/O. The work is done by `candle_kernel`; here are the rare
+Pure: values in, values out, no clock and no I/O. The work is done by `kernel`; here are the rare
 cases.
 """
 

@@ -4,7 +4,7 @@ From its first candle on, each symbol has a candle for every shortest interval t
 its venue was there: one without trades has the close of the candle before it as its prices. It is made by the
 mark at which it is due, and rolled up as others are.
 
-Not cached by Numba on their own, see `candle_pool`.
+Not cached by Numba on their own, see `pool`.
 """
 
 from typing import Any

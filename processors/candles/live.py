@@ -3,7 +3,7 @@
 Longer candles are rolled up from the shortest only when these are due; here they are put together from what
 has been rolled up and what has not.
 
-Not cached by Numba on their own, see `candle_pool`.
+Not cached by Numba on their own, see `pool`.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""The order in which candles leave. Compiled; not cached by Numba on its own, see `candle_pool`."""
+"""The order in which candles leave. Compiled; not cached by Numba on its own, see `pool`."""
 
 from typing import Any
 

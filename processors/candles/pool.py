@@ -1,6 +1,6 @@
 """Candles in the pool: found or made, folded from trades, merged into longer ones. Compiled.
 
-Not cached by Numba on their own: they are compiled into the entry points of `candle_kernel`, which know
+Not cached by Numba on their own: they are compiled into the entry points of `kernel`, which know
 when this file changes.
 """
 

@@ -25,7 +25,7 @@ class CandleRules:
         hold: It can be revised until the watermark has passed its end by grace and this.
         lead: A trade may be so far ahead of the newest mark of its venue.
         live: Of the intervals, those whose candles are written while they are open.
-        carry: Whether an interval without trades has a candle, with the last close; see `candle_carry`.
+        carry: Whether an interval without trades has a candle, with the last close; see `carry`.
     """
 
     intervals: tuple[Interval, ...]

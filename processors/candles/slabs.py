@@ -5,7 +5,7 @@ whole, and is taken again only then; and a slab that is full of closed candles d
 a page of the checkpoint that need not be written again. The slab that is filled counts as a candle of its
 own, so that it is not taken for an empty one.
 
-Not cached by Numba on their own, see `candle_pool`.
+Not cached by Numba on their own, see `pool`.
 """
 
 from typing import Any

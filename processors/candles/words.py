@@ -38,7 +38,7 @@ OPEN, HIGH, LOW, CLOSE = 13, 14, 15, 16
 VOLUME, QUOTE_VOLUME, TAKER_BUY_VOLUME = 17, 19, 21  # double-double: each has its low part in the next word
 WORDS = 24
 SLAB = 1_024
-"""Rows of the pool that are filled together and saved together, see `candle_slabs`."""
+"""Rows of the pool that are filled together and saved together, see `slabs`."""
 # What FLAGS and NEWER hold in a row of `out`: whether the candle is complete, and the row of the mark.
 COMPLETE, MARK_ROW = FLAGS, NEWER
 # What REVISION holds in a row of `live`: the watermark.

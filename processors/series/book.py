@@ -147,11 +147,11 @@ class Series:
         return records
 
     def pack(self) -> bytes:
-        """See `series_shelf.Sleeper`."""
+        """See `shelf.Sleeper`."""
         return msgspec.msgpack.encode(_Packed(self._base, self._since, sorted(self._fired)))
 
     def unpack(self, packed: bytes) -> None:
-        """See `series_shelf.Sleeper`."""
+        """See `shelf.Sleeper`."""
         found = _UNPACK.decode(packed)
         self._base, self._since, self._fired = found.base, found.since, set(found.fired)
         self._rewind()

@@ -72,7 +72,7 @@ class SeriesPlan:
     Attributes:
         indicators: Whose values are published.
         rules: Which may fire; the indicators that they need are computed beside, and not published.
-        on_incomplete: Whether rules may fire where what they see is not sound (`series_machine.Machine`);
+        on_incomplete: Whether rules may fire where what they see is not sound (`series.machine.Machine`);
             their signals are marked.
         gapless: Whether every interval has a candle, be it without trades.
     """

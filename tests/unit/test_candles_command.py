@@ -221,6 +221,43 @@ def test_symbols_are_kept_apart() -> None:
     ]
 
 
+def test_venues_are_kept_apart_though_their_ids_are_the_same() -> None:
+    prices = {"gateio": "7", "binance": "5"}
+    mixed = [
+        row | {"exchange": venue, "symbol": "BTC/USDT", "price": price}
+        for row in rows()
+        for venue, price in prices.items()
+    ]
+    answer = run(lines_of(mixed), "--json")
+    assert answer.stderr == ""
+    found = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [(candle["venue"], candle["close"], candle["trade_count"]) for candle in found] == [
+        (venue, float(prices[venue]), count) for venue in ("binance", "gateio") for count in (3, 1, 1)
+    ]
+
+
+def test_a_type_is_the_side_where_it_says_so() -> None:
+    typed = [
+        {"date": row["time"], "price": row["price"], "amount": row["size"], "type": row["side"]}
+        for row in rows()
+    ]
+    bought = [candle["taker_buy_volume"] for candle in built(csv_of(typed))]
+    assert bought == [minute[7] for minute in MINUTES]
+    orders = [row | {"type": "limit"} for row in rows()]
+    assert figures(csv_of(orders)) == MINUTES
+    assert (
+        built(csv_of([{k: v for k, v in row.items() if k != "side"} for row in orders]))[0][
+            "taker_buy_volume"
+        ]
+        == 0
+    )
+
+
+def test_blank_lines_are_passed_over() -> None:
+    lines = csv_of(rows()).splitlines()
+    assert figures("\n".join([*lines[:3], "", "  ", *lines[3:], ""])) == MINUTES
+
+
 def test_intervals_that_share_no_part_are_built_at_once() -> None:
     found = built(csv_of(rows()), "--interval", "5m", "--interval", "3m")
     assert [(candle["interval"], candle["trade_count"], candle["complete"]) for candle in found] == [
