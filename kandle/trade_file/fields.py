@@ -15,7 +15,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
         *("size", "qty", "quantity", "amount", "volume", "trade_size", "base_qty", "base_amount"),
         *("base_volume", "vol", "sz", "q", "v"),
     ),
-    "side": ("side", "taker_side", "aggressor_side", "aggressor", "direction", "trade_type", "S", "type"),
+    "side": ("side", "taker_side", "aggressor_side", "aggressor", "direction", "trade_type", "S"),
     "maker": ("is_buyer_maker", "buyer_is_maker", "buyer_maker", "m"),
     "id": ("trade_id", "id", "agg_trade_id", "deal_id", "tid", "t", "a", "i"),
     "symbol": (
@@ -23,6 +23,7 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
         "s",
     ),
     "venue": ("venue", "exchange"),
+    "type": ("type",),
 }
 """Names by field, the best first. Case, blanks and punctuation do not matter, but for single letters."""
 

@@ -20,6 +20,7 @@ from kandle.trade_file.values import (
     prices_of,
     sides_of,
     sides_of_makers,
+    sides_of_types,
     sizes_of,
     texts_of,
     times_of,
@@ -147,6 +148,8 @@ def _part(lines: list[int], columns: dict[str, list[Value]]) -> TradePart:
         sides = sides_of(columns["side"])
     elif "maker" in columns:
         sides = sides_of_makers(columns["maker"])
+    elif "type" in columns:
+        sides = sides_of_types(columns["type"])
     return TradePart(
         np.array(lines, np.int64),
         times_of(columns["time"]),

@@ -26,9 +26,9 @@ _SIDES: Final = {
     "unknown": 0,
     **dict.fromkeys(("buy", "b", "bid", "buyer", "long", "1", "+1"), 1),
     **dict.fromkeys(("sell", "s", "ask", "seller", "short", "-1"), 2),
-    # The type of the order, or of the record, where that is what "type" means.
-    **dict.fromkeys(("market", "limit", "trade", "l", "m"), 0),
 }
+_TYPES: Final = {word: side for word, side in _SIDES.items() if word.isalpha()}
+"""Numbers mean this at one venue and that at another."""
 _MAKERS: Final = {
     "": 0,
     "none": 0,
@@ -95,6 +95,11 @@ def _is_float(value: Value) -> bool:
 def sides_of(column: Sequence[Value]) -> Ints:
     """Aggressors: 1 bought, 2 sold, 0 is not known."""
     return _looked_up("side is buy or sell", column, _SIDES)
+
+
+def sides_of_types(column: Sequence[Value]) -> Ints:
+    """Aggressors from types, which may be those of orders or of records instead: then none is known."""
+    return np.array([_TYPES.get(str(value).strip().lower(), 0) for value in column], np.int64)
 
 
 def sides_of_makers(column: Sequence[Value]) -> Ints:
