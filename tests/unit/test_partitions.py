@@ -109,7 +109,7 @@ async def test_checkpoints_take_no_more_than_their_share_of_the_time() -> None:
 async def test_a_slow_broker_does_not_put_the_next_checkpoint_off_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("processors.partitions.LONGEST_PACE_S", 0.2)
+    monkeypatch.setattr("processors.engine.partitions.LONGEST_PACE_S", 0.2)
     partitions = partitions_of(Log(delay_s=0.03))
     move(partitions, 5)
     await partitions.checkpoint()
