@@ -21,8 +21,8 @@ import msgspec
 from infra.order_book import LEVELS, OrderBook, reaches_back_to
 from schemas.records import BookUpdate, Micros
 
-BUFFER: Final = 2_000
-"""Deltas kept while there is no snapshot: more than three minutes at ten a second."""
+BUFFER: Final = 10_000
+"""Deltas kept while there is no snapshot: a quarter of an hour at ten a second, or a playback at full speed."""
 
 REPEATS: Final = 10_000
 """Deltas in a row that all lie behind the book: no second connection lags so far, the venue counts anew."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from processors.bars.plan import BarPlan, BarSpec
 from processors.candles.rules import CandleRules
 from schemas.records import Gap, TimeMark, Trade, TradeBar
-from tests.candle_reference import Feed, ReferenceCandles, order
+from tests.candle_reference import Feed, ReferenceCandles, order, within
 
 DAY = 86_400_000_000
 
@@ -101,7 +101,7 @@ class ReferenceBars:
             trade_count=len(trades),
             first_sequence=min(sequences, default=None),
             last_sequence=max(sequences, default=None),
-            vwap=value / volume if volume > 0 else None,
+            vwap=within(value / volume, trades) if volume > 0 else None,
             full=full,
             complete=not (is_away or misses),
         )

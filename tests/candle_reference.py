@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from processors.candles.batches import Refusal
@@ -231,7 +232,7 @@ class ReferenceCandles:
             last_sequence=max(sequences, default=None),
             revision=self.revisions[candle],
             complete=self._is_complete(candle),
-            vwap=notional / volume if volume > 0 else None,
+            vwap=within(notional / volume, trades) if volume > 0 else None,
         )
 
 
@@ -243,3 +244,9 @@ def order(trade: Trade) -> tuple[int, int]:
 def said(trade: Trade) -> tuple[float, float, str, int]:
     """What must be the same under the same sequence."""
     return trade.price, trade.size, trade.side, trade.event_time
+
+
+def within(average: float, trades: Sequence[Trade]) -> float:
+    """An average that rounding has not led out of the prices."""
+    prices = [trade.price for trade in trades]
+    return min(max(average, min(prices)), max(prices))

@@ -84,7 +84,8 @@ class CandleMessages:
         draft.set("complete", candles.complete)
         has_traded = volumes[:, 0] > 0.0
         averages = np.divide(volumes[:, 1], volumes[:, 0], out=np.zeros(len(candles)), where=has_traded)
-        draft.set("vwap", averages, valid=has_traded)
+        within = np.clip(averages, candles.prices[:, 2], candles.prices[:, 1])
+        draft.set("vwap", within, valid=has_traded)
         draft.set("backfilled", False)
         return OutgoingRecords(texts.take(first + 2), draft.encode())
 

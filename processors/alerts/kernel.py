@@ -43,6 +43,8 @@ VENUE_WORDS = 2
 
 ABOVE, BELOW, CROSSES, MOVE = 0, 1, 2, 3
 SECOND = 1_000_000
+NEARLY = 1.0 - 1e-12
+"""A move that is as far as wanted, but for the rounding of its prices, is far enough."""
 
 
 class AlertState(NamedTuple):
@@ -145,9 +147,9 @@ def _look(state: Any, row: int, alert: int, time: int, price: float, last: float
             low = state.ring_values[ring + state.alerts[alert, LOWS], 1]
             high = state.ring_values[ring + space + state.alerts[alert, HIGHS], 1]
             rise, fall = (price - low) * 100.0, (high - price) * 100.0
-            if rise >= level * low and rise * high >= fall * low:
+            if rise >= level * low * NEARLY and rise * high >= fall * low:
                 direction, reference = 1, low
-            elif fall >= level * high:
+            elif fall >= level * high * NEARLY:
                 direction, reference = -1, high
         at = time // SECOND
         _push(state, alert, LOWS, LOWS_COUNT, ring, 1.0, at, price)

@@ -18,7 +18,7 @@ import numpy as np
 
 from processors.bars import kernel
 from processors.bars.plan import KINDS, STATE_VERSION, BarPlan
-from processors.candles.batches import Admitted, CandleRows, RowKind
+from processors.candles.batches import Admitted, CandleRows, RowKind, average_price
 from processors.candles.rules import CandleRules
 from processors.candles.watermark import Watermarks
 from processors.candles.words import (
@@ -268,7 +268,7 @@ class BarBook:
             row[kernel.COUNT],
             None if row[kernel.FIRST_SEQUENCE] < 0 else row[kernel.FIRST_SEQUENCE],
             None if row[kernel.LAST_SEQUENCE] < 0 else row[kernel.LAST_SEQUENCE],
-            quote_volume / volume if volume > 0.0 else None,
+            average_price(quote_volume, volume, values[kernel.LOW], values[kernel.HIGH]),
             full,
             self._is_complete(symbol, session, end),
         )

@@ -48,6 +48,14 @@ _REASONS = {
 }
 
 
+def average_price(quote_volume: float, volume: float, low: float, high: float) -> float | None:
+    """The volume-weighted average price; None where nothing was traded.
+
+    Two rounded sums may give a quotient that lies a little outside of the prices; it is held within them.
+    """
+    return min(max(quote_volume / volume, low), high) if volume > 0.0 else None
+
+
 def _no_value(_: int) -> bytes:
     return b""
 
@@ -245,7 +253,7 @@ class CandleColumns(_Columns):
                 None if last < 0 else last,
                 revision,
                 complete,
-                quote_volume / volume if volume > 0.0 else None,
+                average_price(quote_volume, volume, low, high),
             )
 
 

@@ -344,3 +344,9 @@ def test_weeks_begin_on_monday() -> None:
 def test_intervals_that_do_not_fit_are_refused(names: list[str]) -> None:
     with pytest.raises(ConfigurationError):
         intervals_of(names)
+
+
+def test_an_average_price_lies_within_the_prices_whatever_rounding_does() -> None:
+    candles, _ = fold(mark(0), trade(1, 88.14, 1.492, 1), mark(4))
+    assert 88.14 * 1.492 / 1.492 != 88.14, "else this proves nothing"
+    assert candles[0].vwap == 88.14

@@ -13,6 +13,7 @@ from processors.candles.builder import CandleBuilder
 from processors.candles.rules import CandleRules
 from processors.intervals import INTERVALS
 from schemas.records import Candle, TimeMark, Trade
+from tests.candle_reference import within
 from tests.candle_stream import Item, fold_in_batches
 from tests.saved_pages import saved
 
@@ -77,7 +78,7 @@ def recomputed(trades: list[Trade], interval: str) -> list[Candle]:
                 last_sequence=max(trade.sequence or 0 for trade in inside),
                 revision=0,
                 complete=opened >= began and opened + span.length <= ended,
-                vwap=notional / volume,
+                vwap=within(notional / volume, inside),
             )
         )
     return candles
