@@ -25,7 +25,18 @@ State = Literal["ok", "warning", "failed"]
 PACKAGES = ("schemas", "infra", "producers", "processors", "sinks")
 PINNED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1", "aiokafka": "0.14.0"}
 """The transport reaches into private parts of these: another version may not work."""
-KERNELS = ("schemas.columns", "infra.kafka.record_batches", "processors.candles.builder")
+KERNELS = (
+    "schemas.columns",
+    "schemas.column_writer",
+    "infra.kafka.record_batches",
+    "infra.kafka.outgoing_records",
+    "processors.candles.builder",
+    "processors.alerts.book",
+    "processors.bars.builder",
+    "processors.flows.quotes",
+    "sinks.timescale.copy_binary",
+    "sinks.storable",
+)
 """Modules whose compiled kernels are loaded from the cache when they are imported."""
 SLOW_KERNELS_S = 5.0
 MIN_FREE_MIB = 2048
