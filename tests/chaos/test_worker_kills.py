@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import TRADES
+from infra.kafka.admin import Admin
+from schemas.topics import CANDLES, TRADES
 from tests.processor_harness import (
+    PARTITIONS,
     Feed,
     Worker,
     assert_equal,
@@ -28,8 +30,8 @@ from tests.sink_harness import Log, fresh_topics
 KILLS = 5
 KILLS_IN_FULL = 50
 COMING_AND_GOING_S, TURN_S = 120, 5
-SECONDS_A_KILL = 2.8
-"""A start, some work and a kill: for so long each the feed must last."""
+PLAYED_S = 1.5
+"""For so long each worker that is to be killed has work."""
 
 
 def app_id() -> str:
@@ -53,23 +55,46 @@ def play(servers: str, feed: Feed, duration_s: float) -> threading.Thread:
     return thread
 
 
+def part_of(feed: Feed, number: int, of: int) -> Feed:
+    """The feed cut into equal parts: one of them."""
+    return {
+        partition: items[len(items) * number // of : len(items) * (number + 1) // of]
+        for partition, items in feed.items()
+    }
+
+
+def written(servers: str) -> list[int]:
+    """Where the topic of candles ends."""
+    return Admin(kafka_settings(servers)).end_offsets(CANDLES.name, PARTITIONS)
+
+
+def until_grown(servers: str, before: list[int]) -> None:
+    """Wait until a worker is at work: in each partition it has written candles or marks."""
+    deadline = time.monotonic() + 20
+    while any(now <= then for now, then in zip(written(servers), before, strict=True)):
+        assert time.monotonic() < deadline, "the worker does nothing"
+        time.sleep(0.05)
+
+
 def test_a_worker_killed_again_and_again_repeats_some_and_loses_nothing(
     kafka: str, tmp_path: Path, in_full: bool
 ) -> None:
     fresh_topics(kafka_settings(kafka))
     kills = KILLS_IN_FULL if in_full else KILLS
-    feed, name = market(seconds=40 * kills, rate=400), app_id()
-    playing = play(kafka, feed, SECONDS_A_KILL * kills)
+    feed, name = market(seconds=40 * (kills + 1), rate=400), app_id()
     restored = 0
     for kill in range(kills):
         with worker(kafka, name, tmp_path, "one") as victim:
             victim.until_logged("ready")
-            time.sleep(0.4 + 0.11 * (kill % 5))
+            before = written(kafka)
+            playing = play(kafka, part_of(feed, kill, kills + 1), PLAYED_S)
+            until_grown(kafka, before)
+            time.sleep(0.3 + 0.11 * (kill % 5))
             victim.kill()
             restored += victim.log().count("a checkpoint was restored")
+            playing.join()
     with worker(kafka, name, tmp_path, "one") as survivor:
-        survivor.until_logged("ready")
-        playing.join()
+        play(kafka, part_of(feed, kills, kills + 1), PLAYED_S).join()
         until_drained(kafka, [survivor])
         assert survivor.stop() == 0
     assert restored > 0
