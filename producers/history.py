@@ -8,18 +8,19 @@ candles reads topics and nothing else. A venue that does not answer costs its hi
 import asyncio
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import ProducerSettings, VenueSettings
 from producers.manager.names import VenueName, venue_name
 from producers.manager.records import PastCandle
-from producers.manager.rest_venue import RestVenue
-from producers.manager.venue_manager import VenueManager
 from schemas.errors import ConfigurationError, KandleError
 from schemas.records import Candle
 from schemas.topics import CANDLES
+
+if TYPE_CHECKING:
+    from producers.manager.rest_venue import RestVenue
 
 MOST: Final = 1_000
 """Candles that one answer of a venue may hold."""
@@ -92,6 +93,9 @@ class History:
         """
         if not self._wanted or not symbols:
             return 0
+        # With it comes ccxt, which takes a second to import: only who wants history waits for that.
+        from producers.manager.venue_manager import VenueManager
+
         written = 0
         try:
             async with asyncio.timeout(self._timeout_s), VenueManager(self._venues) as manager:
@@ -106,7 +110,7 @@ class History:
         logger.info("past candles were published", venue=self._venue, symbols=len(symbols), candles=written)
         return written
 
-    async def _ask(self, venue: RestVenue, symbol: str, interval: str) -> Sequence[PastCandle]:
+    async def _ask(self, venue: "RestVenue", symbol: str, interval: str) -> Sequence[PastCandle]:
         count = self._wanted[interval]
         try:
             # One more than wanted: the last one is still open.
