@@ -22,7 +22,7 @@ from infra.order_book import LEVELS, OrderBook, reaches_back_to
 from schemas.records import BookUpdate, Micros
 
 BUFFER: Final = 10_000
-"""Deltas kept while there is no snapshot: a quarter of an hour at ten a second, or a playback at full speed."""
+"""Deltas kept while there is no snapshot: a quarter of an hour of ten a second, or much of a playback."""
 
 REPEATS: Final = 10_000
 """Deltas in a row that all lie behind the book: no second connection lags so far, the venue counts anew."""
