@@ -9,6 +9,8 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
 from infra.embedded.identity import process_identity
 from tests.chaos.test_worker_kills import play
 from tests.processor_harness import (
@@ -42,6 +44,7 @@ def started(pool: Worker) -> list[tuple[str, int]]:
     return [(str(line["worker"]), int(str(line["pid"]))) for line in lines_of(pool, "a worker was started")]
 
 
+@pytest.mark.full
 def test_a_worker_that_is_killed_comes_back_and_one_that_leaves_hands_over(
     kafka: str, tmp_path: Path
 ) -> None:

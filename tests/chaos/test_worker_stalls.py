@@ -32,7 +32,10 @@ sys.exit(stage.run(settings))
 
 @pytest.mark.parametrize(
     ("fold", "said"),
-    [("waits", f"records of {TRADES.name} wait and none was folded"), ("blocks", "in blocks")],
+    [
+        ("waits", f"records of {TRADES.name} wait and none was folded"),
+        pytest.param("blocks", "in blocks", marks=pytest.mark.full),
+    ],
 )
 def test_a_fold_that_never_returns_ends_the_worker(kafka: str, tmp_path: Path, fold: str, said: str) -> None:
     fresh_topics(kafka_settings(kafka))

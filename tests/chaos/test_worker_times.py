@@ -167,6 +167,7 @@ def jumping_clock(tmp_path: Path) -> Path:
     return library
 
 
+@pytest.mark.full
 def test_a_clock_that_jumps_by_hours_changes_nothing(kafka: str, tmp_path: Path, jumping_clock: Path) -> None:
     fresh_topics(kafka_settings(kafka))
     feed = market(seconds=60, rate=100)
