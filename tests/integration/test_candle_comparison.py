@@ -17,53 +17,17 @@ from schemas.identity import market_key
 from schemas.records import Candle, ExchangeCandle, SystemEvent
 from schemas.rows import decode
 from schemas.topics import CANDLES, EXCHANGE_CANDLES, SYSTEM_EVENTS
+from tests.compared_candles import OURS, THEIRS
 from tests.processor_harness import kafka_settings
 
 TIMEOUT_S = 30.0
 
 
 def candles(symbol: str, open_time: int) -> tuple[Candle, ExchangeCandle]:
+    place = {"venue": "compared", "symbol": symbol, "open_time": open_time}
     end = open_time + 60_000_000
-    ours = Candle(
-        venue="compared",
-        symbol=symbol,
-        interval="1m",
-        open_time=open_time,
-        close_time=end,
-        open=1.0,
-        high=4.0,
-        low=0.5,
-        close=2.0,
-        volume=10.0,
-        quote_volume=20.0,
-        taker_buy_volume=5.0,
-        trade_count=7,
-        first_sequence=1,
-        last_sequence=7,
-        revision=0,
-        complete=True,
-    )
-    theirs = ExchangeCandle(
-        venue="compared",
-        symbol=symbol,
-        interval="1m",
-        open_time=open_time,
-        close_time=end,
-        open=1.0,
-        high=4.0,
-        low=0.5,
-        close=2.0,
-        volume=10.0,
-        quote_volume=20.0,
-        taker_buy_volume=5.0,
-        trade_count=7,
-        first_sequence=1,
-        last_sequence=7,
-        closed=True,
-        event_time=end,
-        receive_time=end,
-    )
-    return ours, theirs
+    theirs = replace(THEIRS, **place, close_time=end, event_time=end, receive_time=end)
+    return replace(OURS, **place, close_time=end), theirs
 
 
 async def test_a_candle_that_differs_from_the_venues_own_is_counted_and_told(kafka: str) -> None:
