@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias, get_arg
 
 import msgspec
 
-from infra import settings
+from infra.settings import producers as settings
 from schemas.errors import ValidationError
 from schemas.records import (
     BookUpdate,

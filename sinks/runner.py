@@ -1,4 +1,4 @@
-"""Topics to one sink: take, decode, refuse, store with the offsets in one transaction, again until it holds.
+"""Topics to one destination: take, decode, refuse, store with the positions, again until it holds.
 
 While a portion is stored the next one is fetched and decoded. So transactions grow when the database is slow,
 or much is coming in, and shrink when little is.
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
-import psycopg
 from aiokafka import TopicPartition
 
 from infra import metrics
@@ -25,11 +24,10 @@ from infra.settings import Settings
 from infra.tasks import until_one_ends
 from schemas.columns import ColumnReader
 from schemas.errors import UnavailableError
-from schemas.topics import BY_NAME
-from sinks.database import Connection, connect, end_stalled, is_passing
+from sinks.destination import Destination, Log, MovedError
 from sinks.intake import Intake, Taken
-from sinks.positions import Counts, Move, PartitionRef, PositionLostError, Positions
-from sinks.sink import Portion, Sink, Slice, refuse_undecodable
+from sinks.portion import Portion, Slice, refuse_undecodable
+from sinks.positions import PositionLostError
 
 INTERNED: Final = ("venue", "symbol", "interval", "source", "instance")
 """Texts with few values, of which the sinks want codes."""
@@ -40,33 +38,27 @@ RETRY_CAP_S: Final = 5.0
 log = get_logger(__name__)
 
 
-class _MovedError(Exception):
-    """An offset row was not what it should be: another sink has stored this, or part of it."""
-
-
 class Runner:
-    """Feeds one sink, for ever.
+    """Feeds one destination, for ever.
 
     Args:
         settings: Where Kafka and the database are, and the size of portions.
-        sink: Where to.
+        destination: Where to.
         dead_letters: For what is refused.
     """
 
-    def __init__(self, settings: Settings, sink: Sink, dead_letters: DeadLetters) -> None:
+    def __init__(self, settings: Settings, destination: Destination, dead_letters: DeadLetters) -> None:
         self._settings = settings
-        self._sink = sink
+        self._destination = destination
         self._dead_letters = dead_letters
-        self._positions = Positions(sink.name)
-        names = [topic.name for topic in sink.topics]
-        self._intake = Intake(settings.kafka, names, f"kandle-{sink.name}", settings.sink.instance_id)
+        self._topics = {topic.name: topic for topic in destination.topics}
+        group = f"kandle-{destination.name}"
+        self._intake = Intake(settings.kafka, self._topics, group, settings.sink.instance_id)
         self._columns = ColumnReader(interned=INTERNED)
         self._admin = Admin(settings.kafka)
-        self._db: Connection | None = None
-        self._transaction_s = 0.0
-        self._connection_name = f"sink-{sink.name}"
+        self._store_s = 0.0
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
-        self._log = log.bind(sink=sink.name)
+        self._log = log.bind(sink=destination.name)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; what is being stored then is finished first.
@@ -78,20 +70,19 @@ class Runner:
             DeadLetterRefused: A bad record could not be put aside.
             KandleError: Anything else that waiting does not mend.
         """
-        metrics.READY.labels(f"sink-{self._sink.name}").set(0)
+        metrics.READY.labels(f"sink-{self._destination.name}").set(0)
         await self._intake.start()
         try:
             await until_one_ends(
                 {
-                    f"{self._sink.name}-fetch": self._intake.run(),
-                    f"{self._sink.name}-store": self._store_all(stop),
-                    f"{self._sink.name}-positions": self._show_positions(),
+                    f"{self._destination.name}-fetch": self._intake.run(),
+                    f"{self._destination.name}-store": self._store_all(stop),
+                    f"{self._destination.name}-positions": self._show_positions(),
                 }
             )
         finally:
             await self._intake.stop()
-            if self._db is not None:
-                await self._db.close()
+            await self._destination.close()
 
     async def _store_all(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -115,7 +106,7 @@ class Runner:
 
     async def _next_portion(self) -> Portion:
         # Waiting for company pays while it is short beside the transaction that it may save.
-        linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._transaction_s)
+        linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._store_s)
         taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
         return await asyncio.to_thread(self._decode, taken)
 
@@ -134,9 +125,8 @@ class Runner:
                 columns=columns,
                 good=np.ones(len(columns), np.bool_),
             )
-            refuse_undecodable(slice_, BY_NAME[part.ref.topic].records)
-            slice_.check_marks()
-            self._sink.inspect(slice_)
+            refuse_undecodable(slice_, self._topics[part.ref.topic].records)
+            self._destination.inspect(slice_)
             slice_.unsent.sort()
             slices.append(slice_)
         return Portion(sorted(slices, key=lambda slice_: slice_.ref))
@@ -147,59 +137,24 @@ class Runner:
             portion.slices = [s for s in portion.slices if self._intake.is_current(s.ref, s.epoch)]
             if not portion.slices:
                 return
+            began = time.perf_counter()
             try:
                 await self._send_dead_letters(portion)
-                db = await self._database()
-                if await self._was_stored(db, portion):
-                    counts: Mapping[PartitionRef, Counts] = {}
-                else:
-                    counts = await self._write(db, portion)
-            except _MovedError:
+                await self._destination.store(portion)
+            except MovedError:
                 self._log.info("another sink has stored these records; reading on from where it got to")
                 self._intake.hold_all()
                 return
             except Exception as error:
-                await self._wait_for_database(error)
+                await self._wait(error)
                 portion.uncertain = True
                 continue
             self._backoff.reset()
-            self._sink.committed(portion, counts)
+            self._store_s = time.perf_counter() - began
+            metrics.COMMIT_SECONDS.labels(self._destination.name).observe(self._store_s)
             for slice_ in portion.slices:
                 self._intake.stored(slice_.ref, slice_.epoch, slice_.next_offset)
             return
-
-    async def _was_stored(self, db: Connection, portion: Portion) -> bool:
-        """After a failure: whether it came after the commit. The rows know.
-
-        Raises:
-            _MovedError: The rows are neither where they were nor where this portion ends.
-        """
-        if not portion.uncertain:
-            return False
-        rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
-        if all(rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices):
-            self._log.info("the connection was cut after the commit; nothing to repeat")
-            return True
-        if any(rows.get(slice_.ref) != slice_.expected for slice_ in portion.slices):
-            raise _MovedError
-        return False
-
-    async def _write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
-        await self._sink.prepare(db, portion)
-        began = time.perf_counter()
-        async with db.transaction():
-            moves = [Move(s.ref, s.expected, s.next_offset) for s in portion.slices]
-            if not await self._positions.move(db, moves):
-                raise _MovedError
-            counts = dict(await self._sink.write(db, portion))
-            for slice_ in portion.slices:
-                if slice_.refused:
-                    counts.setdefault(slice_.ref, Counts()).dead_letters += len(slice_.refused)
-            await self._positions.count(db, counts)
-            await self._positions.mark(db, [mark for slice_ in portion.slices for mark in slice_.marks()])
-        self._transaction_s = time.perf_counter() - began
-        metrics.COMMIT_SECONDS.labels(self._sink.name).observe(self._transaction_s)
-        return counts
 
     async def _send_dead_letters(self, portion: Portion) -> None:
         """Put the refused records aside, acknowledged, before any offset moves."""
@@ -222,69 +177,45 @@ class Runner:
         portion.dead_letters_sent = True
 
     async def _make_ready(self) -> None:
-        """Ask the database where the assigned partitions begin, and let them be read."""
+        """Ask the destination where the assigned partitions begin, and let them be read."""
         while unready := self._intake.unready():
             try:
-                db = await self._database()
-                await self._place(db, unready)
+                await self._place(unready)
             except Exception as error:
-                await self._wait_for_database(error)
+                await self._wait(error)
             else:
                 self._backoff.reset()
-        metrics.READY.labels(f"sink-{self._sink.name}").set(1)
+        metrics.READY.labels(f"sink-{self._destination.name}").set(1)
 
-    async def _place(self, db: Connection, unready: Mapping[TopicPartition, int]) -> None:
+    async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
         topics = sorted({partition.topic for partition in unready})
         kafka_ids = await asyncio.to_thread(self._admin.topic_ids, topics)
-        numbers = await self._positions.register(db, kafka_ids)
-        refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in unready}
-        firsts = await asyncio.to_thread(self._admin.log_ranges, [(tp.topic, tp.partition) for tp in unready])
-        stored = await self._positions.begin(
-            db, {refs[tp]: firsts[tp.topic, tp.partition][0] for tp in unready}
-        )
-        await self._sink.restore(db, list(stored))
+        ranges = await asyncio.to_thread(self._admin.log_ranges, [(tp.topic, tp.partition) for tp in unready])
+        logs = {tp: Log(kafka_ids[tp.topic], *ranges[tp.topic, tp.partition]) for tp in unready}
+        places = await self._destination.place(logs)
         for tp, epoch in unready.items():
-            offset = stored[refs[tp]]
-            first, end = firsts[tp.topic, tp.partition]
-            if not first <= offset <= end:
+            offset, held = places[tp].offset, logs[tp]
+            if not held.first <= offset <= held.end:
                 raise PositionLostError(
-                    f"{self._sink.name} has stored {tp.topic}, partition {tp.partition}, up to offset "
-                    f"{offset}; the log holds {first} to {end}. Records are missing: raise the topic's "
-                    "retention, and use another database to begin again from what the log holds"
+                    f"{self._destination.name} has stored {tp.topic}, partition {tp.partition}, up to offset "
+                    f"{offset}; the log holds {held.first} to {held.end}. Records are missing: raise the "
+                    "topic's retention, and use another database to begin again from what the log holds"
                 )
-            await self._intake.ready(tp, epoch, refs[tp], offset)
+            await self._intake.ready(tp, epoch, places[tp].ref, offset)
 
-    async def _database(self) -> Connection:
-        if self._db is None or self._db.closed:
-            self._db = await connect(self._settings.database, self._connection_name)
-        return self._db
-
-    async def _wait_for_database(self, error: Exception) -> None:
+    async def _wait(self, error: Exception) -> None:
         """Pause before the next attempt, if one can help.
 
         Raises:
             Exception: The error, if waiting does not mend it.
         """
-        if not is_passing(error):
+        if not (isinstance(error, UnavailableError) or self._destination.is_passing(error)):
             raise error
         delay_s = self._backoff.next_delay_s()
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
         say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
-        if isinstance(error, psycopg.errors.LockNotAvailable):
-            await self._end_stalled()
-        if self._db is not None:
-            await self._db.close()
+        await self._destination.recover(error)
         await asyncio.sleep(delay_s)
-
-    async def _end_stalled(self) -> None:
-        """Another sink that was stopped in mid-transaction may hold our rows."""
-        try:
-            ended = await end_stalled(await self._database(), self._connection_name)
-        except psycopg.Error as error:
-            self._log.info("transactions of stalled sinks could not be ended", error=str(error).strip())
-        else:
-            if ended:
-                self._log.warning("the transaction of a stalled sink was ended", transactions=ended)
 
     async def _show_positions(self) -> None:
         while True:
@@ -295,4 +226,4 @@ class Runner:
                 self._log.debug("the offsets for displays could not be committed", error=str(error))
                 continue
             for topic, records in lag.items():
-                metrics.LAG_RECORDS.labels(f"sink-{self._sink.name}", topic).set(records)
+                metrics.LAG_RECORDS.labels(f"sink-{self._destination.name}", topic).set(records)

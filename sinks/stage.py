@@ -1,4 +1,4 @@
-"""The sink stage: both sinks in one process, until told to stop."""
+"""The sink stage: the chosen sinks in one process, until told to stop."""
 
 from __future__ import annotations
 
@@ -12,50 +12,39 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
-from schemas.errors import ConfigurationError, KandleError, UnavailableError
+from schemas.errors import KandleError, UnavailableError
 from sinks.database import database_url
 from sinks.migrator import migrate
-from sinks.notifications.sink import NotificationSink
+from sinks.registry import Parts, make
 from sinks.runner import Runner
-from sinks.sink import Sink
-from sinks.timescale.sink import TimescaleSink
 
 STAGE: Final = "sink"
 FAILED_CLOSE_S: Final = 2.0
-SINKS: Final = (TimescaleSink.name, NotificationSink.name)
 
 log = get_logger(__name__)
 
 
-async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] = SINKS) -> None:
-    """Migrate the database, then store and notify until `stop` is set.
+async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] | None = None) -> None:
+    """Migrate the database, then feed the sinks until `stop` is set.
 
     Args:
         settings: Where everything is.
         stop: Set it for a clean end: what is under way is finished (10 s at most), the groups are left.
-        only: Names of the sinks to run.
+        only: Names of the sinks to run, instead of those of the settings.
 
     Raises:
         ConfigurationError: A name is unknown, no Kafka or no database is configured.
         KandleError: A sink cannot go on; nothing was skipped.
     """
-    unknown = sorted(set(only) - set(SINKS))
-    if unknown or not only:
-        raise ConfigurationError(f"sinks are {', '.join(SINKS)}; got {', '.join(unknown) or 'none'}")
-    if not await _migrated(settings, stop):
-        return
     publisher = Publisher(settings.kafka, client_id="kandle-sink")
     dead_letters = DeadLetters(publisher, STAGE)
-    sinks: list[Sink] = []
-    beside: list[Coroutine[None, None, None]] = []
-    if TimescaleSink.name in only:
-        sinks.append(TimescaleSink(settings.sink))
-    if NotificationSink.name in only:
-        notifications = NotificationSink(settings, publisher, dead_letters)
-        sinks.append(notifications)
-        beside.append(notifications.deliver())
     try:
-        await _run_all([Runner(settings, sink, dead_letters).run(stop) for sink in sinks], beside)
+        destinations = make(
+            settings.sink.run if only is None else only, Parts(settings, publisher, dead_letters)
+        )
+        if await _migrated(settings, stop):
+            runners = [Runner(settings, each, dead_letters).run(stop) for each in destinations]
+            await _run_all(runners, [each.serve() for each in destinations])
     except BaseException:
         # What stopped us is the error to tell, not what closing makes of it.
         with contextlib.suppress(KandleError):
@@ -75,6 +64,7 @@ async def _run_all(
         while left:
             done, _ = await asyncio.wait({*left, *rest}, return_when=asyncio.FIRST_COMPLETED)
             left -= done
+            rest = [task for task in rest if task not in done]
             for task in done:
                 task.result()
     finally:

@@ -210,7 +210,7 @@ def passed(url: str, sink: str, topic: Topic, instance: str = "run") -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, only: Sequence[str] = stage.SINKS) -> AsyncIterator[asyncio.Task[None]]:
+async def running(settings: Settings, only: Sequence[str] | None = None) -> AsyncIterator[asyncio.Task[None]]:
     """The stage in this process; its error is raised at the end."""
     stop = asyncio.Event()
     task = asyncio.create_task(stage.run(settings, stop, only))

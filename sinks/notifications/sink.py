@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from infra.kafka.dead_letters import DeadLetters
@@ -19,8 +19,9 @@ from sinks.database import Connection
 from sinks.notifications.delivery import Delivery
 from sinks.notifications.outbox import Outbox, Queued
 from sinks.notifications.routing import Routing
+from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
-from sinks.sink import Portion, Slice
+from sinks.sink import Sink
 from sinks.storable import signal_fault
 
 DRAIN_WAIT_S: Final = 60.0
@@ -30,7 +31,7 @@ LOOK_EVERY_S: Final = 0.05
 log = get_logger(__name__)
 
 
-class NotificationSink:
+class NotificationSink(Sink):
     """Queues a message for every channel that a rule gives a signal to; the channels deliver by themselves.
 
     Args:
@@ -57,22 +58,18 @@ class NotificationSink:
         """The signals."""
         return [topics.SIGNALS]
 
-    async def deliver(self) -> None:
-        """Serve all channels, for ever; run it beside the runner.
+    async def serve(self) -> None:
+        """Serve all channels, for ever.
 
         Raises:
             KandleError: As `Delivery.run`.
         """
-        if not self._deliveries:
-            await asyncio.Event().wait()
-        await until_one_ends({name: delivery.run() for name, delivery in self._deliveries.items()})
+        if self._deliveries:
+            await until_one_ends({name: delivery.run() for name, delivery in self._deliveries.items()})
 
     def inspect(self, slice_: Slice) -> None:
         """Refuse signals that cannot be read."""
         slice_.decode(Signal, signal_fault)
-
-    async def restore(self, db: Connection, refs: Sequence[PartitionRef]) -> None:
-        """Nothing is remembered."""
 
     async def prepare(self, db: Connection, portion: Portion) -> None:
         """Queue messages, before the offset moves; at the end of a feed, wait until they are delivered."""
@@ -110,6 +107,3 @@ class NotificationSink:
     async def write(self, db: Connection, portion: Portion) -> dict[PartitionRef, Counts]:
         """Nothing: messages are counted when they are sent."""
         return {}
-
-    def committed(self, portion: Portion, counts: Mapping[PartitionRef, Counts]) -> None:
-        """Nothing is remembered."""

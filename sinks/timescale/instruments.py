@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from schemas.records import Record
 from sinks.database import Connection
-from sinks.sink import Slice
+from sinks.portion import Slice
 
 Name = tuple[str, str]
 UNKNOWN = -1

@@ -15,8 +15,9 @@ from schemas import topics
 from schemas.records import Signal, Trade
 from schemas.topics import Topic
 from sinks.database import Connection
+from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
-from sinks.sink import Portion, Slice
+from sinks.sink import Sink
 from sinks.storable import signal_fault
 from sinks.timescale import signals
 from sinks.timescale.instruments import Instruments
@@ -44,7 +45,7 @@ LABELS: Final = {
 """Names of the views, for the metric of rows stored."""
 
 
-class TimescaleSink:
+class TimescaleSink(Sink):
     """Stores market data.
 
     What is the same: a trade by its venue's running number, else by (instrument, time, trade id); a quote by

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from schemas import topics
 from schemas.records import Candle, IndicatorValue, Quote, Record, Trade
 from schemas.topics import Topic
-from sinks.sink import Slice
+from sinks.portion import Slice
 from sinks.timescale.copy_binary import Bytes, Fixed, Text, doubles, integers, is_decimal_of, lay_out, times
 
 Int64s = npt.NDArray[np.int64]

@@ -1,0 +1,33 @@
+"""All settings: a module for each group, `loading` for where they come from."""
+
+from infra.settings.archive import ArchiveSettings
+from infra.settings.cache import CacheSettings
+from infra.settings.kafka import KafkaSettings
+from infra.settings.loading import Settings, environment_names, load
+from infra.settings.notifications import NotificationRule, NotificationSettings
+from infra.settings.observation import LoggingSettings, MetricsSettings
+from infra.settings.processors import ProcessorSettings
+from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueSettings
+from infra.settings.section import NameList, Section
+from infra.settings.sinks import DatabaseSettings, SinkSettings
+
+__all__ = [
+    "ArchiveSettings",
+    "CacheSettings",
+    "DatabaseSettings",
+    "KafkaSettings",
+    "LoggingSettings",
+    "MetricsSettings",
+    "NameList",
+    "NotificationRule",
+    "NotificationSettings",
+    "ProcessorSettings",
+    "ProducerSettings",
+    "Section",
+    "Settings",
+    "SimulatorSettings",
+    "SinkSettings",
+    "VenueSettings",
+    "environment_names",
+    "load",
+]

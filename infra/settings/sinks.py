@@ -1,0 +1,31 @@
+"""Where the database is, and what is stored there."""
+
+from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+
+from infra.settings.section import NameList, Section
+
+
+class DatabaseSettings(Section):
+    """Where PostgreSQL or TimescaleDB is. Without a URL the embedded PostgreSQL is used."""
+
+    url: SecretStr | None = None
+    connect_timeout_s: PositiveFloat = 5.0
+    pool_min: PositiveInt = Field(2, description="connections of a process, at least ...")
+    pool_max: PositiveInt = Field(10, description="... and at most")
+    acquire_timeout_s: PositiveFloat = Field(10.0, description="waiting for a connection ends after so long")
+    idle_s: PositiveFloat = Field(30.0, description="connections above the least close after so long unused")
+    health_check_s: PositiveFloat = Field(60.0, description="idle connections are tried this often")
+
+
+class SinkSettings(Section):
+    """What is stored, and in which portions."""
+
+    run: NameList = Field(
+        default_factory=lambda: ["timescale", "notifications"],
+        description="sinks of this process: timescale, notifications, archive, cache, or one of your own",
+    )
+    plugins: NameList = Field(default_factory=list, description="modules of your own with sinks")
+    quotes: bool = Field(True, description="store best bid and ask")
+    instance_id: str | None = Field(None, description="stable name of this sink: quick return after a crash")
+    flush_ms: PositiveInt = Field(100, description="rows wait no longer than this for company")
+    max_rows: PositiveInt = Field(50_000, description="rows of one transaction, at most")

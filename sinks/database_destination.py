@@ -1,0 +1,129 @@
+"""PostgreSQL as a destination: offsets and rows move in one transaction, by compare-and-set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import psycopg
+from aiokafka import TopicPartition
+
+from infra.logging import get_logger
+from infra.settings import DatabaseSettings
+from schemas.errors import UnavailableError
+from schemas.topics import Topic
+from sinks.database import Connection, connect, end_stalled, is_passing
+from sinks.destination import Destination, Log, MovedError, Place
+from sinks.portion import Portion, Slice
+from sinks.positions import Counts, Move, PartitionRef, Positions
+from sinks.sink import Sink
+
+log = get_logger(__name__)
+
+
+class DatabaseDestination(Destination):
+    """Runs one sink in transactions.
+
+    Args:
+        settings: Where the database is.
+        sink: What becomes of records.
+    """
+
+    def __init__(self, settings: DatabaseSettings, sink: Sink) -> None:
+        self.name = sink.name
+        self._settings = settings
+        self._sink = sink
+        self._positions = Positions(sink.name)
+        self._db: Connection | None = None
+        self._connection_name = f"sink-{sink.name}"
+        self._log = log.bind(sink=sink.name)
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        """What the sink reads."""
+        return self._sink.topics
+
+    def inspect(self, slice_: Slice) -> None:
+        """As the sink does; time marks are kept too, so they are looked at."""
+        slice_.check_marks()
+        self._sink.inspect(slice_)
+
+    async def place(self, logs: Mapping[TopicPartition, Log]) -> Mapping[TopicPartition, Place]:
+        """Ask the offset rows; partitions without one get it."""
+        db = await self._database()
+        numbers = await self._positions.register(db, {tp.topic: log.kafka_id for tp, log in logs.items()})
+        refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in logs}
+        stored = await self._positions.begin(db, {refs[tp]: log.first for tp, log in logs.items()})
+        await self._sink.restore(db, list(stored))
+        return {tp: Place(ref, stored[ref]) for tp, ref in refs.items()}
+
+    async def store(self, portion: Portion) -> None:
+        """Store a portion in one transaction."""
+        db = await self._database()
+        counts: Mapping[PartitionRef, Counts] = {}
+        if not await self._was_stored(db, portion):
+            counts = await self._write(db, portion)
+        self._sink.committed(portion, counts)
+
+    async def _was_stored(self, db: Connection, portion: Portion) -> bool:
+        """After a failure: whether it came after the commit. The rows know.
+
+        Raises:
+            MovedError: The rows are neither where they were nor where this portion ends.
+        """
+        if not portion.uncertain:
+            return False
+        rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
+        if all(rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices):
+            self._log.info("the connection was cut after the commit; nothing to repeat")
+            return True
+        if any(rows.get(slice_.ref) != slice_.expected for slice_ in portion.slices):
+            raise MovedError
+        return False
+
+    async def _write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
+        await self._sink.prepare(db, portion)
+        async with db.transaction():
+            moves = [Move(s.ref, s.expected, s.next_offset) for s in portion.slices]
+            if not await self._positions.move(db, moves):
+                raise MovedError
+            counts = dict(await self._sink.write(db, portion))
+            for slice_ in portion.slices:
+                if slice_.refused:
+                    counts.setdefault(slice_.ref, Counts()).dead_letters += len(slice_.refused)
+            await self._positions.count(db, counts)
+            await self._positions.mark(db, [mark for slice_ in portion.slices for mark in slice_.marks()])
+        return counts
+
+    def is_passing(self, error: Exception) -> bool:
+        """Whether the database is away, full, locked, or took another side."""
+        return is_passing(error)
+
+    async def recover(self, error: Exception) -> None:
+        """Begin with a new connection; after waiting for a lock in vain, see who holds it."""
+        if isinstance(error, psycopg.errors.LockNotAvailable):
+            await self._end_stalled()
+        await self.close()
+
+    async def _end_stalled(self) -> None:
+        """Another sink that was stopped in mid-transaction may hold our rows."""
+        try:
+            ended = await end_stalled(await self._database(), self._connection_name)
+        except (psycopg.Error, UnavailableError) as error:
+            self._log.info("transactions of stalled sinks could not be ended", error=str(error).strip())
+        else:
+            if ended:
+                self._log.warning("the transaction of a stalled sink was ended", transactions=ended)
+
+    async def serve(self) -> None:
+        """As the sink does."""
+        await self._sink.serve()
+
+    async def close(self) -> None:
+        """Give up the connection."""
+        if self._db is not None:
+            await self._db.close()
+
+    async def _database(self) -> Connection:
+        if self._db is None or self._db.closed:
+            self._db = await connect(self._settings, self._connection_name)
+        return self._db

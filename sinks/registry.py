@@ -1,0 +1,126 @@
+"""Which sinks there are: ours, each imported when it is asked for, and those of the user.
+
+A sink of one's own is a subclass of `Sink` with a name, in a module that the setting `sink.plugins` names, or
+an installed distribution as an entry point of the group `kandle.sinks`:
+
+    [project.entry-points."kandle.sinks"]
+    mine = "my_package.my_sink:MySink"
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.settings import Settings
+from schemas.errors import ConfigurationError
+from sinks.database_destination import DatabaseDestination
+from sinks.destination import Destination
+from sinks.sink import Sink
+
+GROUP: Final = "kandle.sinks"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a sink may be made of.
+
+    Attributes:
+        settings: All of them.
+        publisher: For records that a sink writes to topics.
+        dead_letters: For what it gives up.
+    """
+
+    settings: Settings
+    publisher: Publisher
+    dead_letters: DeadLetters
+
+
+def _timescale(parts: Parts) -> Destination:
+    from sinks.timescale.sink import TimescaleSink
+
+    return DatabaseDestination(parts.settings.database, TimescaleSink(parts.settings.sink))
+
+
+def _notifications(parts: Parts) -> Destination:
+    from sinks.notifications.sink import NotificationSink
+
+    sink = NotificationSink(parts.settings, parts.publisher, parts.dead_letters)
+    return DatabaseDestination(parts.settings.database, sink)
+
+
+SHIPPED: Final[dict[str, Callable[[Parts], Destination]]] = {
+    "timescale": _timescale,
+    "notifications": _notifications,
+}
+"""What comes with Kandle, by name."""
+
+
+def make(names: Sequence[str], parts: Parts) -> list[Destination]:
+    """The destinations of these names.
+
+    Raises:
+        ConfigurationError: A name is unknown, a plug-in cannot be imported, or a sink refuses its settings.
+    """
+    own = _own_sinks(parts.settings.sink.plugins)
+    unknown = sorted(set(names) - SHIPPED.keys() - own.keys())
+    if unknown or not names:
+        known = ", ".join([*SHIPPED, *sorted(own)])
+        raise ConfigurationError(f"sinks are {known}; got {', '.join(unknown) or 'none'}")
+    return [
+        SHIPPED[name](parts) if name in SHIPPED else _of_user(own[name], parts)
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _of_user(kind: type[Sink], parts: Parts) -> Destination:
+    return DatabaseDestination(parts.settings.database, kind())
+
+
+def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:
+    """The user's sinks by name."""
+    here = str(Path.cwd())
+    if modules and here not in sys.path:
+        sys.path.append(here)  # last: nothing there hides a module that is installed
+    found: dict[str, type[Sink]] = {}
+    for module in modules:
+        told = f"sink.plugins names {module}"
+        loaded = _loading(told, partial(importlib.import_module, module))
+        kinds = [kind for kind in vars(loaded).values() if _is_own(kind, loaded.__name__)]
+        if not kinds:
+            raise ConfigurationError(f"{told}, which holds no subclass of kandle.Sink")
+        for kind in kinds:
+            _add(found, kind, told)
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        owner = point.dist.name if point.dist else "an unknown distribution"
+        told = f"{owner} has the sink {point.name} = {point.value}"
+        _add(found, _loading(told, point.load), told)
+    return found
+
+
+def _is_own(kind: Any, module: str) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Sink) and kind.__module__ == module
+
+
+def _loading(told: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except Exception as error:
+        raise ConfigurationError(f"{told}: importing it raises {type(error).__name__}: {error}") from error
+
+
+def _add(found: dict[str, type[Sink]], kind: Any, told: str) -> None:
+    name = getattr(kind, "name", None)
+    if not (isinstance(kind, type) and issubclass(kind, Sink)) or not isinstance(name, str) or not name:
+        raise ConfigurationError(f"{told}, which is no subclass of kandle.Sink with a name")
+    if name in SHIPPED or found.get(name, kind) is not kind:
+        raise ConfigurationError(f"{told}: a sink of the name {name} exists already")
+    found[name] = kind
