@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from schemas.errors import ConfigurationError, KandleError
     from schemas.identity import ce_id, market_key, split_key
     from schemas.records import (
+        AuditEntry,
         BookUpdate,
         Candle,
         DerivativeTicker,
@@ -50,6 +51,7 @@ _HOMES: Final = {
     "schemas.errors": ("ConfigurationError", "KandleError"),
     "schemas.identity": ("ce_id", "market_key", "split_key"),
     "schemas.records": (
+        "AuditEntry",
         "BookUpdate",
         "Candle",
         "DerivativeTicker",
@@ -77,6 +79,7 @@ _HOMES: Final = {
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AuditEntry",
     "Bar",
     "BookUpdate",
     "Candle",

@@ -12,7 +12,7 @@ COMMANDS: Final = {
     "up": "kandle.commands.up",
     "produce": "kandle.commands.stages",
     "process": "kandle.commands.stages",
-    "sink": "kandle.commands.stages",
+    "sink": "kandle.commands.sink",
     "simulate": "kandle.commands.stages",
     "venues": "kandle.commands.venues",
     "check": "kandle.commands.check",

@@ -7,6 +7,7 @@ have seen: a repeat has the same id and the same values.
 
 from schemas.errors import ValidationError
 from schemas.records import (
+    AuditEntry,
     BookUpdate,
     Candle,
     DerivativeTicker,
@@ -122,7 +123,7 @@ def ce_id(record: Record) -> str:
             return f"instrument/{record.venue}/{record.symbol}/{record.event_time}"
         case Position():
             return f"position/{record.source}/{record.topic}/{sum(record.offsets.values())}"
-        case Signal() | Notification() | SystemEvent():
+        case Signal() | Notification() | SystemEvent() | AuditEntry():
             return record.id
         case _:
             raise ValidationError(f"{type(record).__name__} is not a record of the contract")

@@ -323,6 +323,18 @@ class SystemEvent(Record, frozen=True):
     event_time: Micros
 
 
+class AuditEntry(Record, frozen=True):
+    """Somebody has changed something by a command; `before` and `after` are JSON."""
+
+    id: str
+    actor: str
+    action: str
+    subject: str
+    before: str | None
+    after: str | None
+    event_time: Micros
+
+
 class SymbolRequest(Record, frozen=True):
     """Somebody wants a symbol fed, or no longer; the newest one of a symbol holds."""
 

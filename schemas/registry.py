@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 
 from schemas.records import (
+    AuditEntry,
     BookUpdate,
     Candle,
     DerivativeTicker,
@@ -107,6 +108,7 @@ ENTRIES: tuple[SchemaEntry, ...] = (
     SchemaEntry(20, TradeBar, "trade_bar.avsc"),
     SchemaEntry(21, PriceAlert, "price_alert.avsc"),
     SchemaEntry(22, VenuePrice, "venue_price.avsc"),
+    SchemaEntry(23, AuditEntry, "audit_entry.avsc"),
 )
 """Every schema that may stand in a topic; those of one record in the order of their making."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from schemas.records import (
+    AuditEntry,
     BookUpdate,
     Candle,
     DerivativeTicker,
@@ -116,6 +117,7 @@ NOTIFICATIONS: Final = Topic(
 SYSTEM_EVENTS: Final = Topic(
     "system.events.v1", (SystemEvent,), "source", retention_ms=30 * DAY_MS, keyed=False
 )
+AUDIT: Final = Topic("system.audit.v1", (AuditEntry,), "subject", retention_ms=-1, keyed=False)
 
 TOPICS: Final[tuple[Topic, ...]] = (
     TRADES,
@@ -137,6 +139,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     POSITIONS,
     NOTIFICATIONS,
     SYSTEM_EVENTS,
+    AUDIT,
 )
 """The topics that are created today."""
 

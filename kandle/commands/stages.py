@@ -1,4 +1,4 @@
-"""`kandle produce|process|sink|simulate`: one stage each, as a process of its own."""
+"""`kandle produce|process|simulate`: one stage each, as a process of its own; `kandle sink` is beside."""
 
 import asyncio
 import signal
@@ -14,7 +14,8 @@ from infra.settings import Settings, load
 AsyncStage: TypeAlias = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
 
-def _prepare(stage: str, **sections: Any) -> Settings:
+def prepare_stage(stage: str, **sections: Any) -> Settings:
+    """Settings of a stage, with what the command line gives; logs and metrics are set up."""
     given = {name: values for name, values in sections.items() if values}
     settings = load(**given)
     logging.configure(settings.logging, stage)
@@ -22,7 +23,9 @@ def _prepare(stage: str, **sections: Any) -> Settings:
     return settings
 
 
-def _run(stage: AsyncStage, settings: Settings) -> None:
+def run_stage(stage: AsyncStage, settings: Settings) -> None:
+    """Run a stage until it ends, or the process is told to."""
+
     async def until_stopped() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -56,7 +59,7 @@ def produce(**given: str | None) -> None:
     """
     from producers.stage import run
 
-    _run(run, _prepare("produce", producer=_given(**given)))
+    run_stage(run, prepare_stage("produce", producer=_given(**given)))
 
 
 @click.command()
@@ -82,22 +85,11 @@ def process(workers: int) -> None:
         settings = load()
         check_processors(settings)
         sys.exit(run_workers(settings, workers))
-    settings = _prepare("process")
+    settings = prepare_stage("process")
     check_processors(settings)
     from processors.engine.stage import run
 
     sys.exit(run(settings))
-
-
-@click.command()
-def sink() -> None:
-    """Write the topics to the database and send notifications.
-
-    Example: DATABASE_URL=postgresql://user@host/db KAFKA_BOOTSTRAP_SERVERS=localhost:9092 kandle sink
-    """
-    from sinks.stage import run
-
-    _run(run, _prepare("sink"))
 
 
 @click.command()
@@ -118,4 +110,4 @@ def simulate(
     from producers.simulator.stage import run
 
     given = _given(capture=capture, speed=speed, symbols=symbols, port=port, faults=faults)
-    _run(run, _prepare("simulate", simulator=given))
+    run_stage(run, prepare_stage("simulate", simulator=given))
