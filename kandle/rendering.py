@@ -7,6 +7,7 @@ import msgspec
 
 from schemas.identity import ce_id
 from schemas.records import (
+    AuditEntry,
     BookUpdate,
     Candle,
     Gap,
@@ -105,6 +106,9 @@ def as_line(record: Record) -> str:
             return f"{iso_time(record.event_time)} {record.severity:<9} {record.type} {record.message}"
         case Notification():
             return f"{iso_time(record.event_time)} notified  {record.channel}: {record.subject}"
+        case AuditEntry():
+            change = f"{record.before or 'nothing'} -> {record.after or 'nothing'}"
+            return f"{iso_time(record.event_time)} {record.actor} {record.action} {record.subject}: {change}"
         case _:
             return as_json(record)
 

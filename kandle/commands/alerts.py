@@ -14,6 +14,7 @@ import msgspec
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.settings import KafkaSettings, Settings, load
+from kandle.audit import Change, audit
 from kandle.rendering import iso_time
 from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
@@ -265,4 +266,12 @@ def _write(
 
     with reach_kafka(settings, may_make=may_make) as reached:
         Admin(reached.kafka).ensure_topics([ALERTS])
-        return asyncio.run(write(make(_read(reached.kafka))))
+        known = _read(reached.kafka)
+        written = asyncio.run(write(make(known)))
+        audit(reached.kafka, *(_change(known.get(alert.id), alert) for alert in written))
+        return written
+
+
+def _change(before: PriceAlert | None, after: PriceAlert) -> Change:
+    action = "alerts add" if after.wanted else "alerts remove"
+    return Change(action, after.id, before, after)

@@ -7,6 +7,8 @@ import sys
 import click
 
 from infra.settings import load
+from kandle.audit import Change, audit
+from kandle.rendering import iso_time
 from kandle.servers import reach_kafka
 
 
@@ -37,6 +39,8 @@ def reprocess(since: str, as_json: bool, data_dir: str | None) -> None:
     with reach_kafka(settings) as reached:
         reachable = settings.model_copy(update={"kafka": reached.kafka})
         totals = asyncio.run(run(reachable, begin, _show)).as_dict()
+        if totals["candles"] or totals["values"] or totals["signals"]:
+            audit(reached.kafka, Change("reprocess", f"from {iso_time(begin)}", after=totals))
     if sys.stderr.isatty():
         click.echo(err=True)
     if as_json:

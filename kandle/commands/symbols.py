@@ -10,7 +10,8 @@ import click
 
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
-from infra.settings import Settings, load
+from infra.settings import KafkaSettings, Settings, load
+from kandle.audit import Change, audit
 from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
 from producers.control import Requests, request_symbols, shard_of
@@ -85,12 +86,9 @@ def list_(as_json: bool, **where: str | None) -> None:
     """
     settings = _settings(**where)
     market = exchange_class(settings.producer.venue, settings.producer.market)
-    requests = Requests(market.venue, market.market)
     with reach_kafka(settings) as reached:
         Admin(reached.kafka).ensure_topics()
-        with TopicReader(reached.kafka, CONTROL.name, marks=False) as reader:
-            for message in reader.present(reader.low):
-                requests.take(message.value())
+        requests = _requests(reached.kafka, market.venue, market.market)
     configured = list(settings.producer.symbols)
     shards = settings.producer.shards
     fed = [
@@ -141,6 +139,15 @@ def _check_listed(settings: Settings) -> None:
     Listing(found, market.venue).choose(settings.producer.symbols)
 
 
+def _requests(kafka: KafkaSettings, venue: str, market: str) -> Requests:
+    """What was asked for so far."""
+    found = Requests(venue, market)
+    with TopicReader(kafka, CONTROL.name, marks=False) as reader:
+        for message in reader.present(reader.low):
+            found.take(message.value())
+    return found
+
+
 def _request(settings: Settings, wanted: bool) -> None:
     chosen = settings.producer
     market = exchange_class(chosen.venue, chosen.market)
@@ -159,7 +166,16 @@ def _request(settings: Settings, wanted: bool) -> None:
     with reach_kafka(settings) as reached:
         Admin(reached.kafka).ensure_topics()
         partitions = reached.kafka.partitions
+        before = _requests(reached.kafka, market.venue, market.market).newest
         asyncio.run(write())
+        action, after = ("symbols add" if wanted else "symbols remove"), {"wanted": wanted}
+        audit(
+            reached.kafka,
+            *(
+                Change(action, f"{market.venue} {market.market} {name}", before.get(name), after)
+                for name in chosen.symbols
+            ),
+        )
     verb = "will be fed" if wanted else "will be fed no longer"
     click.echo(f"{', '.join(chosen.symbols)} of {market.venue} {market.market} {verb}")
 
