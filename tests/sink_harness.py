@@ -51,7 +51,7 @@ def settings_for(
         ),
         database=DatabaseSettings(url=SecretStr(url)),
         sink=sink or SinkSettings(),
-        notifications=NotificationSettings(rules=list(rules), timeout_s=2, attempts=2),
+        notifications=NotificationSettings(rules=list(rules), timeout_s=2, attempts=2, allow_private=True),
     )
 
 

@@ -1,5 +1,7 @@
 """Who is told what, by which channel."""
 
+from pathlib import Path
+
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 
 from infra.settings.section import Section
@@ -24,3 +26,12 @@ class NotificationSettings(Section):
     rules: list[NotificationRule] = Field(default_factory=list)
     timeout_s: PositiveFloat = 15.0
     attempts: PositiveInt = 3
+    sender: str | None = Field(
+        None, description="who messages come from, where a channel shows it; default: the channel's own"
+    )
+    templates: Path | None = Field(
+        None, description="folder of your own templates, which outweigh those of the package"
+    )
+    allow_private: bool = Field(
+        False, description="let channels reach private, loopback and link-local addresses"
+    )

@@ -12,11 +12,12 @@ from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
 from schemas import rows, topics
-from schemas.errors import ConflictError, UnavailableError
-from schemas.records import Signal
+from schemas.errors import ConflictError, KandleError, UnavailableError
+from schemas.records import Notification, Signal
 from sinks.database import Connection, connect, is_passing
-from sinks.notifications.channel import Channel
-from sinks.notifications.message import message_of, notification_of
+from sinks.notifications.channel import Channel, ChannelRefusedError
+from sinks.notifications.message import Message, Templates
+from sinks.notifications.occasion import Occasion, occasion_of
 from sinks.notifications.outbox import Outbox, Queued
 
 LOOK_EVERY_S: Final = 1.0
@@ -47,6 +48,7 @@ class Delivery:
     ) -> None:
         self._settings = settings
         self._channel = channel
+        self._templates = Templates(settings.notifications.templates, settings.notifications.sender)
         self._outbox = outbox
         self._publisher = publisher
         self._dead_letters = dead_letters
@@ -103,27 +105,28 @@ class Delivery:
         signal = rows.decode(entry.value)
         if not isinstance(signal, Signal):
             raise ConflictError(f"the ledger holds a {type(signal).__name__} as cause {entry.cause_id}")
-        message = message_of(signal)
+        occasion = occasion_of(signal)
+        message = self._templates.render(occasion, self._channel.kind)
         limits = self._settings.notifications
         backoff = FullJitter(1.0, 30.0)
         for attempt in range(1, limits.attempts + 1):
             try:
-                await self._channel.send(message.subject, message.body, limits.timeout_s)
-            except UnavailableError as error:
+                await self._channel.send(message, f"{self._channel.name}/{occasion.id}", limits.timeout_s)
+            except (UnavailableError, ChannelRefusedError) as error:
                 metrics.NOTIFICATION_ERRORS.labels(self._channel.name).inc()
-                if attempt == limits.attempts:
+                if attempt == limits.attempts or not error.retriable:
                     await self._give_up(db, entry, attempt, error)
                     return
                 await asyncio.sleep(backoff.next_delay_s())
             else:
-                record = notification_of(signal, self._channel.name, message)
+                record = notification_of(occasion, self._channel.name, message)
                 await self._publisher.publish(topics.NOTIFICATIONS.name, record, key=record.id)
                 await self._publisher.flush()
                 await self._outbox.settle(db, entry, attempt, sent=True)
                 metrics.NOTIFICATIONS_SENT.labels(self._channel.name).inc()
                 return
 
-    async def _give_up(self, db: Connection, entry: Queued, attempts: int, error: UnavailableError) -> None:
+    async def _give_up(self, db: Connection, entry: Queued, attempts: int, error: KandleError) -> None:
         log.warning(
             "a notification was given up",
             channel=self._channel.name,
@@ -136,3 +139,16 @@ class Delivery:
         )
         await self._dead_letters.settle()
         await self._outbox.settle(db, entry, attempts, sent=False)
+
+
+def notification_of(occasion: Occasion, channel: str, message: Message) -> Notification:
+    """The record that says that a message was delivered; its id is that of every repeat."""
+    return Notification(
+        id=f"notification/{channel}/{occasion.id}",
+        type=occasion.cause_type,
+        channel=channel,
+        subject=message.subject,
+        body=message.text,
+        cause_id=occasion.id,
+        event_time=occasion.event_time,
+    )

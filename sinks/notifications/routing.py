@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from infra.settings import NotificationRule
+from infra.settings import NotificationRule, NotificationSettings
 from schemas.records import Signal
-from sinks.notifications.channel import Channel
+from sinks.notifications.channel import Channel, make_channel
 
 
 def matches(rule: NotificationRule, signal: Signal) -> bool:
@@ -28,18 +27,18 @@ class Routing:
     """The rules of the settings.
 
     Args:
-        rules: In the order of the settings.
+        settings: Rules, in the order of the settings, and what channels may do.
 
     Raises:
         ConfigurationError: A URL is none that Apprise knows.
     """
 
-    def __init__(self, rules: Sequence[NotificationRule]) -> None:
+    def __init__(self, settings: NotificationSettings) -> None:
         self.channels: dict[str, Channel] = {}
         """All channels by name; one address is one channel, whichever rules name it."""
         self._routes: list[tuple[NotificationRule, list[Channel]]] = []
-        for rule in rules:
-            found = [Channel.from_url(url.get_secret_value(), rule.name) for url in rule.urls]
+        for rule in settings.rules:
+            found = [make_channel(url.get_secret_value(), rule.name, settings) for url in rule.urls]
             self._routes.append((rule, found))
             self.channels |= {channel.name: channel for channel in found}
 

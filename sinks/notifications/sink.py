@@ -46,7 +46,7 @@ class NotificationSink(Sink):
     name: ClassVar[str] = "notifications"
 
     def __init__(self, settings: Settings, publisher: Publisher, dead_letters: DeadLetters) -> None:
-        self._routing = Routing(settings.notifications.rules)
+        self._routing = Routing(settings.notifications)
         self._outbox = Outbox(self.name)
         self._deliveries = {
             name: Delivery(settings, channel, self._outbox, publisher, dead_letters)

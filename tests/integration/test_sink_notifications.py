@@ -15,13 +15,14 @@ from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
 from infra.embedded.ports import free_ports
-from infra.settings import NotificationRule, Settings
+from infra.settings import NotificationRule, NotificationSettings, Settings
 from schemas import rows
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import Notification, Signal
 from schemas.topics import SIGNALS
 from sinks import stage
-from sinks.notifications.channel import Channel
+from sinks.notifications.channel import make_channel
+from sinks.notifications.message import Message
 from sinks.notifications.routing import matches
 from tests.sink_harness import (
     BASE_US,
@@ -196,11 +197,13 @@ async def test_a_url_of_no_kind_is_refused_without_its_secret(kafka: str, postgr
 
 
 async def test_secrets_of_a_channel_do_not_reach_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    channel = Channel.from_url("json://someuser:verysecret@127.0.0.1:1/tokenpath", "r")
+    channel = make_channel(
+        "json://someuser:verysecret@127.0.0.1:1/tokenpath", "r", NotificationSettings(allow_private=True)
+    )
     assert "secret" not in channel.name
     refused = pytest.raises(UnavailableError, match="refused the message")
     with caplog.at_level(logging.DEBUG, logger="apprise"), refused:
-        await channel.send("subject", "body", 5)
+        await channel.send(Message(None, "subject", "text", "<p>text</p>"), "key", 5)
     assert caplog.records
     assert "verysecret" not in caplog.text
     assert "tokenpath" not in caplog.text
