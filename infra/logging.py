@@ -23,7 +23,7 @@ QUIET = (
     "numba",
 )
 """Libraries whose information is of no use to the user of a pipeline."""
-SILENT = ("aiokafka", "apprise")
+SILENT = ("aiokafka", "apprise", "psycopg.pool")
 """Libraries that log as errors what they retry by themselves; what they give up on is raised as well."""
 
 

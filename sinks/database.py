@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final, Self
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from infra.settings import DatabaseSettings
 from schemas.errors import ConfigurationError, UnavailableError
@@ -18,6 +23,8 @@ LOCK_TIMEOUT_MS: Final = 8_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 30_000
 """A process that was stopped in the middle of a transaction must not hold the offset rows for ever."""
 STALLED_AFTER_S: Final = 8
+RECONNECT_S: Final = 3.0
+"""The pool's pauses between attempts to connect grow up to here, then begin anew: a second, then two."""
 _SERVER_LOST: Final = {
     # A link that went half open is noticed after 10 + 3 * 5 s, one that takes no bytes after 20 s.
     "keepalives": 1,
@@ -34,13 +41,18 @@ def database_url(settings: DatabaseSettings) -> str:
     """The configured URL.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: There is none, or it is not one.
     """
     if settings.url is None:
         raise ConfigurationError(
             "no database is configured: set DATABASE_URL, or run `kandle up`, which brings its own"
         )
-    return settings.url.get_secret_value()
+    url = settings.url.get_secret_value()
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"DATABASE_URL cannot be used: {error}") from error
+    return url
 
 
 def application_name(name: str) -> str:
@@ -48,8 +60,148 @@ def application_name(name: str) -> str:
     return f"kandle-{name}"
 
 
+class Database:
+    """The connections of one process, at most `pool_max` of them; opened when the first one is asked for.
+
+    `connection` lends one for short work. A sink's transactions go over one that it holds for as long as it
+    works (`hold`): its temporary tables and prepared statements stay with it, and it has a name by which the
+    server's other users, and `end_stalled`, tell the sinks apart.
+
+    Args:
+        settings: Where, how many, and how long to wait.
+        name: What the server shows of connections that are not held.
+    """
+
+    def __init__(self, settings: DatabaseSettings, name: str = "sink") -> None:
+        self._settings = settings
+        self._name = name
+        self._pool: AsyncConnectionPool[Connection] | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._failure: psycopg.Error | None = None
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection in autocommit mode that was just tried; leave nothing behind in its session.
+
+        Raises:
+            UnavailableError: The server does not answer, or all connections are in use for too long.
+            ConfigurationError: None is configured, or the URL is not one.
+        """
+        connection = await self._take()
+        try:
+            yield connection
+        finally:
+            await self._opened().putconn(connection)
+
+    async def hold(self, name: str) -> Connection:
+        """A connection to keep until `release`, which the server shows under a name of its own.
+
+        Raises:
+            UnavailableError, ConfigurationError: As `connection`.
+        """
+        connection = await self._take()
+        try:
+            await connection.execute(
+                "SELECT set_config('application_name', %s, false)", (application_name(name),)
+            )
+        except BaseException as error:
+            await self.release(connection)
+            if isinstance(error, psycopg.OperationalError):
+                raise UnavailableError(f"the database does not answer: {error}") from error
+            raise
+        return connection
+
+    async def release(self, connection: Connection) -> None:
+        """Close a connection that was held: nothing of its session comes to others."""
+        await connection.close()
+        await self._opened().putconn(connection)
+
+    async def close(self) -> None:
+        """Close all that are not lent out."""
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+        if self._pool is not None:
+            await self._pool.close()
+
+    async def _take(self) -> Connection:
+        pool = self._opened()
+        await pool.open()
+        if self._checking is None:
+            self._checking = asyncio.create_task(self._check(pool))
+        self._failure = None
+        try:
+            return await pool.getconn()
+        except PoolTimeout as error:
+            reason = self._failure or f"{self._settings.pool_max} connections are all in use"
+            raise UnavailableError(f"the database does not answer: {reason}") from error
+        except PoolClosed as error:
+            raise UnavailableError("the process gives up its connections") from error
+
+    def _opened(self) -> AsyncConnectionPool[Connection]:
+        if self._pool is None:
+            settings = self._settings
+            self._pool = AsyncConnectionPool(
+                database_url(settings),
+                connection_class=_Connection,
+                kwargs=_parameters(settings, self._name) | {"on_failure": self._note},
+                configure=_set_up,
+                check=AsyncConnectionPool.check_connection,
+                min_size=settings.pool_min,
+                max_size=max(settings.pool_min, settings.pool_max),
+                timeout=settings.acquire_timeout_s,
+                max_idle=settings.idle_s,
+                # It gives up then, and `check` makes it begin anew.
+                reconnect_timeout=RECONNECT_S,
+                reconnect_failed=AsyncConnectionPool.check,
+                name=application_name(self._name),
+                open=False,
+            )
+        return self._pool
+
+    def _note(self, failure: psycopg.Error) -> None:
+        self._failure = failure
+
+    async def _check(self, pool: AsyncConnectionPool[Connection]) -> None:
+        while True:
+            await asyncio.sleep(self._settings.health_check_s)
+            await pool.check()
+
+
+class _Connection(psycopg.AsyncConnection[Any]):
+    """Tells why it could not be made; the pool itself only says that there is none."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        on_failure = kwargs.pop("on_failure")
+        try:
+            return await super().connect(conninfo, **kwargs)
+        except psycopg.Error as error:
+            on_failure(error)
+            raise
+
+
+def _parameters(settings: DatabaseSettings, name: str) -> dict[str, Any]:
+    return {
+        "autocommit": True,
+        "connect_timeout": max(2, round(settings.connect_timeout_s)),
+        "application_name": application_name(name),
+        **_SERVER_LOST,
+    }
+
+
+async def _set_up(connection: Connection) -> None:
+    """Settings of a session."""
+    await connection.execute(
+        "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', %s, false), "
+        "set_config('lock_timeout', %s, false), "
+        "set_config('idle_in_transaction_session_timeout', %s, false)",
+        (str(STATEMENT_TIMEOUT_MS), str(LOCK_TIMEOUT_MS), str(IDLE_IN_TRANSACTION_TIMEOUT_MS)),
+    )
+
+
 async def connect(settings: DatabaseSettings, name: str) -> Connection:
-    """A new connection in autocommit mode.
+    """A connection beside the pool, in autocommit mode.
 
     Args:
         settings: Where, and how long connecting may take.
@@ -61,21 +213,8 @@ async def connect(settings: DatabaseSettings, name: str) -> Connection:
     """
     url = database_url(settings)
     try:
-        connection = await psycopg.AsyncConnection.connect(
-            url,
-            autocommit=True,
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-            application_name=application_name(name),
-            **_SERVER_LOST,  # type: ignore[arg-type]
-        )
-        await connection.execute(
-            "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', %s, false), "
-            "set_config('lock_timeout', %s, false), "
-            "set_config('idle_in_transaction_session_timeout', %s, false)",
-            (str(STATEMENT_TIMEOUT_MS), str(LOCK_TIMEOUT_MS), str(IDLE_IN_TRANSACTION_TIMEOUT_MS)),
-        )
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"DATABASE_URL cannot be used: {error}") from error
+        connection: Connection = await psycopg.AsyncConnection.connect(url, **_parameters(settings, name))
+        await _set_up(connection)
     except psycopg.Error as error:
         raise UnavailableError(f"the database does not answer: {error}") from error
     return connection

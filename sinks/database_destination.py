@@ -8,11 +8,12 @@ import psycopg
 from aiokafka import TopicPartition
 
 from infra.logging import get_logger
-from infra.settings import DatabaseSettings
 from schemas.errors import UnavailableError
 from schemas.topics import Topic
-from sinks.database import Connection, connect, end_stalled, is_passing
+from sinks.database import Connection, Database, end_stalled, is_passing
+from sinks.database_misfits import accept_misfits, find_misfits
 from sinks.destination import Destination, Log, MovedError, Place
+from sinks.misfits import Misfit
 from sinks.portion import Portion, Slice
 from sinks.positions import Counts, Move, PartitionRef, Positions
 from sinks.sink import Sink
@@ -24,13 +25,13 @@ class DatabaseDestination(Destination):
     """Runs one sink in transactions.
 
     Args:
-        settings: Where the database is.
+        database: Where; one connection is held for the transactions.
         sink: What becomes of records.
     """
 
-    def __init__(self, settings: DatabaseSettings, sink: Sink) -> None:
+    def __init__(self, database: Database, sink: Sink) -> None:
         self.name = sink.name
-        self._settings = settings
+        self._database = database
         self._sink = sink
         self._positions = Positions(sink.name)
         self._db: Connection | None = None
@@ -49,16 +50,24 @@ class DatabaseDestination(Destination):
 
     async def place(self, logs: Mapping[TopicPartition, Log]) -> Mapping[TopicPartition, Place]:
         """Ask the offset rows; partitions without one get it."""
-        db = await self._database()
+        db = await self._connection()
         numbers = await self._positions.register(db, {tp.topic: log.kafka_id for tp, log in logs.items()})
         refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in logs}
         stored = await self._positions.begin(db, {refs[tp]: log.first for tp, log in logs.items()})
         await self._sink.restore(db, list(stored))
         return {tp: Place(ref, stored[ref]) for tp, ref in refs.items()}
 
+    async def misfits(self, logs: Mapping[TopicPartition, Log]) -> Sequence[Misfit]:
+        """What the offset rows say, and the logs do not."""
+        return await find_misfits(await self._connection(), self.name, logs)
+
+    async def accept(self, misfits: Sequence[Misfit]) -> None:
+        """Retire topics that are gone, move offsets that are lost; in one transaction."""
+        await accept_misfits(await self._connection(), misfits)
+
     async def store(self, portion: Portion) -> None:
         """Store a portion in one transaction."""
-        db = await self._database()
+        db = await self._connection()
         counts: Mapping[PartitionRef, Counts] = {}
         if not await self._was_stored(db, portion):
             counts = await self._write(db, portion)
@@ -107,7 +116,7 @@ class DatabaseDestination(Destination):
     async def _end_stalled(self) -> None:
         """Another sink that was stopped in mid-transaction may hold our rows."""
         try:
-            ended = await end_stalled(await self._database(), self._connection_name)
+            ended = await end_stalled(await self._connection(), self._connection_name)
         except (psycopg.Error, UnavailableError) as error:
             self._log.info("transactions of stalled sinks could not be ended", error=str(error).strip())
         else:
@@ -120,10 +129,13 @@ class DatabaseDestination(Destination):
 
     async def close(self) -> None:
         """Give up the connection."""
-        if self._db is not None:
-            await self._db.close()
+        held, self._db = self._db, None
+        if held is not None:
+            await self._database.release(held)
 
-    async def _database(self) -> Connection:
-        if self._db is None or self._db.closed:
-            self._db = await connect(self._settings, self._connection_name)
+    async def _connection(self) -> Connection:
+        if self._db is not None and self._db.closed:
+            await self.close()
+        if self._db is None:
+            self._db = await self._database.hold(self._connection_name)
         return self._db

@@ -22,11 +22,14 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
+from sinks.database import Database
 from sinks.database_destination import DatabaseDestination
 from sinks.destination import Destination
 from sinks.sink import Sink
 
 GROUP: Final = "kandle.sinks"
+OUTSIDE: Final = frozenset({"archive", "cache"})
+"""What of ours needs no PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,13 @@ class Parts:
 
     Attributes:
         settings: All of them.
+        database: Connections to PostgreSQL, for all sinks of the process.
         publisher: For records that a sink writes to topics.
         dead_letters: For what it gives up.
     """
 
     settings: Settings
+    database: Database
     publisher: Publisher
     dead_letters: DeadLetters
 
@@ -47,19 +52,26 @@ class Parts:
 def _timescale(parts: Parts) -> Destination:
     from sinks.timescale.sink import TimescaleSink
 
-    return DatabaseDestination(parts.settings.database, TimescaleSink(parts.settings.sink))
+    return DatabaseDestination(parts.database, TimescaleSink(parts.settings.sink))
 
 
 def _notifications(parts: Parts) -> Destination:
     from sinks.notifications.sink import NotificationSink
 
     sink = NotificationSink(parts.settings, parts.publisher, parts.dead_letters)
-    return DatabaseDestination(parts.settings.database, sink)
+    return DatabaseDestination(parts.database, sink)
+
+
+def _cache(parts: Parts) -> Destination:
+    from sinks.cache.destination import CacheDestination
+
+    return CacheDestination(parts.settings)
 
 
 SHIPPED: Final[dict[str, Callable[[Parts], Destination]]] = {
     "timescale": _timescale,
     "notifications": _notifications,
+    "cache": _cache,
 }
 """What comes with Kandle, by name."""
 
@@ -82,7 +94,7 @@ def make(names: Sequence[str], parts: Parts) -> list[Destination]:
 
 
 def _of_user(kind: type[Sink], parts: Parts) -> Destination:
-    return DatabaseDestination(parts.settings.database, kind())
+    return DatabaseDestination(parts.database, kind())
 
 
 def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:

@@ -13,7 +13,7 @@ from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
 from schemas.errors import KandleError, UnavailableError
-from sinks.database import database_url
+from sinks.database import Database, database_url
 from sinks.migrator import migrate
 from sinks.registry import Parts, make
 from sinks.runner import Runner
@@ -38,9 +38,10 @@ async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] | Non
     """
     publisher = Publisher(settings.kafka, client_id="kandle-sink")
     dead_letters = DeadLetters(publisher, STAGE)
+    database = Database(settings.database)
     try:
         destinations = make(
-            settings.sink.run if only is None else only, Parts(settings, publisher, dead_letters)
+            settings.sink.run if only is None else only, Parts(settings, database, publisher, dead_letters)
         )
         if await _migrated(settings, stop):
             runners = [Runner(settings, each, dead_letters).run(stop) for each in destinations]
@@ -50,6 +51,8 @@ async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] | Non
         with contextlib.suppress(KandleError):
             await publisher.close(FAILED_CLOSE_S)
         raise
+    finally:
+        await database.close()
     await publisher.close()
 
 

@@ -26,11 +26,11 @@ class TcpProxy:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def before(cls, url: str) -> AsyncIterator[TcpProxy]:
-        """A proxy before the server of a URL."""
+    async def before(cls, url: str, port: int = 0) -> AsyncIterator[TcpProxy]:
+        """A proxy before the server of a URL, on a port of its own or a given one."""
         parts = urllib.parse.urlsplit(url)
         proxy = cls(parts.hostname or "127.0.0.1", parts.port or 5432)
-        server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(proxy._serve, "127.0.0.1", port)
         port = server.sockets[0].getsockname()[1]
         user = parts.netloc.rpartition("@")[0]
         proxy.url = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
