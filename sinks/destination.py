@@ -20,7 +20,9 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
+from schemas.errors import ConfigurationError
 from schemas.topics import Topic
+from sinks.misfits import Misfit
 from sinks.portion import Portion, Slice
 from sinks.positions import PartitionRef
 
@@ -94,6 +96,21 @@ class Destination(ABC):
     @abstractmethod
     def is_passing(self, error: Exception) -> bool:
         """Whether the same work may succeed later: what it depends on is away, full or busy."""
+
+    async def misfits(self, logs: Mapping[TopicPartition, Log]) -> Sequence[Misfit]:
+        """Positions that the logs do not bear out; changes nothing. For `kandle sink accept`.
+
+        Raises:
+            ConfigurationError: This destination has another way to go on.
+        """
+        raise ConfigurationError(f"{self.name} keeps no positions that can be given up by a command")
+
+    async def accept(self, misfits: Sequence[Misfit]) -> None:
+        """Go on at the first records of the logs; all of what `misfits` has told, or nothing.
+
+        Raises:
+            ConflictError: The positions have changed since.
+        """
 
     async def recover(self, error: Exception) -> None:
         """A passing failure: give up connections that may be broken. It must not raise what is passing."""

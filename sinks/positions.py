@@ -108,8 +108,9 @@ class Positions:
                 stored = "nothing" if row is None else row[1]
                 raise TopicReplacedError(
                     f"topic {name} has Kafka's id {kafka_id}, but offsets are stored for {stored}: it was "
-                    "deleted and made again, or this database belongs to another Kafka. Going on would store "
-                    "wrong rows or none; use another database, or the Kafka that it belongs to"
+                    "deleted and made again, or this database belongs to another Kafka. Use the Kafka that "
+                    "it belongs to; or, to go on with the new topic, see what that gives up and accept it: "
+                    f"kandle sink accept --sink {self.sink} --topic {name}"
                 )
             found[name] = row[0]
         return found

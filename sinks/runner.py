@@ -18,6 +18,7 @@ from infra import metrics
 from infra.backoff import FullJitter
 from infra.kafka.admin import Admin
 from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.reader import PositionGoneError
 from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
 from infra.settings import Settings
@@ -75,7 +76,7 @@ class Runner:
         try:
             await until_one_ends(
                 {
-                    f"{self._destination.name}-fetch": self._intake.run(),
+                    f"{self._destination.name}-fetch": self._fetch(),
                     f"{self._destination.name}-store": self._store_all(stop),
                     f"{self._destination.name}-positions": self._show_positions(),
                 }
@@ -83,6 +84,15 @@ class Runner:
         finally:
             await self._intake.stop()
             await self._destination.close()
+
+    async def _fetch(self) -> None:
+        try:
+            await self._intake.run()
+        except PositionGoneError as error:
+            raise PositionLostError(
+                f"{error}. To see what is lost and accept it: "
+                f"kandle sink accept --sink {self._destination.name}"
+            ) from error
 
     async def _store_all(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -199,7 +209,8 @@ class Runner:
                 raise PositionLostError(
                     f"{self._destination.name} has stored {tp.topic}, partition {tp.partition}, up to offset "
                     f"{offset}; the log holds {held.first} to {held.end}. Records are missing: raise the "
-                    "topic's retention, and use another database to begin again from what the log holds"
+                    "topic's retention, or bring the log back; or see what is lost and accept it: "
+                    f"kandle sink accept --sink {self._destination.name} --topic {tp.topic}"
                 )
             await self._intake.ready(tp, epoch, places[tp].ref, offset)
 

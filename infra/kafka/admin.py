@@ -85,6 +85,18 @@ class Admin:
         found = self._ask(lambda: self._client.describe_topics(asked, request_timeout=TIMEOUT_S))
         return {name: str(description.topic_id) for name, description in found.items()}
 
+    def partition_counts(self) -> dict[str, int]:
+        """How many partitions each topic on the broker has, by name; without the broker's own topics.
+
+        Raises:
+            UnavailableError: The broker does not answer.
+        """
+        return {
+            name: len(found.partitions)
+            for name, found in self._existing().items()
+            if not name.startswith("__")
+        }
+
     def end_offsets(self, topic: str, partitions: int) -> list[int]:
         """The offset after the last record, by partition.
 
@@ -106,6 +118,25 @@ class Admin:
         firsts = self._offsets(asked, OffsetSpec.earliest())
         ends = self._offsets(asked, OffsetSpec.latest())
         return {key: (first, ends[key]) for key, first in firsts.items()}
+
+    def offsets_at(
+        self, partitions: Iterable[tuple[str, int]], time_ms: int
+    ) -> dict[tuple[str, int], int | None]:
+        """The first offset whose record was appended at a time or later, by (topic, partition).
+
+        Args:
+            partitions: Topics and partitions.
+            time_ms: Milliseconds since the epoch, by the broker's clock.
+
+        Returns:
+            None for a partition where nothing was appended since.
+
+        Raises:
+            UnavailableError: The broker does not answer, or a partition does not exist.
+        """
+        asked = [_TopicPartition(topic, number) for topic, number in partitions]
+        found = self._offsets(asked, OffsetSpec.for_timestamp(time_ms))
+        return {key: None if offset < 0 else offset for key, offset in found.items()}
 
     def members(self, group: str) -> int:
         """How many consumers a group has now; 0 for one that does not exist.

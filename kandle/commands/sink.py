@@ -2,6 +2,7 @@
 
 import click
 
+from kandle.commands.sink_accept import accept
 from kandle.commands.stages import prepare_stage, run_stage
 
 
@@ -21,3 +22,6 @@ def sink(context: click.Context, only: tuple[str, ...]) -> None:
         run_stage(run, prepare_stage("sink", sink={"run": list(only)} if only else {}))
     elif only:
         raise click.UsageError("--only chooses what runs, and says nothing to a command after it")
+
+
+sink.add_command(accept)
