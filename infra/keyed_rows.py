@@ -101,11 +101,13 @@ def joined(left: Column, right: Column) -> tuple[npt.NDArray[Any], npt.NDArray[A
         ValueError: One holds texts and the other numbers.
     """
     if (left.words is None) != (right.words is None):
-        if not left.present.any() or not right.present.any():
-            # Where there is no value at all, nobody can tell what it would be.
-            left, right = (Column(np.zeros(len(one.values), np.int64), one.present) for one in (left, right))
-            return left.values, right.values, left.present, right.present
-        raise ValueError("a field holds texts on one side and numbers on the other")
+        # Where there is no value at all, it may be of any type.
+        if not left.present.any():
+            left = Column(np.zeros(len(left.values), right.values.dtype), left.present, right.words)
+        elif not right.present.any():
+            right = Column(np.zeros(len(right.values), left.values.dtype), right.present, left.words)
+        else:
+            raise ValueError("a field holds texts on one side and numbers on the other")
     values = right.values
     if left.words is not None and right.words is not None and left.words is not right.words:
         codes = {word: code for code, word in enumerate(left.words)}
