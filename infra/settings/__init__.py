@@ -4,7 +4,13 @@ from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.kafka import KafkaSettings
 from infra.settings.loading import Settings, environment_names, load
-from infra.settings.notifications import NotificationRule, NotificationSettings
+from infra.settings.notifications import (
+    ChannelLimits,
+    ChannelSettings,
+    NotificationRule,
+    NotificationSettings,
+    QuietHours,
+)
 from infra.settings.observation import LoggingSettings, MetricsSettings
 from infra.settings.processors import ProcessorSettings
 from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueSettings
@@ -14,6 +20,8 @@ from infra.settings.sinks import DatabaseSettings, SinkSettings
 __all__ = [
     "ArchiveSettings",
     "CacheSettings",
+    "ChannelLimits",
+    "ChannelSettings",
     "DatabaseSettings",
     "KafkaSettings",
     "LoggingSettings",
@@ -23,6 +31,7 @@ __all__ = [
     "NotificationSettings",
     "ProcessorSettings",
     "ProducerSettings",
+    "QuietHours",
     "Section",
     "Settings",
     "SimulatorSettings",

@@ -26,7 +26,7 @@ from pydantic_settings import (
 from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.kafka import KafkaSettings
-from infra.settings.notifications import NotificationSettings
+from infra.settings.notifications import ChannelSettings, NotificationSettings, QuietHours
 from infra.settings.observation import LoggingSettings, MetricsSettings
 from infra.settings.processors import ProcessorSettings
 from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueKey, VenueSettings
@@ -99,6 +99,11 @@ class Settings(BaseSettings):
 _OF_A_VENUE = re.compile(
     rf"{PREFIX}VENUES__[A-Z0-9_]+?__({'|'.join(VenueSettings.model_fields)})", re.IGNORECASE
 )
+_OF_A_CHANNEL = re.compile(
+    rf"{PREFIX}NOTIFICATIONS__CHANNELS__[A-Z0-9_-]+?__({'|'.join(ChannelSettings.model_fields)}"
+    rf"|QUIET__({'|'.join(QuietHours.model_fields)}))",
+    re.IGNORECASE,
+)
 
 
 class _AliasedNames:
@@ -111,7 +116,10 @@ class _AliasedNames:
         for name in self.env_vars:
             upper = name.upper()
             if upper.startswith(PREFIX) and not (
-                upper in known or upper.startswith("KANDLE_TEST_") or _OF_A_VENUE.fullmatch(upper)
+                upper in known
+                or upper.startswith("KANDLE_TEST_")
+                or _OF_A_VENUE.fullmatch(upper)
+                or _OF_A_CHANNEL.fullmatch(upper)
             ):
                 raise ConfigurationError(
                     f"{upper} is set, but no setting has that name; `kandle config --names` lists them"
