@@ -68,9 +68,16 @@ def _cache(parts: Parts) -> Destination:
     return CacheDestination(parts.settings)
 
 
+def _archive(parts: Parts) -> Destination:
+    from sinks.archive.destination import ArchiveDestination
+
+    return ArchiveDestination(parts.settings)
+
+
 SHIPPED: Final[dict[str, Callable[[Parts], Destination]]] = {
     "timescale": _timescale,
     "notifications": _notifications,
+    "archive": _archive,
     "cache": _cache,
 }
 """What comes with Kandle, by name."""

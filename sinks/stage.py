@@ -14,6 +14,7 @@ from infra.logging import get_logger
 from infra.settings import Settings
 from schemas.errors import KandleError, UnavailableError
 from sinks.database import Database, database_url
+from sinks.database_destination import DatabaseDestination
 from sinks.migrator import migrate
 from sinks.registry import Parts, make
 from sinks.runner import Runner
@@ -40,10 +41,11 @@ async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] | Non
     dead_letters = DeadLetters(publisher, STAGE)
     database = Database(settings.database)
     try:
-        destinations = make(
-            settings.sink.run if only is None else only, Parts(settings, database, publisher, dead_letters)
-        )
-        if await _migrated(settings, stop):
+        names = settings.sink.run if only is None else only
+        destinations = make(names, Parts(settings, database, publisher, dead_letters))
+        # An archive, or a cache, needs no database.
+        stored = any(isinstance(each, DatabaseDestination) for each in destinations)
+        if not stored or await _migrated(settings, stop):
             runners = [Runner(settings, each, dead_letters).run(stop) for each in destinations]
             await _run_all(runners, [each.serve() for each in destinations])
     except BaseException:

@@ -1,0 +1,1 @@
+"""The newest of everything at hand: in Redis or Valkey, or in memory."""
