@@ -59,6 +59,21 @@ class Place:
     offset: int
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a destination wants at once, if it is not what suits a database.
+
+    Attributes:
+        max_rows: Records of a portion, at most ...
+        max_bytes: ... and bytes of them, as Kafka holds them.
+        linger_s: How long records wait for company, s.
+    """
+
+    max_rows: int
+    max_bytes: int
+    linger_s: float
+
+
 class Destination(ABC):
     """One destination; see the module's docstring for who calls what, and when.
 
@@ -72,6 +87,11 @@ class Destination(ABC):
     @abstractmethod
     def topics(self) -> Sequence[Topic]:
         """What it reads."""
+
+    @property
+    def pace(self) -> Pace | None:
+        """How it wants its portions; None: as the settings of all sinks say, sooner rather than larger."""
+        return None
 
     @abstractmethod
     def inspect(self, slice_: Slice) -> None:
@@ -90,7 +110,8 @@ class Destination(ABC):
         """Keep a portion with its positions. If it is `uncertain` it may be kept already: then do nothing.
 
         Raises:
-            MovedError: A position is not what the portion begins at; nothing was kept.
+            MovedError: A position is not what the portion begins at; of that partition nothing was kept, and
+                `place` knows of the others.
         """
 
     @abstractmethod

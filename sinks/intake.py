@@ -101,6 +101,7 @@ class Intake:
         self._buffer_bytes = buffer_bytes
         self._bytes = 0
         self._paused = False
+        self._hurried = False
         self._changed = asyncio.Event()
         self.storing = asyncio.Lock()
         """Held by the runner while a portion is stored: a partition is not given away in the middle of it."""
@@ -202,18 +203,30 @@ class Intake:
         if self._paused:
             self._reader.pause(*self._reader.assignment)
 
-    async def take(self, max_rows: int, linger_s: float) -> list[Taken]:
-        """What one transaction should store: all there is, up to `max_rows`, after waiting for company.
+    def hurry(self) -> None:
+        """Wait no more: from now on `take` returns what there is, be it nothing."""
+        self._hurried = True
+        self._changed.set()
+
+    async def take(self, max_rows: int, linger_s: float, max_bytes: int = BUFFER_BYTES) -> list[Taken]:
+        """What one transaction should store: all there is, up to a bound, after waiting for company.
 
         Waits until something is buffered; returns an empty list when a partition was assigned or lost.
+
+        Args:
+            max_rows: Records, at most.
+            linger_s: How long to wait for so many, or for as many as can be buffered, s.
+            max_bytes: Bytes of them as they came, at most.
         """
         while not any(held.batches for held in self._held.values()):
-            if self.unready():
+            if self._hurried or self.unready():
                 return []
             self._changed.clear()
             await self._changed.wait()
         deadline = asyncio.get_running_loop().time() + linger_s
-        while self._buffered_rows() < max_rows:
+        while self._buffered_rows() < max_rows and self._bytes < max_bytes:
+            if self._hurried or self._paused:
+                break
             self._changed.clear()
             try:
                 async with asyncio.timeout_at(deadline):
@@ -222,24 +235,34 @@ class Intake:
                 break
             if self.unready():
                 return []
-        return self._take(max_rows)
+        return self._take(max_rows, max_bytes)
 
     def _buffered_rows(self) -> int:
         return sum(batch.count for held in self._held.values() for batch in held.batches)
 
-    def _take(self, max_rows: int) -> list[Taken]:
-        """A fair share of each partition, in whole batches; at least one batch of one of them."""
+    def _take(self, max_rows: int, max_bytes: int) -> list[Taken]:
+        """A fair share of each partition, in whole batches, one at least; what one leaves, others take."""
         waiting = [held for held in self._held.values() if held.ref is not None and held.batches]
-        share = max(1, max_rows // max(1, len(waiting)))
+        waiting.sort(key=lambda held: sum(batch.count for batch in held.batches))
         taken: list[Taken] = []
-        for held in waiting:
+        for number, held in enumerate(waiting):
+            sharing = len(waiting) - number
             batches: list[RecordBatch] = []
-            rows = 0
-            while held.batches and (not batches or rows + held.batches[0].count <= share):
+            rows = size = 0
+            while held.batches and (
+                not batches
+                or (
+                    rows + held.batches[0].count <= max_rows // sharing
+                    and size + len(held.batches[0]) <= max_bytes // sharing
+                )
+            ):
                 batch = held.batches.popleft()
-                self._bytes -= len(batch)
                 rows += batch.count
+                size += len(batch)
                 batches.append(batch)
+            self._bytes -= size
+            max_rows -= rows
+            max_bytes -= size
             if held.ref is not None:
                 portion = Taken(held.ref, held.epoch, held.position, batches)
                 held.position = portion.next_offset

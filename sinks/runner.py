@@ -7,6 +7,7 @@ or much is coming in, and shrink when little is.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -33,6 +34,8 @@ from sinks.positions import PositionLostError
 INTERNED: Final = ("venue", "symbol", "interval", "source", "instance")
 """Texts with few values, of which the sinks want codes."""
 SHOW_POSITIONS_EVERY_S: Final = 1.0
+STOP_S: Final = 8.0
+"""For what is stored at the end: who stops a process waits 10 s."""
 RETRY_CAP_S: Final = 5.0
 """Longest pause between attempts: a database that is back is noticed within it."""
 
@@ -101,6 +104,7 @@ class Runner:
             while True:
                 await asyncio.wait({stopping, upcoming}, return_when=asyncio.FIRST_COMPLETED)
                 if stop.is_set():
+                    await self._store_gathered(upcoming)
                     return
                 portion = upcoming.result()
                 if self._intake.unready():
@@ -114,10 +118,26 @@ class Runner:
                 task.cancel()
             await asyncio.gather(stopping, upcoming, return_exceptions=True)
 
+    async def _store_gathered(self, upcoming: asyncio.Task[Portion]) -> None:
+        """At the end: what waits for company longer than a moment is stored without."""
+        if self._destination.pace is None:
+            return
+        self._intake.hurry()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                portion = await upcoming
+                if portion.slices and not self._intake.unready():
+                    async with self._intake.storing:
+                        await self._store(portion)
+
     async def _next_portion(self) -> Portion:
-        # Waiting for company pays while it is short beside the transaction that it may save.
-        linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._store_s)
-        taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
+        pace = self._destination.pace
+        if pace is not None:
+            taken = await self._intake.take(pace.max_rows, pace.linger_s, pace.max_bytes)
+        else:
+            # Waiting for company pays while it is short beside the transaction that it may save.
+            linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._store_s)
+            taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
         return await asyncio.to_thread(self._decode, taken)
 
     def _decode(self, taken: list[Taken]) -> Portion:
