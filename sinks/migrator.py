@@ -2,7 +2,9 @@
 
 Rules for the files: the name is `NNN_what.sql`; a file that was applied never changes (its checksum is kept
 and compared); each runs in a transaction of its own, unless its first line is `-- no-transaction`, for the
-commands that refuse one: such a file holds one statement, written so that a second run does no harm.
+commands that refuse one: such a file holds one statement, written so that a second run does no harm, as a
+crash between the statement and the record of it makes it run again. Afterwards the groups of rights (file
+012) get theirs on what is new. A login that may not migrate can start when nothing is missing.
 """
 
 from __future__ import annotations
@@ -99,13 +101,16 @@ def migrate(
     wanted = shipped() if migrations is None else list(migrations)
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=max(2, round(connect_timeout_s))) as db:
+            db.add_notice_handler(_log_warning)
             _lock(db)
-            db.execute(_LEDGER)
+            if not _exists(db, "to_regclass('kandle.migrations')"):
+                db.execute(_LEDGER)
             missing = _missing(db, wanted)
             if missing:
                 _create_extension(db)
             for migration in missing:
                 _apply(db, migration)
+            _give_rights(db, changed=bool(missing))
     except psycopg.OperationalError as error:
         if any(words in str(error) for words in REFUSALS):
             raise ConfigurationError(f"the database refuses us, see DATABASE_URL: {error}") from error
@@ -113,6 +118,33 @@ def migrate(
     except psycopg.Error as error:
         raise ConflictError(f"the database cannot be prepared: {error}") from error
     return [migration.name for migration in missing]
+
+
+def _exists(db: Connection, expression: str) -> bool:
+    row = db.execute(f"SELECT {expression} IS NOT NULL".encode()).fetchone()
+    return bool(row and row[0])
+
+
+def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
+    if notice.severity_nonlocalized == "WARNING":
+        log.warning("the database warns", message=notice.message_primary)
+
+
+def _give_rights(db: Connection, *, changed: bool) -> None:
+    """Give the groups of rights theirs on all there is: after a change, and when a group came later.
+
+    Only the login that owns the schema may; another one, a writer say, finds it done.
+    """
+    if not _exists(db, "to_regproc('kandle.give_rights')"):
+        return
+    late = db.execute(
+        "SELECT FROM pg_namespace n JOIN pg_roles r ON r.rolname LIKE 'kandle\\_%' "
+        "WHERE n.nspname = 'kandle' AND pg_has_role(n.nspowner, 'USAGE') AND ("
+        "r.rolname IN ('kandle_owner', 'kandle_writer') AND NOT has_schema_privilege(r.oid, n.oid, 'USAGE') "
+        "OR r.rolname = 'kandle_reader' AND NOT has_table_privilege(r.oid, 'public.trades', 'SELECT'))"
+    ).fetchone()
+    if changed or late is not None:
+        db.execute("SELECT kandle.give_rights()")
 
 
 def _lock(db: Connection) -> None:
