@@ -33,8 +33,7 @@ BEGIN
         )
         SELECT f.name, f.oid::regclass, f.starts, coalesce(f.ends, f.starts + f.width), greatest(f.reltuples, 0)::bigint,
                coalesce(f.in_columns, false),
-               NOT coalesce(f.in_columns, false)
-               AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = f.inhparent AND x.indisunique)
+               NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = f.inhparent AND x.indisunique)
                AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = f.oid AND a.attname = 'instrument_id')
                AND NOT EXISTS (SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
                                WHERE x.indrelid = f.oid AND x.indisvalid AND a.attname = 'instrument_id')
@@ -78,19 +77,19 @@ COMMENT ON FUNCTION kandle.index_partition IS 'Give a partition or chunk the ind
 CREATE FUNCTION kandle.drop_partition(partition regclass) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    found record;
+    part record;
     extension_schema text;
 BEGIN
-    SELECT p.*, t.hypertable INTO found FROM kandle.partitions() p JOIN kandle.time_tables t ON t.name = p.table_name
+    SELECT p.*, t.hypertable INTO part FROM kandle.partitions() p JOIN kandle.time_tables t ON t.name = p.table_name
     WHERE p.partition = drop_partition.partition;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
-    IF found.hypertable THEN
+    IF part.hypertable THEN
         SELECT n.nspname INTO extension_schema FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
         WHERE e.extname = 'timescaledb';
         EXECUTE format('SELECT %I.drop_chunks(%L::regclass, older_than => %L::timestamptz, newer_than => %L::timestamptz)',
-                       extension_schema, format('kandle.%I', found.table_name), found.ends, found.starts);
+                       extension_schema, format('kandle.%I', part.table_name), part.ends, part.starts);
     ELSE
         EXECUTE format('DROP TABLE %s', partition);
     END IF;
