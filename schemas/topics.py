@@ -74,7 +74,7 @@ BOOKS: Final = Topic("market.books.v1", (BookUpdate, TimeMark, Gap), "venue:symb
 TICKERS: Final = Topic("market.tickers.v1", (Ticker, TimeMark), "venue:symbol", cleanup="compact")
 CANDLES: Final = Topic("market.candles.v1", (Candle, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
 LIVE_CANDLES: Final = Topic(
-    "market.candles-live.v1", (LiveCandle,), "venue:symbol:interval", cleanup="compact", dead_letters=False
+    "market.candles-live.v1", (LiveCandle,), "venue:symbol:interval", cleanup="compact"
 )
 BARS: Final = Topic("market.bars.v1", (TradeBar, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
 VENUE_PRICES: Final = Topic(

@@ -4,53 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from infra import metrics
 from infra.range_set import RangeSet
 from infra.settings import SinkSettings
-from schemas import topics
-from schemas.records import Signal, Trade
+from schemas.records import Trade
 from schemas.topics import Topic
 from sinks.database import Connection
 from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
 from sinks.sink import Sink
-from sinks.storable import signal_fault
-from sinks.timescale import signals
 from sinks.timescale.instruments import Instruments
 from sinks.timescale.latency import observe_all
+from sinks.timescale.layout import check_layout
 from sinks.timescale.partitions import Partitions
+from sinks.timescale.row_tables import ROW_TABLES, RowTable
 from sinks.timescale.seen_ids import Market, SeenIds, Verdict
 from sinks.timescale.stage import (
     ByInstrument,
     copy,
+    fill,
+    insert_chosen,
     insert_missing,
-    insert_newest,
     make_stages,
     revise,
 )
-from sinks.timescale.tables import CANDLES, INDICATORS, QUOTES, TRADES, Table
+from sinks.timescale.table import Table
+from sinks.timescale.tables import QUOTES, TABLES, TRADES
 
-SIGNALS_TABLE: Final = "market_signals"
-LABELS: Final = {
-    topics.TRADES.name: "trades",
-    topics.QUOTES.name: "quotes",
-    topics.CANDLES.name: "candles",
-    topics.INDICATORS.name: "indicators",
-    topics.SIGNALS.name: "signals",
-}
+_ALL: Final[tuple[Table | RowTable[Any], ...]] = (*TABLES, *ROW_TABLES)
+LABELS: Final = {table.topic.name: table.view for table in _ALL}
 """Names of the views, for the metric of rows stored."""
 
 
 class TimescaleSink(Sink):
-    """Stores market data.
-
-    What is the same: a trade by its venue's running number, else by (instrument, time, trade id); a quote by
-    its number, of which only newer ones are taken, else by (instrument, time, receive time); a candle or an
-    indicator by its key, in the newest revision; a signal by its key.
+    """Stores what the topics hold; the tables say what a repeat is, and what becomes of it.
 
     Args:
         settings: Whether quotes are stored.
@@ -59,47 +50,57 @@ class TimescaleSink(Sink):
     name: ClassVar[str] = "timescale"
 
     def __init__(self, settings: SinkSettings) -> None:
-        self._tables = [TRADES, *([QUOTES] if settings.quotes else []), CANDLES, INDICATORS]
+        self._tables = [table for table in TABLES if settings.quotes or table is not QUOTES]
+        self._all: list[Table | RowTable[Any]] = [*self._tables, *ROW_TABLES]
+        self._by_topic = {table.topic.name: table for table in self._all}
         self._instruments = Instruments()
         self._partitions = Partitions()
         self._seen = SeenIds()
         self._pending: dict[Market, RangeSet] = {}
-        self._stages_of: Connection | None = None
+        self._staged: set[str] = set()
+        self._connection: Connection | None = None
 
     @property
     def topics(self) -> Sequence[Topic]:
         """Topics of the tables."""
-        return [*(table.topic for table in self._tables), topics.SIGNALS]
+        return [table.topic for table in self._all]
 
     def inspect(self, slice_: Slice) -> None:
         """Refuse times, texts and numbers that the tables cannot hold."""
-        if slice_.ref.topic == topics.SIGNALS.name:
-            slice_.decode(Signal, signal_fault)
-        for table in self._tables:
-            if slice_.ref.topic == table.topic.name:
-                table.inspect(slice_)
+        self._by_topic[slice_.ref.topic].inspect(slice_)
 
     async def restore(self, db: Connection, refs: Sequence[PartitionRef]) -> None:
-        """Load the ids seen in partitions."""
+        """Load the ids seen in partitions, and see that the tables hold their records.
+
+        Raises:
+            ConflictError: A field has no column, or a column no field.
+        """
+        await check_layout(db, self._all)
         await self._seen.load(db, refs)
         await self._partitions.load(db)
 
     async def prepare(self, db: Connection, portion: Portion) -> None:
         """Make the temporary tables, instruments and partitions that the rows need."""
-        if self._stages_of is not db:
-            await make_stages(db, self._tables)
-            self._stages_of = db
+        if self._connection is not db:
+            self._connection, self._staged = db, set()
         for table in self._tables:
             for slice_ in portion.of(table.topic):
                 kept = slice_.kept(table.record)
                 if kept.any():
+                    await self._stage(db, table)
                     await self._instruments.ensure(db, slice_, table.record)
                     await self._partitions.ensure(db, table.name, table.row_times(slice_)[kept])
-        found = _signals(portion)
-        if found:
-            await self._instruments.ensure_names(db, {(s.venue, s.symbol) for s in found})
-            opened = np.array([s.open_time for s in found], np.int64)
-            await self._partitions.ensure(db, SIGNALS_TABLE, opened)
+        for rows in ROW_TABLES:
+            await self._instruments.ensure_names(db, rows.names(portion))
+            if rows.time is not None:
+                found = [getattr(record, rows.time) for record in rows.found(portion.of(rows.topic))]
+                await self._partitions.ensure(db, rows.name, np.array(found, np.int64))
+
+    async def _stage(self, db: Connection, table: Table) -> None:
+        # Each commit empties all of them, so there are no more than needed.
+        if table.name not in self._staged:
+            await make_stages(db, [table])
+            self._staged.add(table.name)
 
     async def write(self, db: Connection, portion: Portion) -> dict[PartitionRef, Counts]:
         """Store the rows that are new."""
@@ -108,14 +109,14 @@ class TimescaleSink(Sink):
         for table in self._tables:
             slices = [s for s in portion.of(table.topic) if s.kept(table.record).any()]
             if slices:
-                store = self._store_newest if table.revised else self._store_once
+                store = self._store_once if table.repeats == "numbered" else self._store_by_key
                 counts |= await store(db, table, slices)
         await self._seen.save(db, self._pending)
-        for slice_ in portion.of(topics.SIGNALS):
-            found = [record for _, record in slice_.decoded if isinstance(record, Signal)]
-            if found:
-                stored = await signals.store(db, found, self._instruments)
-                counts[slice_.ref] = Counts(stored=stored, repeated=len(found) - stored)
+        for rows in ROW_TABLES:
+            for slice_ in portion.of(rows.topic):
+                if slice_.decoded:
+                    stored = await rows.store(db, slice_, self._instruments)
+                    counts[slice_.ref] = Counts(stored=stored, repeated=len(slice_.decoded) - stored)
         return counts
 
     async def _store_once(
@@ -164,26 +165,32 @@ class TimescaleSink(Sink):
             counts[ref].stored += count
             counts[ref].repeated -= count
 
-    async def _store_newest(
+    async def _store_by_key(
         self, db: Connection, table: Table, slices: Sequence[Slice]
     ) -> dict[PartitionRef, Counts]:
-        parts, times = [], []
-        revisions = False
+        parts, row_times = [], []
         for slice_ in slices:
             kept = slice_.kept(table.record)
             parts.append(table.rows(slice_, self._instruments.ids(slice_, table.record), kept))
-            times.append(table.row_times(slice_)[kept])
-            revisions |= bool(slice_.columns.column(table.record, "revision")[kept].any())
+            row_times.append(table.row_times(slice_)[kept])
         await copy(db, table, parts, staged=True)
-        revised = await revise(db, table, np.concatenate(times)) if revisions else {}
-        inserted = await insert_newest(db, table)
+        times = np.concatenate(row_times)
+        changed: ByInstrument = {}
+        if table.repeats == "newest" and any(_may_revise(table, slice_) for slice_ in slices):
+            changed = await revise(db, table, times)
+        elif table.repeats == "filled":
+            changed = await fill(db, table, times)
+        inserted = await insert_chosen(db, table)
         stored_by = self._by_partition(table, slices, inserted)
-        revised_by = self._by_partition(table, slices, revised)
-        counts = {}
-        for slice_, rows in zip(slices, times, strict=True):
-            stored, changed = stored_by.get(slice_.ref, 0), revised_by.get(slice_.ref, 0)
-            counts[slice_.ref] = Counts(stored, changed, len(rows) - stored - changed)
-        return counts
+        changed_by = self._by_partition(table, slices, changed)
+        return {
+            slice_.ref: Counts(
+                stored_by[slice_.ref],
+                changed_by[slice_.ref],
+                len(rows) - stored_by[slice_.ref] - changed_by[slice_.ref],
+            )
+            for slice_, rows in zip(slices, row_times, strict=True)
+        }
 
     def _by_partition(
         self, table: Table, slices: Sequence[Slice], rows: ByInstrument
@@ -201,7 +208,7 @@ class TimescaleSink(Sink):
         self._seen.adopt(self._pending)
         self._pending = {}
         now_us = time.time_ns() // 1000
-        for slice_ in portion.of(topics.TRADES):
+        for slice_ in portion.of(TRADES.topic):
             received = slice_.columns.column(Trade, "receive_time")[slice_.kept(Trade)]
             observe_all(metrics.STORED_LATENCY, (now_us - received) / 1e6)
         for ref, count in counts.items():
@@ -209,10 +216,8 @@ class TimescaleSink(Sink):
             metrics.REPEATS_SKIPPED.labels("sink", LABELS[ref.topic]).inc(count.repeated)
 
 
-def _signals(portion: Portion) -> list[Signal]:
-    return [
-        record
-        for slice_ in portion.of(topics.SIGNALS)
-        for _, record in slice_.decoded
-        if isinstance(record, Signal)
-    ]
+def _may_revise(table: Table, slice_: Slice) -> bool:
+    """Whether any of the rows can be newer than one that is stored: first revisions cannot."""
+    if table.version != ("revision",):
+        return True
+    return bool(slice_.columns.column(table.record, "revision")[slice_.kept(table.record)].any())

@@ -11,7 +11,7 @@ from psycopg import sql
 
 from sinks.database import Connection
 from sinks.timescale.copy_binary import HEADER, TRAILER, Bytes
-from sinks.timescale.tables import Table
+from sinks.timescale.table import Table
 
 ByInstrument = dict[int, int]
 """Numbers of rows by instrument."""
@@ -20,6 +20,9 @@ _TIME: Final = sql.SQL(
     "{}.\"time\" BETWEEN timestamptz 'epoch' + {} * interval '1 microsecond' "
     "AND timestamptz 'epoch' + {} * interval '1 microsecond'"
 )
+
+_FIRST_VALUE: Final = "(array_agg(s.{0} ORDER BY s.ctid) FILTER (WHERE s.{0} IS NOT NULL))[1] AS {0}"
+"""Staged rows stand in the order in which they were copied."""
 
 
 def stage_name(table: Table) -> str:
@@ -67,30 +70,48 @@ async def insert_missing(db: Connection, table: Table, times: npt.NDArray[np.int
 
 
 async def revise(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
-    """Replace rows by a newer revision of them that is staged."""
+    """Replace rows by a newer version of them that is staged."""
     values = [name for name in table.columns if f'"{name}"' not in " ".join(table.key)]
-    newest = _newest(table)
+    newer = sql.SQL("({}) > ({})").format(_columns("s", table.version), _columns("t", table.version))
+    changes = (sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
+    return await _update(db, table, times, sql.SQL(", ").join(changes), newer)
+
+
+async def fill(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
+    """Give rows what they lack and what is staged says."""
+    names = [sql.Identifier(name) for name in table.filled]
+    changes = (sql.SQL("{0} = coalesce(t.{0}, s.{0})").format(name) for name in names)
+    lacking = (sql.SQL("(t.{0} IS NULL AND s.{0} IS NOT NULL)").format(name) for name in names)
+    return await _update(
+        db, table, times, sql.SQL(", ").join(changes), sql.SQL("({})").format(sql.SQL(" OR ").join(lacking))
+    )
+
+
+async def _update(
+    db: Connection, table: Table, times: npt.NDArray[np.int64], changes: sql.Composed, condition: sql.Composed
+) -> ByInstrument:
     return await _by_instrument(
         db,
         sql.SQL(
-            "UPDATE {table} t SET {values} FROM ({newest}) s WHERE {same} AND {near} "
-            "AND s.revision > t.revision RETURNING t.instrument_id"
+            "UPDATE {table} t SET {changes} FROM ({chosen}) s WHERE {same} AND {near} AND {condition} "
+            "RETURNING t.instrument_id"
         ).format(
             table=sql.Identifier("kandle", table.name),
-            values=sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values),
-            newest=newest,
+            changes=changes,
+            chosen=_chosen(table),
             same=_same(table),
-            near=_near(times),
+            near=_near(times) if table.is_bounded else sql.SQL("true"),
+            condition=condition,
         ),
     )
 
 
-async def insert_newest(db: Connection, table: Table) -> ByInstrument:
-    """Move the newest staged revision of each key that has no row yet."""
+async def insert_chosen(db: Connection, table: Table) -> ByInstrument:
+    """Move what is staged of each key that has no row yet."""
     return await _by_instrument(
         db,
         sql.SQL("INSERT INTO {} ({}) {} ON CONFLICT DO NOTHING RETURNING instrument_id").format(
-            sql.Identifier("kandle", table.name), _names(table), _newest(table)
+            sql.Identifier("kandle", table.name), _names(table), _chosen(table)
         ),
     )
 
@@ -119,9 +140,24 @@ def _part(part: Any, row: str) -> sql.SQL:
     return sql.SQL(part.replace("{row}", row))
 
 
-def _newest(table: Table) -> sql.Composed:
-    return sql.SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} s ORDER BY {0}, s.revision DESC").format(
-        _key(table, "s"), _names(table), sql.Identifier("pg_temp", stage_name(table))
+def _columns(row: str, names: Sequence[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(row, name) for name in names)
+
+
+def _chosen(table: Table) -> sql.Composed:
+    """Of the staged rows of each key the newest, or the first, which others may fill."""
+    stage, key = sql.Identifier("pg_temp", stage_name(table)), _key(table, "s")
+    if table.repeats == "filled":
+        own = " ".join(table.key)
+        cells = (
+            sql.SQL("s.{0}" if f'"{name}"' in own else _FIRST_VALUE).format(sql.Identifier(name))
+            for name in table.columns
+        )
+        return sql.SQL("SELECT {} FROM {} s GROUP BY {}").format(sql.SQL(", ").join(cells), stage, key)
+    newest = [sql.SQL("s.{} DESC").format(sql.Identifier(name)) for name in table.version]
+    order = sql.SQL(", ").join([*newest, sql.SQL("s.ctid")])
+    return sql.SQL("SELECT DISTINCT ON ({0}) {1} FROM {2} s ORDER BY {0}, {3}").format(
+        key, _names(table), stage, order
     )
 
 

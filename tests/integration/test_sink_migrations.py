@@ -73,7 +73,7 @@ def test_tables_are_cut_by_what_the_server_has(
         extension = db.execute(
             "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'timescaledb'"
         ).fetchall()
-        assert len(cut) == 5
+        assert len(cut) == 10
         assert all(found == hypertables for _, found in cut)
         assert sorted(kinds) == sorted(cut)
         assert extension == ([("public",)] if hypertables else [])
