@@ -36,7 +36,8 @@ class Message:
         subject: One line.
         text: Plain text.
         html: The same for channels that take HTML.
-        occasions: What it is about, for channels that machines read.
+        occasions: What it is about, for channels that machines read; of many, those that it names.
+        count: How many occasions it stands for.
     """
 
     sender: str | None
@@ -44,6 +45,7 @@ class Message:
     text: str
     html: str
     occasions: tuple[Occasion, ...] = ()
+    count: int = 1
 
 
 class Templates:
@@ -114,17 +116,21 @@ class Templates:
             shown = [*shown[:SHOWN], *shown[-SHOWN:]]
         return self._list_of(STORM, shown, count, occasions, channel_kind)
 
-    def render_digest(self, occasions: Sequence[Occasion], channel_kind: str) -> Message:
+    def render_digest(
+        self, occasions: Sequence[Occasion], channel_kind: str, count: int | None = None
+    ) -> Message:
         """One message for what was too old to be told singly.
 
         Args:
-            occasions: At least one, in order of time.
+            occasions: At least one, in order of time: all, or the first and last of them.
             channel_kind: As `Channel.kind`.
+            count: How many there were; None: these.
 
         Raises:
             ValidationError: As `render`.
         """
-        return self._list_of(DIGEST, occasions[-SHOWN_OF_DIGEST:], len(occasions), occasions, channel_kind)
+        shown = occasions[-SHOWN_OF_DIGEST:]
+        return self._list_of(DIGEST, shown, count or len(occasions), occasions, channel_kind)
 
     def _list_of(
         self, name: str, shown: Sequence[Occasion], count: int, all_: Sequence[Occasion], channel_kind: str
@@ -140,18 +146,23 @@ class Templates:
             "last_time": all_[-1].event_time,
             "severity": max((each.severity for each in all_), key=("info", "warning", "error").index),
         }
-        return self._message(name, channel_kind, variables, tuple(all_))
+        return self._message(name, channel_kind, variables, tuple(shown), count)
 
     def _subject(self, occasion: Occasion, channel_kind: str) -> str:
         return _line(self._part(occasion.type, "subject", channel_kind, _variables(occasion)))
 
     def _message(
-        self, name: str, channel_kind: str, variables: Mapping[str, Any], about: tuple[Occasion, ...]
+        self,
+        name: str,
+        channel_kind: str,
+        variables: Mapping[str, Any],
+        about: tuple[Occasion, ...],
+        count: int = 1,
     ) -> Message:
         subject = _line(self._part(name, "subject", channel_kind, variables))
         text = self._part(name, "text", channel_kind, {**variables, "subject": subject}).strip()
         html = self._part(name, "html", channel_kind, {**variables, "subject": subject, "text": text})
-        return Message(self._sender, subject, text, html.strip(), about)
+        return Message(self._sender, subject, text, html.strip(), about, count)
 
     def _part(self, type_: str, part: Part, channel_kind: str, variables: Mapping[str, Any]) -> str:
         template = self._environment.select_template(
