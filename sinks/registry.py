@@ -10,6 +10,8 @@ an installed distribution as an entry point of the group `kandle.sinks`:
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from sinks.destination import Destination
 from sinks.sink import Sink
 
 GROUP: Final = "kandle.sinks"
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 OUTSIDE: Final = frozenset({"archive", "cache"})
 """What of ours needs no PostgreSQL."""
 
@@ -52,7 +55,7 @@ class Parts:
 def _timescale(parts: Parts) -> Destination:
     from sinks.timescale.sink import TimescaleSink
 
-    return DatabaseDestination(parts.database, TimescaleSink(parts.settings.sink))
+    return DatabaseDestination(parts.database, TimescaleSink(parts.settings.sink, parts.database))
 
 
 def _notifications(parts: Parts) -> Destination:
@@ -101,7 +104,13 @@ def make(names: Sequence[str], parts: Parts) -> list[Destination]:
 
 
 def _of_user(kind: type[Sink], parts: Parts) -> Destination:
-    return DatabaseDestination(parts.database, kind())
+    try:
+        return DatabaseDestination(parts.database, kind())
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(
+            f"the sink {kind.name} cannot be made, which takes no arguments: {told}"
+        ) from error
 
 
 def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:
@@ -126,7 +135,8 @@ def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:
 
 
 def _is_own(kind: Any, module: str) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Sink) and kind.__module__ == module
+    own = isinstance(kind, type) and issubclass(kind, Sink) and kind.__module__ == module
+    return own and not inspect.isabstract(kind)
 
 
 def _loading(told: str, load: Callable[[], Any]) -> Any:
@@ -138,8 +148,10 @@ def _loading(told: str, load: Callable[[], Any]) -> Any:
 
 def _add(found: dict[str, type[Sink]], kind: Any, told: str) -> None:
     name = getattr(kind, "name", None)
-    if not (isinstance(kind, type) and issubclass(kind, Sink)) or not isinstance(name, str) or not name:
+    if not (isinstance(kind, type) and issubclass(kind, Sink)) or not isinstance(name, str):
         raise ConfigurationError(f"{told}, which is no subclass of kandle.Sink with a name")
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{told}: a name is of small letters, digits, - and _; got {name!r}")
     if name in SHIPPED or found.get(name, kind) is not kind:
         raise ConfigurationError(f"{told}: a sink of the name {name} exists already")
     found[name] = kind

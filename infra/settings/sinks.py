@@ -1,6 +1,8 @@
 """Where the database is, and what is stored there."""
 
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr
 
 from infra.settings.section import NameList, Section
 
@@ -29,3 +31,16 @@ class SinkSettings(Section):
     instance_id: str | None = Field(None, description="stable name of this sink: quick return after a crash")
     flush_ms: PositiveInt = Field(100, description="rows wait no longer than this for company")
     max_rows: PositiveInt = Field(50_000, description="rows of one transaction, at most")
+    upkeep_s: PositiveFloat = Field(
+        30.0, description="this often partitions are made ahead, indexed, and dropped by retention_days"
+    )
+    retention_days: dict[str, Annotated[int, Field(ge=4)]] = Field(
+        default_factory=dict,
+        description="days after which rows are dropped, by table: trades = 30; others keep all",
+    )
+    columnstore_after_days: NonNegativeInt = Field(
+        2, description="TimescaleDB: a chunk goes into the columnstore so long after its end; 0: never"
+    )
+    direct_compression: bool = Field(
+        False, description="TimescaleDB: large portions of trades and quotes go straight into the columnstore"
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from psycopg import sql
 
 from infra.logging import get_logger
 from schemas.errors import ConflictError
@@ -17,20 +19,41 @@ AT_ONCE_MAX: Final = 1000
 
 A transaction locks each that it touches, and the server has room for some thousands of locks.
 """
-LOCK_KEY: Final = 0x6B616E646C6570
-"""Key of the advisory lock ("kandlep" in ASCII) under which partitions are made."""
+BULK_ROWS: Final = 10_000
+"""Rows of one portion from which on a table is being caught up, not followed."""
+CALM_AFTER_S: Final = 10.0
 
 log = get_logger(__name__)
 Periods = npt.NDArray[np.datetime64]
 
 
 class Partitions:
-    """Knows which partitions exist, and makes the missing ones before the transaction that needs them."""
+    """Knows which partitions exist, and makes the missing ones before the transaction that needs them.
 
-    def __init__(self) -> None:
+    Args:
+        retention_days: Days that rows are kept, by table; what ended before may be dropped at any time.
+        clock: Seconds, for how long ago a table was written in bulk.
+    """
+
+    def __init__(
+        self, retention_days: Mapping[str, int] | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._retention_days = retention_days or {}
+        self._clock = clock
         self._widths: dict[str, str] = {}
         self._known: dict[str, set[int]] = {}
         self._hypertables: set[str] = set()
+        self._bulk_at: dict[str, float] = {}
+
+    @property
+    def tables(self) -> Mapping[str, str]:
+        """Widths of the tables cut by time: day, month."""
+        return self._widths
+
+    @property
+    def hypertables(self) -> set[str]:
+        """Those that TimescaleDB cuts."""
+        return self._hypertables
 
     async def load(self, db: Connection) -> None:
         """Ask how the tables are cut and which partitions exist: other processes make and drop some."""
@@ -59,6 +82,8 @@ class Partitions:
         width = self._widths.get(table)
         if width is None or not len(times):
             return
+        if len(times) >= BULK_ROWS:
+            self._bulk_at[table] = self._clock()
         periods = _periods(times, width)
         known = self._known[table]
         missing = [period for period in periods if _stem(period) not in known]
@@ -71,26 +96,44 @@ class Partitions:
         for period in missing:
             if table not in self._hypertables:
                 await self._make(db, table, period)
-            known.add(_stem(period))
+            if not self._passes(table, period):
+                known.add(_stem(period))
+
+    async def make_ahead(self, db: Connection, now: dt.datetime, count: int) -> None:
+        """Make the native partitions of now and of the next periods."""
+        for table, width in self._widths.items():
+            if table not in self._hypertables:
+                current = np.datetime64(now.astimezone(dt.UTC).replace(tzinfo=None), "us")
+                first = current.astype("datetime64[D]" if width == "day" else "datetime64[M]")
+                for period in (first + step for step in range(count + 1)):
+                    if _stem(period) not in self._known[table]:
+                        await self._make(db, table, period)
+                        self._known[table].add(_stem(period))
+
+    def forget(self, table: str, starts: dt.datetime) -> None:
+        """A partition is dropped; rows of its time need a new one."""
+        day = np.datetime64(starts.astimezone(dt.UTC).date())
+        self._known[table].discard(
+            _stem(day if self._widths[table] == "day" else day.astype("datetime64[M]"))
+        )
+
+    def is_calm(self, table: str) -> bool:
+        """Whether this process has not written the table in bulk for a while."""
+        return self._clock() - self._bulk_at.get(table, -CALM_AFTER_S) >= CALM_AFTER_S
+
+    def _passes(self, table: str, period: np.datetime64) -> bool:
+        """Whether another process may drop the partition, so that its being there is asked each time."""
+        days = self._retention_days.get(table)
+        if days is None:
+            return False
+        return bool((period + 1).astype("datetime64[D]") <= np.datetime64("today", "D") - days + 1)
 
     async def _make(self, db: Connection, table: str, period: np.datetime64) -> None:
-        # Unlike CREATE TABLE ... PARTITION OF, attaching a finished table does not wait for readers.
-        parent = sql.Identifier("kandle", table)
-        child_name = f"{table}_{_stem(period)}"
-        child = sql.Identifier("kandle", child_name)
-        bounds = [sql.Literal(f"{edge.astype('datetime64[D]')} 00:00:00+00") for edge in (period, period + 1)]
-        async with db.transaction():
-            await db.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK_KEY,))
-            cursor = await db.execute("SELECT to_regclass(%s)", (f"kandle.{child_name}",))
-            row = await cursor.fetchone()
-            if row is None or row[0] is None:
-                await db.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(child, parent))
-                await db.execute(
-                    sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
-                        parent, child, *bounds
-                    )
-                )
-                log.debug("partition made", table=table, partition=child_name)
+        first = str(period.astype("datetime64[D]"))
+        cursor = await db.execute("SELECT kandle.make_partition(%s, %s::date)", (table, first))
+        row = await cursor.fetchone()
+        if row and row[0]:
+            log.debug("partition made", table=table, first=first)
 
 
 def _periods(times: npt.NDArray[np.int64], width: str) -> Periods:

@@ -13,14 +13,15 @@ from infra.range_set import RangeSet
 from infra.settings import SinkSettings
 from schemas.records import Trade
 from schemas.topics import Topic
-from sinks.database import Connection
+from sinks.database import Connection, Database
 from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
 from sinks.sink import Sink
+from sinks.timescale import upkeep
 from sinks.timescale.instruments import Instruments
 from sinks.timescale.latency import observe_all
 from sinks.timescale.layout import check_layout
-from sinks.timescale.partitions import Partitions
+from sinks.timescale.partitions import BULK_ROWS, Partitions
 from sinks.timescale.row_tables import ROW_TABLES, RowTable
 from sinks.timescale.seen_ids import Market, SeenIds, Verdict
 from sinks.timescale.stage import (
@@ -44,17 +45,20 @@ class TimescaleSink(Sink):
     """Stores what the topics hold; the tables say what a repeat is, and what becomes of it.
 
     Args:
-        settings: Whether quotes are stored.
+        settings: Whether quotes are stored, and how the tables are kept.
+        database: For the upkeep of the tables, which has a connection of its own.
     """
 
     name: ClassVar[str] = "timescale"
 
-    def __init__(self, settings: SinkSettings) -> None:
+    def __init__(self, settings: SinkSettings, database: Database) -> None:
         self._tables = [table for table in TABLES if settings.quotes or table is not QUOTES]
         self._all: list[Table | RowTable[Any]] = [*self._tables, *ROW_TABLES]
         self._by_topic = {table.topic.name: table for table in self._all}
         self._instruments = Instruments()
-        self._partitions = Partitions()
+        self._partitions = Partitions(upkeep.retention(settings))
+        self._upkeep = upkeep.Upkeep(database, settings, self._partitions)
+        self._direct = settings.direct_compression
         self._seen = SeenIds()
         self._pending: dict[Market, RangeSet] = {}
         self._staged: set[str] = set()
@@ -141,6 +145,9 @@ class TimescaleSink(Sink):
             if verdict.doubtful.any():
                 doubts.append((slice_, verdict))
         if parts:
+            if self._direct and sum(count.stored for count in counts.values()) >= BULK_ROWS:
+                # Segments of a small portion would hold a row or two.
+                await db.execute("SET LOCAL timescaledb.enable_direct_compress_copy = on")
             await copy(db, table, parts)
         if doubts:
             await self._store_doubtful(db, table, doubts, counts)
@@ -202,6 +209,10 @@ class TimescaleSink(Sink):
             own = np.unique(self._instruments.ids(slice_, table.record)).tolist()
             found[slice_.ref] = sum(left.pop(instrument, 0) for instrument in own)
         return found
+
+    async def serve(self) -> None:
+        """Keep the tables in shape."""
+        await self._upkeep.run()
 
     def committed(self, portion: Portion, counts: Mapping[PartitionRef, Counts]) -> None:
         """Remember the ids, and count."""
