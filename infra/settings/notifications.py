@@ -68,7 +68,9 @@ class QuietHours(Section):
     @model_validator(mode="after")
     def _is_not_empty(self) -> Self:
         if self.begin == self.end:
-            raise ValueError(f"quiet hours begin and end at {self.begin:%H:%M}: they would last all day or never")
+            raise ValueError(
+                f"quiet hours begin and end at {self.begin:%H:%M}: they would last all day or never"
+            )
         return self
 
 
@@ -81,7 +83,8 @@ class ChannelLimits(Section):
     per_minute: NonNegativeFloat = Field(60.0, description="messages; what waits is folded. 0: no limit")
     burst: PositiveInt = Field(10, description="messages that may go at once after a pause")
     fold_over: NonNegativeInt = Field(
-        5, description="of a rule and type so many in a window are told singly, the rest in one. 0: no folding"
+        5,
+        description="of a rule and type so many in a window are told singly, the rest in one. 0: no folding",
     )
     fold_window_s: PositiveFloat = Field(60.0, description="length of that window, in event time")
     max_age_s: NonNegativeFloat = Field(300.0, description="what is older goes into a digest. 0: no limit")
@@ -130,6 +133,9 @@ class NotificationSettings(ChannelLimits):
     )
     allow_private: bool = Field(
         False, description="let channels reach private, loopback and link-local addresses"
+    )
+    allow_redirects: bool = Field(
+        False, description="let servers of Apprise's channels send requests on to other URLs"
     )
 
     @field_validator("rules")

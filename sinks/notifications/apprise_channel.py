@@ -1,89 +1,115 @@
-"""Channels by Apprise: e-mail, SMS, Telegram, Slack, Discord, PagerDuty and a hundred others."""
+"""Channels by Apprise: SMS, Telegram, Slack, Discord, PagerDuty and a hundred others."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 from typing import Any, Final
 
 import apprise
 
-from infra.settings import NotificationSettings
+from infra.outbound import OutboundPolicy
+from infra.outbound_watch import OutboundWatch
 from schemas.errors import ConfigurationError, UnavailableError
-from sinks.notifications.channel import Channel
 from sinks.notifications.message import Message
 from sinks.notifications.secrets import MASK
+from sinks.notifications.verdict import verdict_of_all
+from sinks.notifications.watched_channel import WatchedChannel
 
 _apprise_log: Final = logging.getLogger("apprise")
 _apprise_log.addFilter(MASK)
+UNWATCHED: Final = frozenset(
+    [
+        "blink1",
+        "dbus",
+        "deltachat",
+        "gio",
+        "glib",
+        "gnome",
+        "kde",
+        "macosx",
+        "qt",
+        "syslog",
+        "windows",
+        "xmpp",
+    ]
+)
+"""Kinds that stay on this machine or connect where no watch sees it."""
+PLAIN_TIMEOUT_S: Final = 4.0
+"""How long Apprise waits for each answer where its URL does not say."""
 
 
-class AppriseChannel(Channel):
+class AppriseChannel(WatchedChannel):
     """One Apprise URL.
 
     Args:
-        kind: Scheme of the URL; that without encryption where there are two.
         url: The URL.
         plugin: What Apprise made of it.
+        policy: Where it may connect to.
     """
 
-    def __init__(self, kind: str, url: str, plugin: Any) -> None:
-        super().__init__(kind, url)
-        self._plugin = plugin
-        self._busy: threading.Thread | None = None
+    def __init__(self, url: str, plugin: Any, policy: OutboundPolicy) -> None:
+        super().__init__(kind_of(plugin), url, policy)
+        self._url = url
+        self._idle = [plugin]
 
-    @classmethod
-    def from_url(cls, url: str, rule_name: str, settings: NotificationSettings) -> AppriseChannel:
-        """As `channel.make_channel`."""
-        MASK.hide(url)
+    def deliver(self, message: Message, dedup_key: str, timeout_s: float, watch: OutboundWatch) -> None:
+        """As `WatchedChannel.deliver`. Apprise says only whether it failed; the watch says why."""
+        # One instance an attempt: they keep state between calls, and may be left behind in one that hangs.
+        plugin = self._idle.pop() if self._idle else instance(self._url)
+        plugin.redirects = self._policy.allow_redirects
+        if plugin.socket_read_timeout == PLAIN_TIMEOUT_S:
+            plugin.socket_read_timeout = timeout_s
+        form, body = ("html", message.html) if _prefers_html(plugin) else ("text", message.text)
+        taken = plugin.notify(title=message.subject, body=body, body_format=form)
+        self._idle.append(plugin)
+        if taken:
+            return
+        if watch.answers:
+            raise verdict_of_all(watch.answers, f"channel {self.name}")
+        raise UnavailableError(
+            f"channel {self.name} "
+            + ("broke off the connection" if watch.was_connected else "cannot be reached")
+        )
+
+
+def instance(url: str) -> Any:
+    """What Apprise makes of a URL; None if it is none of its own."""
+    MASK.hide(url)
+    _apprise_log.disabled = True
+    try:
+        return apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(app_id="Kandle"))
+    finally:
+        _apprise_log.disabled = False
+
+
+def apprise_plugin(url: str, rule_name: str, policy: OutboundPolicy) -> Any:
+    """The plugin of a URL.
+
+    Raises:
+        ConfigurationError: Apprise has none, or it is one that cannot be watched.
+    """
+    plugin = instance(url)
+    if plugin is None:
         kind = url.partition("://")[0].lower() if "://" in url else "?"
-        _apprise_log.disabled = True
-        try:
-            plugin = apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(app_id="Kandle"))
-        finally:
-            _apprise_log.disabled = False
-        if plugin is None:
-            raise ConfigurationError(
-                f"notification rule {rule_name!r} has a URL of kind {kind!r} that Apprise cannot use; "
-                "see https://github.com/caronc/apprise/wiki for the forms"
-            )
-        return cls(_plain(plugin, kind), url, plugin)
-
-    async def send(self, message: Message, dedup_key: str, timeout_s: float) -> None:
-        """As `Channel.send`; Apprise blocks, so that each attempt has a thread."""
-        if self._busy is not None and self._busy.is_alive():
-            raise UnavailableError(f"channel {self.name} still hangs in an earlier attempt")
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[bool] = loop.create_future()
-
-        def settle(delivered: bool) -> None:
-            if not answer.done():
-                answer.set_result(delivered)
-
-        def deliver() -> None:
-            delivered = False
-            try:
-                delivered = bool(self._plugin.notify(title=message.subject, body=message.text))
-            except Exception as error:  # whatever a plugin raises is this channel's failure alone
-                _apprise_log.warning("channel %s: %s", self.name, error)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, delivered)
-
-        # A daemon: it must not hold up the end of the process.
-        self._busy = threading.Thread(target=deliver, name=f"channel-{self.name}", daemon=True)
-        self._busy.start()
-        try:
-            delivered = await asyncio.wait_for(answer, timeout_s)
-        except TimeoutError:
-            raise UnavailableError(f"channel {self.name} did not answer within {timeout_s:g} s") from None
-        if not delivered:
-            raise UnavailableError(f"channel {self.name} refused the message")
+        raise ConfigurationError(
+            f"notification rule {rule_name!r} has a URL of kind {kind!r} that Apprise cannot use; "
+            "see https://github.com/caronc/apprise/wiki for the forms"
+        )
+    if kind_of(plugin) in UNWATCHED and not policy.allow_private:
+        raise ConfigurationError(
+            f"notification rule {rule_name!r} has a URL of kind {kind_of(plugin)!r}, whose connections "
+            "cannot be watched; notifications.allow_private allows it"
+        )
+    return plugin
 
 
-def _plain(plugin: Any, scheme: str) -> str:
-    """One name for a service, whichever of its schemes a URL has."""
+def kind_of(plugin: Any) -> str:
+    """One name for a service, whichever of its schemes a URL has: the one without encryption, if any."""
     for schemes in (plugin.protocol, plugin.secure_protocol):
         if schemes:
             return str(schemes if isinstance(schemes, str) else schemes[0])
-    return scheme
+    return "?"
+
+
+def _prefers_html(plugin: Any) -> bool:
+    return str(plugin.resolve_format(None).value) == "html"

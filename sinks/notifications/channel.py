@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 
+from infra.outbound import OutboundPolicy
 from infra.settings import NotificationSettings
-from schemas.errors import RefusedError, UnavailableError
+from schemas.errors import ConfigurationError, RefusedError, UnavailableError
 from sinks.notifications.message import Message
 
 
@@ -68,13 +69,26 @@ def make_channel(url: str, rule_name: str, settings: NotificationSettings) -> Ch
     """The channel of a URL.
 
     Args:
-        url: For example `mailto://user:password@example.com`, `json://host/path`, `tgram://token/chat`.
-        rule_name: Name of the rule that has it, for the error.
+        url: `mailto://user:password@example.com`, `tgram://token/chat`, `kandle+https://host/path?secret=...`.
+        rule_name: Name of the rule or channel that has it, for the error.
         settings: What is allowed.
 
     Raises:
         ConfigurationError: No channel has such a URL; the message shows nothing but its kind.
     """
-    from sinks.notifications.apprise_channel import AppriseChannel  # takes its base from here
+    # They take their base from here. Apprise is large, and a signed webhook needs none of it.
+    from sinks.notifications.secrets import MASK
+    from sinks.notifications.webhook import SCHEME, SignedWebhook
 
-    return AppriseChannel.from_url(url, rule_name, settings)
+    MASK.hide(url)
+    policy = OutboundPolicy(settings.allow_private, settings.allow_redirects)
+    if url.startswith(SCHEME):
+        try:
+            return SignedWebhook(url, policy)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"notification rule {rule_name!r}: {error}") from None
+    from sinks.notifications.apprise_channel import AppriseChannel, apprise_plugin
+    from sinks.notifications.email_channel import EmailChannel, is_plain_mail
+
+    plugin = apprise_plugin(url, rule_name, policy)
+    return EmailChannel(url, plugin, policy) if is_plain_mail(plugin) else AppriseChannel(url, plugin, policy)
