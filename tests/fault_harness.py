@@ -27,7 +27,7 @@ from schemas.records import BookUpdate, Record, SystemEvent
 from schemas.topics import Topic
 
 CHANNELS: Final[tuple[Channel, ...]] = ("trades", "quotes", "books")
-TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 60.0
 DEAD_LETTERS: Final = ".dlq"
 LEVELS: Final = 10
 """Levels of a side that are compared."""

@@ -32,12 +32,12 @@ def test_argument_beats_environment_beats_dotenv_beats_toml(
 
 def test_the_names_that_the_trade_knows_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "broker:9092")
-    monkeypatch.setenv("DATABASE_URL", "postgresql://u:secret@h/d")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:tea4two@h/d")
     settings = load()
     assert settings.kafka.bootstrap_servers == "broker:9092"
     assert settings.database.url is not None
-    assert settings.database.url.get_secret_value() == "postgresql://u:secret@h/d"
-    assert "secret" not in settings.model_dump_json()
+    assert settings.database.url.get_secret_value() == "postgresql://u:tea4two@h/d"
+    assert "tea4two" not in settings.model_dump_json()
 
 
 def test_lists_are_written_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
