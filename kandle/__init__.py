@@ -3,6 +3,7 @@
     from kandle import Bar, Indicator, Period, State          # write an indicator
     from kandle import Crossing, Decision, SignalRule         # write a rule
     from kandle import Candle, ce_id, decode                  # read the topics
+    from kandle import Counts, Portion, Sink, Slice           # store them elsewhere
 
 Names are imported when they are asked for, so that a reader of topics does not load the engine.
 """
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
         VenuePrice,
     )
     from schemas.rows import decode, encode
+    from sinks.portion import Portion, Slice
+    from sinks.positions import Counts, PartitionRef
     from sinks.sink import Sink
 
 _HOMES: Final = {
@@ -74,6 +77,8 @@ _HOMES: Final = {
         "VenuePrice",
     ),
     "schemas.rows": ("decode", "encode"),
+    "sinks.portion": ("Portion", "Slice"),
+    "sinks.positions": ("Counts", "PartitionRef"),
     "sinks.sink": ("Sink",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
@@ -84,6 +89,7 @@ __all__ = [
     "BookUpdate",
     "Candle",
     "ConfigurationError",
+    "Counts",
     "Crossing",
     "Decision",
     "DerivativeTicker",
@@ -97,13 +103,16 @@ __all__ = [
     "Liquidation",
     "LiveCandle",
     "Notification",
+    "PartitionRef",
     "Period",
+    "Portion",
     "PriceAlert",
     "Quote",
     "Record",
     "Signal",
     "SignalRule",
     "Sink",
+    "Slice",
     "State",
     "SystemEvent",
     "Ticker",

@@ -8,8 +8,8 @@ import psycopg
 from aiokafka import TopicPartition
 
 from infra.logging import get_logger
-from schemas.errors import UnavailableError
-from schemas.topics import Topic
+from schemas.errors import ConfigurationError, UnavailableError
+from schemas.topics import BY_NAME, Topic
 from sinks.database import Connection, Database, end_stalled, is_passing
 from sinks.database_misfits import accept_misfits, find_misfits
 from sinks.destination import Destination, Log, MovedError, Place
@@ -27,12 +27,16 @@ class DatabaseDestination(Destination):
     Args:
         database: Where; one connection is held for the transactions.
         sink: What becomes of records.
+
+    Raises:
+        ConfigurationError: It reads a topic that does not exist.
     """
 
     def __init__(self, database: Database, sink: Sink) -> None:
         self.name = sink.name
         self._database = database
         self._sink = sink
+        self._topics = [topic if isinstance(topic, Topic) else _known(topic) for topic in sink.topics]
         self._positions = Positions(sink.name)
         self._db: Connection | None = None
         self._connection_name = f"sink-{sink.name}"
@@ -41,7 +45,7 @@ class DatabaseDestination(Destination):
     @property
     def topics(self) -> Sequence[Topic]:
         """What the sink reads."""
-        return self._sink.topics
+        return self._topics
 
     def inspect(self, slice_: Slice) -> None:
         """As the sink does; time marks are kept too, so they are looked at."""
@@ -139,3 +143,9 @@ class DatabaseDestination(Destination):
         if self._db is None:
             self._db = await self._database.hold(self._connection_name)
         return self._db
+
+
+def _known(name: str) -> Topic:
+    if name not in BY_NAME:
+        raise ConfigurationError(f"there is no topic {name!r}; there are {', '.join(sorted(BY_NAME))}")
+    return BY_NAME[name]

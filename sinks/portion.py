@@ -82,8 +82,13 @@ class Slice:
         """bool, aligned to `columns.rows(record)`: which of them were not refused."""
         return self.good[self.columns.rows(record)]
 
-    def decode(self, record: type[RecordT], fault: Callable[[RecordT], str | None]) -> None:
-        """Fill `decoded` with the rows of a record that has no columns; refuse what is wrong."""
+    def decode(self, record: type[RecordT], fault: Callable[[RecordT], str | None] = lambda _: None) -> None:
+        """Fill `decoded` with the rows of a record, as objects; refuse what is wrong.
+
+        Args:
+            record: Which of the records that the topic holds.
+            fault: Why one cannot be stored; None if it can.
+        """
         for row in self.columns.rows(record)[self.kept(record)].tolist():
             try:
                 found = rows.decode(self.columns.value(row))
@@ -147,9 +152,10 @@ class Portion:
     dead_letters_sent: bool = False
     uncertain: bool = False
 
-    def of(self, topic: Topic) -> list[Slice]:
+    def of(self, topic: Topic | str) -> list[Slice]:
         """The slices of a topic."""
-        return [slice_ for slice_ in self.slices if slice_.ref.topic == topic.name]
+        name = topic if isinstance(topic, str) else topic.name
+        return [slice_ for slice_ in self.slices if slice_.ref.topic == name]
 
 
 def refuse_undecodable(slice_: Slice, allowed: Sequence[type[Record]]) -> None:

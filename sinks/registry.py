@@ -61,7 +61,7 @@ def _timescale(parts: Parts) -> Destination:
 def _notifications(parts: Parts) -> Destination:
     from sinks.notifications.sink import NotificationSink
 
-    sink = NotificationSink(parts.settings, parts.publisher, parts.dead_letters)
+    sink = NotificationSink(parts.settings, parts.database, parts.publisher, parts.dead_letters)
     return DatabaseDestination(parts.database, sink)
 
 
@@ -136,7 +136,7 @@ def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:
 
 def _is_own(kind: Any, module: str) -> bool:
     own = isinstance(kind, type) and issubclass(kind, Sink) and kind.__module__ == module
-    return own and not inspect.isabstract(kind)
+    return own and (hasattr(kind, "name") or not inspect.isabstract(kind))
 
 
 def _loading(told: str, load: Callable[[], Any]) -> Any:

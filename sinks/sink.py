@@ -32,8 +32,8 @@ class Sink(ABC):
 
     @property
     @abstractmethod
-    def topics(self) -> Sequence[Topic]:
-        """What it reads."""
+    def topics(self) -> Sequence[Topic | str]:
+        """What it reads: topics, or their names; a plain class attribute will do."""
 
     @abstractmethod
     async def write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
