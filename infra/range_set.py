@@ -72,8 +72,8 @@ class RangeSet:
 
     def copy(self) -> RangeSet:
         """An independent copy; cheap, the arrays are shared until one of the two changes."""
-        twin = RangeSet(floor=self.floor)
-        twin._starts, twin._stops = self._starts, self._stops
+        twin = RangeSet.__new__(RangeSet)
+        twin._starts, twin._stops, twin.floor = self._starts, self._stops, self.floor
         return twin
 
     def add(self, id_: int) -> bool:
@@ -128,15 +128,30 @@ class RangeSet:
 
     def _extend(self, start: int, stop: int, count: int) -> Mask | None:
         """The common case, a run behind everything seen; None if it is not that case."""
-        if len(self._stops) and start < self._stops[-1]:
+        if not self.append(np.array([start], np.int64), np.array([stop], np.int64)):
             return None
-        if len(self._stops) and start == self._stops[-1]:
-            self._stops = self._stops.copy()
-            self._stops[-1] = stop
-        else:
-            self._starts = np.append(self._starts, np.int64(start))
-            self._stops = np.append(self._stops, np.int64(stop))
         return np.ones(count, dtype=np.bool_)
+
+    def append(self, starts: Ids, stops: Ids) -> bool:
+        """Add ranges behind everything seen; false, and nothing is added, where the first begins before.
+
+        Args:
+            starts: int64[n], ascending, n at least 1.
+            stops: int64[n], exclusive; each below the next start.
+        """
+        touching = False
+        if len(self._stops):
+            end = self._stops[-1]
+            if starts[0] < end:
+                return False
+            touching = bool(starts[0] == end)
+        if touching:
+            self._starts = np.concatenate((self._starts, starts[1:])) if len(starts) > 1 else self._starts
+            self._stops = np.concatenate((self._stops[:-1], stops))
+        else:
+            self._starts = np.concatenate((self._starts, starts))
+            self._stops = np.concatenate((self._stops, stops))
+        return True
 
     def update(self, other: RangeSet) -> None:
         """Add every id of `other`; the floor becomes the higher of the two."""

@@ -35,6 +35,8 @@ KERNELS = (
     "processors.bars.builder",
     "processors.flows.quotes",
     "sinks.timescale.copy_binary",
+    "sinks.timescale.copy_reader",
+    "sinks.timescale.id_runs",
     "sinks.storable",
 )
 """Modules whose compiled kernels are loaded from the cache when they are imported."""

@@ -17,12 +17,14 @@ import numpy.typing as npt
 from infra.range_set import RangeSet
 from sinks.database import Connection
 from sinks.positions import PartitionRef
+from sinks.timescale.id_runs import id_runs, newest_only
 
 RANGES_MAX: Final = 4096
 """Ranges kept per market: about 60 kB, which each transaction that touches the market writes again."""
 
 Int64s = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Rows = npt.NDArray[np.intp]
 Market = tuple[PartitionRef, int]
 """A partition and an instrument in it."""
 
@@ -74,21 +76,45 @@ class SeenIds:
             valid: bool[n], ... where it has one.
             kept: bool[n], rows that are to be stored at all.
         """
-        verdict = Verdict(np.zeros(len(kept), np.bool_), kept & ~valid)
-        for instrument, rows in _by_instrument(instruments, sequences, kept & valid):
+        chosen = kept & valid
+        verdict = Verdict(chosen.copy(), kept & ~valid)
+        runs = id_runs(instruments, sequences, chosen)
+        behind = runs.disordered
+        for index, instrument in enumerate(runs.owners):
             market = (ref, instrument)
             seen = self._sets[market].copy() if market in self._sets else RangeSet()
-            ids = sequences[rows]
-            if ids[0] < seen.floor:
-                low = ids < seen.floor
-                verdict.doubtful[rows[low]] = ~seen.contains_array(ids[low])
-                rows, ids = rows[~low], ids[~low]
-            new = seen.add_sorted_array(ids)
-            if new.any():
-                verdict.new[rows[new]] = True
+            own = slice(runs.edges[index], runs.edges[index + 1])
+            # Nearly always ids go on behind all that was seen; then all of them are new.
+            is_ahead = not behind[instrument] and runs.starts[own.start] >= seen.floor
+            if is_ahead and seen.append(runs.starts[own], runs.stops[own]):
                 seen.trim(self._ranges_max)
                 verdict.seen[market] = seen
+            else:
+                behind[instrument] = True
+        if behind.any():
+            rest = np.flatnonzero(chosen)
+            rest = rest[behind[instruments[rest]]]
+            verdict.new[rest] = False
+            self._judge_one_by_one(ref, instruments, sequences, rest, verdict)
         return verdict
+
+    def _judge_one_by_one(
+        self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, rows: Rows, verdict: Verdict
+    ) -> None:
+        """Repeats, late trades, ids below the floor: the set is asked for each of these rows."""
+        for instrument, own in _by_instrument(instruments, sequences, rows):
+            market = (ref, instrument)
+            seen = self._sets[market].copy() if market in self._sets else RangeSet()
+            ids = sequences[own]
+            if ids[0] < seen.floor:
+                low = ids < seen.floor
+                verdict.doubtful[own[low]] = ~seen.contains_array(ids[low])
+                own, ids = own[~low], ids[~low]
+            new = seen.add_sorted_array(ids)
+            if new.any():
+                verdict.new[own[new]] = True
+                seen.trim(self._ranges_max)
+                verdict.seen[market] = seen
 
     def judge_quotes(
         self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, valid: Mask, kept: Mask
@@ -97,25 +123,24 @@ class SeenIds:
 
         The set of a market is the one range from its first number to its newest. Arguments as `judge_trades`.
         """
-        verdict = Verdict(np.zeros(len(kept), np.bool_), kept & ~valid)
-        for instrument, rows in _by_instrument(instruments, sequences, kept & valid):
-            market = (ref, instrument)
-            arrival = np.sort(rows)
-            ids = sequences[arrival]
-            known = self._sets.get(market)
-            first, newest = next(iter(known)) if known else (int(ids[0]), int(ids[0]))
-            before = np.maximum.accumulate(np.concatenate(([newest - 1], ids)))[:-1]
-            new = ids > before
-            if new.any():
-                verdict.new[arrival[new]] = True
-                verdict.seen[market] = RangeSet([(first, int(ids[new][-1]) + 1)])
+        chosen = kept & valid
+        owners = np.flatnonzero(np.bincount(instruments[chosen])).tolist()
+        spans = np.full((2, owners[-1] + 1 if owners else 0), -1, np.int64)
+        for instrument in owners:
+            for start, stop in self._sets.get((ref, instrument), ()):
+                spans[:, instrument] = start, stop - 1
+        before = spans[1].copy()
+        verdict = Verdict(newest_only(instruments, sequences, chosen, spans), kept & ~valid)
+        for instrument in np.flatnonzero(spans[1] > before).tolist():
+            first, newest = spans[:, instrument].tolist()
+            verdict.seen[ref, instrument] = RangeSet([(first, newest + 1)])
         return verdict
 
     async def save(self, db: Connection, seen: Mapping[Market, RangeSet]) -> None:
         """Write sets inside the transaction."""
         if not seen:
             return
-        markets = sorted(seen)
+        markets = sorted(seen, key=lambda market: (market[0].topic_id, market[0].partition, market[1]))
         await db.execute(
             "INSERT INTO kandle.seen_ids AS s (topic_id, partition, instrument_id, ids, floor) "
             "SELECT * FROM unnest(%s::integer[], %s::integer[], %s::integer[], %s::int8multirange[], "
@@ -135,18 +160,9 @@ class SeenIds:
         self._sets.update(seen)
 
 
-def _by_instrument(
-    instruments: Int64s, sequences: Int64s, chosen: Mask
-) -> list[tuple[int, npt.NDArray[np.intp]]]:
-    """The chosen rows of each instrument, by ascending sequence; equal ones in order of arrival."""
-    rows = np.flatnonzero(chosen)
-    if not len(rows):
-        return []
-    owner, ids = instruments[rows], sequences[rows]
-    if (owner == owner[0]).all():
-        order = rows if (ids[1:] >= ids[:-1]).all() else rows[np.argsort(ids, kind="stable")]
-        return [(int(owner[0]), order)]
-    order = rows[np.lexsort((ids, owner))]
+def _by_instrument(instruments: Int64s, sequences: Int64s, rows: Rows) -> list[tuple[int, Rows]]:
+    """The rows of each instrument, by ascending sequence; equal ones in order of arrival."""
+    order = rows[np.lexsort((sequences[rows], instruments[rows]))]
     owner = instruments[order]
     edges = np.flatnonzero(owner[1:] != owner[:-1]) + 1
     return [(int(instruments[part[0]]), part) for part in np.split(order, edges)]
