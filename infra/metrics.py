@@ -105,6 +105,14 @@ STORED_LATENCY = Histogram(
 )
 NOTIFICATIONS_SENT = Counter("kandle_notifications_sent", "Messages delivered.", ["channel"])
 NOTIFICATION_ERRORS = Counter("kandle_notification_errors", "Attempts that a channel refused.", ["channel"])
+NOTIFICATION_CAUSES = Counter(
+    "kandle_notification_causes",
+    "Signals and events by what became of them: sent, folded, digested, held, suppressed, dead_letter.",
+    ["channel", "outcome"],
+)
+NOTIFICATION_BREAKER = Gauge(
+    "kandle_notification_breaker_state", "0 closed, 1 half-open, 2 open.", ["channel"]
+)
 # lag
 READY = Gauge("kandle_ready", "1 while a stage has its partitions and handles what comes.", ["stage"])
 LAG_RECORDS = Gauge(

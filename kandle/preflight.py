@@ -29,11 +29,14 @@ def check(settings: Settings) -> None:
         from producers import history
 
         history.parse(settings.producer.history)
-    if settings.notifications.rules:
+    chosen = settings.notifications
+    if chosen.rules or chosen.channels or chosen.templates:
         # Loads a hundred kinds of channels: only for those who have any.
+        from sinks.notifications.message import Templates
         from sinks.notifications.routing import Routing
 
-        Routing(settings.notifications.rules)
+        Routing(chosen)
+        Templates(chosen.templates, chosen.sender)
 
 
 def check_processors(settings: Settings) -> None:

@@ -51,7 +51,10 @@ def settings_for(
         ),
         database=DatabaseSettings(url=SecretStr(url)),
         sink=sink or SinkSettings(),
-        notifications=NotificationSettings(rules=list(rules), timeout_s=2, attempts=2, allow_private=True),
+        # The records of tests are of long ago.
+        notifications=NotificationSettings(
+            rules=list(rules), timeout_s=2, attempts=2, max_age_s=0, allow_private=True
+        ),
     )
 
 

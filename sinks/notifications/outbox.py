@@ -1,8 +1,8 @@
-"""The ledger of notifications: what waits for which channel, and what became of it.
+"""The ledger of notifications: what waits for which channel, and in which message it is told.
 
 A row is made for each cause and channel before the cause's offset moves; making it again does nothing. Each
-channel then takes its rows at its own pace, in order of event time: a failing one never delays another.
-A row is settled after the channel took the message: a crash in between sends it once more (at least once).
+channel then takes its rows at its own pace: a failing one never delays another. A message is written down,
+with all the causes that it tells of, before its first attempt; `parcels` is for what comes then.
 """
 
 from __future__ import annotations
@@ -10,117 +10,218 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from infra.settings import ChannelLimits, QuietHours
+from schemas.records import Severity
 from sinks.database import Connection
+from sinks.notifications.plan import SECOND_US, Claim, Group, window_us
 from sinks.positions import PartitionRef
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-TAKE_ROWS: Final = 50
+_FIRST: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
+
+_QUEUE: Final = """
+INSERT INTO kandle.notifications AS n (cause_id, channel, rule, type, severity, topic_id, partition,
+    kafka_offset, key, value, event_time)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::integer[],
+    %s::integer[], %s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[])
+ON CONFLICT (cause_id, channel) DO UPDATE SET outcome = 'pending', rule = excluded.rule,
+    kafka_offset = excluded.kafka_offset, attempts = 0, due = NULL, message = NULL, form = NULL,
+    queued = now(), settled = NULL
+WHERE n.outcome = 'dead_letter' AND n.topic_id = excluded.topic_id AND n.partition = excluded.partition
+    AND n.kafka_offset < excluded.kafka_offset
+"""
+_KEEP_QUIET: Final = """
+UPDATE kandle.notifications SET outcome = %(outcome)s, due = %(until)s,
+    settled = CASE %(outcome)s WHEN 'suppressed' THEN clock_timestamp() END
+WHERE channel = %(channel)s AND message IS NULL
+    AND (outcome = 'pending' OR outcome = 'held' AND due <= %(now)s)
+    AND (%(rule)s::text IS NULL OR rule = %(rule)s) AND (severity <> 'error' OR NOT %(errors_pass)s)
+"""
+_LATE: Final = """
+SELECT count(*) FROM (SELECT FROM kandle.notifications WHERE channel = %(channel)s AND message IS NULL
+    AND (outcome = 'held' AND due <= %(now)s OR outcome = 'pending' AND event_time < %(cutoff)s)
+    LIMIT %(enough_late)s) late
+"""
+_GROUPS: Final = """
+WITH waiting AS (
+    SELECT rule, type, count(*) AS causes,
+        floor(extract(epoch FROM event_time) * 1000000 / %(window)s)::bigint * %(window)s AS start
+    FROM kandle.notifications
+    WHERE channel = %(channel)s AND message IS NULL AND outcome = 'pending' AND event_time >= %(cutoff)s
+    GROUP BY rule, type, start ORDER BY start, rule, type LIMIT %(most)s)
+SELECT w.rule, w.type, w.start, w.causes, (SELECT count(*) FROM (
+    SELECT FROM kandle.notifications t WHERE t.channel = %(channel)s AND t.outcome = 'sent'
+        AND t.rule = w.rule AND t.type = w.type
+        AND t.event_time >= timestamptz 'epoch' + w.start * interval '1 microsecond'
+        AND t.event_time < timestamptz 'epoch' + (w.start + %(window)s) * interval '1 microsecond'
+    LIMIT %(enough_told)s) told)
+FROM waiting w ORDER BY w.start, w.rule, w.type
+"""
+_CLAIM: Final = """
+WITH chosen AS (
+    SELECT n.cause_id, n.event_time FROM unnest(%(rules)s::text[], %(types)s::text[],
+        %(starts)s::timestamptz[], %(ends)s::timestamptz[], %(mosts)s::bigint[])
+        AS p(rule, type, start, stop, most)
+    CROSS JOIN LATERAL (SELECT cause_id, event_time FROM kandle.notifications
+        WHERE channel = %(channel)s AND message IS NULL AND outcome = 'pending' AND rule = p.rule
+            AND type = p.type AND event_time >= greatest(p.start, %(cutoff)s) AND event_time < p.stop
+        ORDER BY event_time, cause_id LIMIT p.most) n
+    UNION ALL
+    SELECT cause_id, event_time FROM kandle.notifications
+    WHERE %(late)s AND channel = %(channel)s AND message IS NULL
+        AND (outcome = 'held' AND due <= %(now)s OR outcome = 'pending' AND event_time < %(cutoff)s)),
+picked AS (SELECT * FROM chosen ORDER BY event_time, cause_id LIMIT %(most)s)
+UPDATE kandle.notifications n SET outcome = 'pending', form = %(form)s, message =
+    CASE %(form)s WHEN 'single' THEN n.cause_id
+    ELSE %(form)s || '/' || (SELECT cause_id FROM picked ORDER BY event_time, cause_id LIMIT 1) END
+FROM picked WHERE n.channel = %(channel)s AND n.cause_id = picked.cause_id
+"""
+_ANY_PENDING: Final = """
+SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND channel = ANY(%s))
+"""
+GROUPS_MOST: Final = 1_000
+"""Windows looked at together: bounds memory when a long backlog is told without a limit of age."""
+LATE_MOST: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A message to be.
+    """A cause that a channel is to be told of.
 
     Attributes:
-        cause_id: Id of the signal.
+        cause_id: Id of the signal or event.
         channel: Name of the channel.
         rule: Name of the rule that chose it.
-        ref: Partition of the signal.
-        offset: Offset of the signal.
-        key: The signal's key in the topic.
-        value: The signal's value in the topic.
-        event_time: Of the signal, microseconds since 1970.
+        type: As `Occasion.type`.
+        severity: Of the cause.
+        ref: Partition of the cause.
+        offset: Offset of the cause.
+        key: The cause's key in the topic.
+        value: The cause's value in the topic.
+        event_time: Of the cause, microseconds since 1970.
     """
 
     cause_id: str
     channel: str
     rule: str
+    type: str
+    severity: Severity
     ref: PartitionRef
     offset: int
     key: bytes | None
     value: bytes
     event_time: int
 
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """As the ledger holds it."""
+        return (
+            self.cause_id,
+            self.channel,
+            self.rule,
+            self.type,
+            self.severity,
+            self.ref.topic_id,
+            self.ref.partition,
+            self.offset,
+            self.key,
+            self.value,
+            _time(self.event_time),
+        )
 
-class Outbox:
-    """The rows of `kandle.notifications`.
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits for a channel: groups, oldest first, and how much is late (`LATE_MOST`: so many or more)."""
+
+    groups: list[Group]
+    late: int
+
+
+async def queue(db: Connection, entries: Sequence[Queued]) -> None:
+    """Make rows that do not exist yet.
+
+    A cause that was given up and comes again, further on in its partition (as dead letters do that are
+    retried), waits once more; what was told stays told.
+    """
+    first = {(entry.cause_id, entry.channel): entry for entry in reversed(entries)}
+    if first:
+        rows = [first[identity].row for identity in sorted(first)]
+        await db.execute(_QUEUE, [list(column) for column in zip(*rows, strict=True)])
+
+
+async def keep_quiet(
+    db: Connection, channel: str, quiet: QuietHours, now_us: int, until_us: int, rule: str | None = None
+) -> int:
+    """Hold, or drop, what quiet hours concern that are on; returns how many rows.
 
     Args:
-        sink: Name of the sink whose totals count what was sent.
+        db: The connection that has the channel.
+        channel: Name of the channel.
+        quiet: What to do, and with what.
+        now_us: The time, µs since the epoch.
+        until_us: When the quiet hours end.
+        rule: The rule whose they are; None: the channel's.
     """
+    cursor = await db.execute(
+        _KEEP_QUIET,
+        {
+            "channel": channel,
+            "outcome": "held" if quiet.mode == "hold" else "suppressed",
+            "now": _time(now_us),
+            "until": _time(until_us),
+            "rule": rule,
+            "errors_pass": quiet.errors_pass,
+        },
+    )
+    return cursor.rowcount
 
-    def __init__(self, sink: str) -> None:
-        self._sink = sink
 
-    async def queue(self, db: Connection, entries: Sequence[Queued]) -> None:
-        """Make rows that do not exist yet."""
-        async with db.cursor() as cursor:
-            await cursor.executemany(
-                "INSERT INTO kandle.notifications (cause_id, channel, rule, topic_id, partition, "
-                "kafka_offset, key, value, event_time) VALUES "
-                "(%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-                [
-                    (
-                        entry.cause_id,
-                        entry.channel,
-                        entry.rule,
-                        entry.ref.topic_id,
-                        entry.ref.partition,
-                        entry.offset,
-                        entry.key,
-                        entry.value,
-                        _EPOCH + dt.timedelta(microseconds=entry.event_time),
-                    )
-                    for entry in entries
-                ],
-            )
+async def backlog(db: Connection, channel: str, now_us: int, limits: ChannelLimits) -> Backlog:
+    """What waits for a channel and is in no message yet."""
+    moment = _moment(channel, now_us, limits)
+    cursor = await db.execute(_LATE, moment | {"enough_late": LATE_MOST})
+    row = await cursor.fetchone()
+    late = int(row[0]) if row else 0
+    # Rows of a window that were told are counted as far as it matters.
+    figures = {"window": window_us(limits), "enough_told": limits.fold_over, "most": GROUPS_MOST}
+    cursor = await db.execute(_GROUPS, moment | figures)
+    groups = [Group(rule, type_, start, causes, told) async for rule, type_, start, causes, told in cursor]
+    return Backlog(groups, late)
 
-    async def pending(self, db: Connection, channel: str) -> list[Queued]:
-        """The oldest rows that wait for a channel."""
-        cursor = await db.execute(
-            "SELECT n.cause_id, n.rule, n.topic_id, n.partition, t.name, n.kafka_offset, n.key, n.value, "
-            "(extract(epoch FROM n.event_time) * 1000000)::bigint "
-            "FROM kandle.notifications n JOIN kandle.topics t ON t.id = n.topic_id "
-            "WHERE n.channel = %s AND n.outcome = 'pending' ORDER BY n.event_time, n.cause_id LIMIT %s",
-            (channel, TAKE_ROWS),
-        )
-        return [
-            Queued(
-                cause_id,
-                channel,
-                rule,
-                PartitionRef(topic_id, partition, topic),
-                offset,
-                key,
-                value,
-                event_time,
-            )
-            async for cause_id, rule, topic_id, partition, topic, offset, key, value, event_time in cursor
-        ]
 
-    async def is_empty(self, db: Connection, channels: Sequence[str]) -> bool:
-        """Whether nothing waits for these channels."""
-        cursor = await db.execute(
-            "SELECT EXISTS (SELECT FROM kandle.notifications "
-            "WHERE outcome = 'pending' AND channel = ANY(%s))",
-            (list(channels),),
-        )
-        row = await cursor.fetchone()
-        return row is not None and not row[0]
+async def claim(db: Connection, channel: str, chosen: Claim, now_us: int, limits: ChannelLimits) -> None:
+    """Write down messages, before their first attempt: from now on they are under way."""
+    parts, window = chosen.parts, window_us(limits)
+    await db.execute(
+        _CLAIM,
+        _moment(channel, now_us, limits)
+        | {
+            "rules": [part.group.rule for part in parts],
+            "types": [part.group.type for part in parts],
+            "starts": [_time(part.group.start_us) for part in parts],
+            "ends": [_time(part.group.start_us + window) for part in parts],
+            "mosts": [part.most for part in parts],
+            "late": chosen.late,
+            "most": chosen.most,
+            "form": chosen.form,
+        },
+    )
 
-    async def settle(self, db: Connection, entry: Queued, attempts: int, sent: bool) -> None:
-        """Write what became of a row, and count it; once only, whoever comes second changes nothing."""
-        async with db.transaction():
-            cursor = await db.execute(
-                "UPDATE kandle.notifications SET outcome = %s, attempts = %s, settled = clock_timestamp() "
-                "WHERE cause_id = %s AND channel = %s AND outcome = 'pending'",
-                ("sent" if sent else "dead_letter", attempts, entry.cause_id, entry.channel),
-            )
-            if cursor.rowcount:
-                await db.execute(
-                    "UPDATE kandle.offsets SET rows_stored = rows_stored + %s, "
-                    "dead_letters = dead_letters + %s WHERE sink = %s AND topic_id = %s AND partition = %s",
-                    (int(sent), int(not sent), self._sink, entry.ref.topic_id, entry.ref.partition),
-                )
+
+async def is_empty(db: Connection, channels: Sequence[str]) -> bool:
+    """Whether nothing is to be told to these channels now; what quiet hours hold is not."""
+    cursor = await db.execute(_ANY_PENDING, (list(channels),))
+    row = await cursor.fetchone()
+    return row is not None and not row[0]
+
+
+def _time(us: int) -> dt.datetime:
+    return _EPOCH + dt.timedelta(microseconds=us)
+
+
+def _moment(channel: str, now_us: int, limits: ChannelLimits) -> dict[str, Any]:
+    cutoff = _time(now_us - round(limits.max_age_s * SECOND_US)) if limits.max_age_s else _FIRST
+    return {"channel": channel, "now": _time(now_us), "cutoff": cutoff}

@@ -23,6 +23,7 @@ from schemas.topics import SIGNALS
 from sinks import stage
 from sinks.notifications.channel import make_channel
 from sinks.notifications.message import Message
+from sinks.notifications.occasion import occasion_of
 from sinks.notifications.routing import matches
 from tests.sink_harness import (
     BASE_US,
@@ -185,7 +186,7 @@ async def test_a_failing_channel_ends_in_dead_letters_and_holds_nobody_up(
     assert len(dead) == 4
     assert {message.value() for message in dead} == {rows.encode(signal(number)) for number in range(2)}
     reasons = [dict(message.headers())["__connect.errors.exception.message"].decode() for message in dead]
-    assert sum("refused the message" in reason for reason in reasons) == 2
+    assert sum("answers 500" in reason for reason in reasons) == 2
     assert totals(url, "notifications", SIGNALS)[1::3] == (2, 4)
 
 
@@ -201,7 +202,7 @@ async def test_secrets_of_a_channel_do_not_reach_the_log(caplog: pytest.LogCaptu
         "json://someuser:verysecret@127.0.0.1:1/tokenpath", "r", NotificationSettings(allow_private=True)
     )
     assert "secret" not in channel.name
-    refused = pytest.raises(UnavailableError, match="refused the message")
+    refused = pytest.raises(UnavailableError, match="broke off the connection")
     with caplog.at_level(logging.DEBUG, logger="apprise"), refused:
         await channel.send(Message(None, "subject", "text", "<p>text</p>"), "key", 5)
     assert caplog.records
@@ -210,7 +211,7 @@ async def test_secrets_of_a_channel_do_not_reach_the_log(caplog: pytest.LogCaptu
 
 
 def test_every_pattern_of_a_rule_has_to_fit() -> None:
-    wanted = signal(1)
+    wanted = occasion_of(signal(1))
     assert matches(
         rule("json://h", symbol="BTC/*", rule="cross*", direction="long", min_strength=0.8), wanted
     )

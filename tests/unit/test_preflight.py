@@ -20,7 +20,15 @@ from schemas.errors import ConfigurationError
         ({"processors": {"plugins": ["no_such_module"]}}, "there is no such module"),
         ({"producer": {"history": ["2m:500"]}}, "INTERVAL:COUNT"),
         ({"database": {"url": "notaurl"}}, "DATABASE_URL"),
-        ({"notifications": {"rules": [{"name": "a", "urls": ["nosuch://x"]}]}}, "a"),
+        ({"notifications": {"rules": [{"name": "a", "urls": ["nosuch://x"]}]}}, "'a' has a URL of kind"),
+        ({"notifications": {"rules": [{"name": "a"}]}}, "names no channel"),
+        ({"notifications": {"rules": [{"name": "a", "channels": ["desk"]}]}}, "the channel 'desk'"),
+        ({"notifications": {"channels": {"desk": {"url": "nosuch://x"}}}}, "'desk' has a URL of kind"),
+        (
+            {"notifications": {"rules": [{"name": "a", "urls": ["json://h"], "type": "signals"}]}},
+            "type 'signals'; types are account_balance",
+        ),
+        ({"notifications": {"templates": "no/such/folder"}}, "not a folder"),
     ],
     ids=lambda value: "" if isinstance(value, str) else str(value),
 )
