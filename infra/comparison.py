@@ -133,6 +133,7 @@ def compare(
     compared: Collection[str] | None = None,
     key: Sequence[str] | None = None,
     may_repeat: bool = False,
+    shown: Sequence[str] | None = None,
 ) -> Comparison:
     """Compare two sets of rows.
 
@@ -143,11 +144,13 @@ def compare(
         compared: Fields whose values must be equal; by default all that both sides have, but `NOT_COMPARED`.
         key: Fields of the key within which order must be kept; None where there is no order, as in a table.
         may_repeat: Whether a row may be found more than once, as in a topic.
+        shown: Fields by which examples name a row, if not by `identity`.
 
     Raises:
         KeyError: A side lacks a field of `identity`, `key` or `compared`.
     """
     result = Comparison(len(expected), len(found))
+    naming = identity if shown is None else shown
     if not len(expected) and not len(found):
         return result
     if not len(expected) or not len(found):
@@ -167,7 +170,7 @@ def compare(
     first_ours, first_theirs = _first(ours, end), _first(theirs, end)
 
     def examples(kind: str, rows: Rows, chosen: npt.NDArray[Any]) -> Iterator[Example]:
-        return (Example(kind, rows.describe(row, identity)) for row in chosen[:EXAMPLES].tolist())
+        return (Example(kind, rows.describe(row, naming)) for row in chosen[:EXAMPLES].tolist())
 
     lost = np.sort(first_ours[(first_ours >= 0) & (first_theirs < 0)])
     result.note("lost", len(lost), examples("lost", expected, lost))
@@ -178,12 +181,12 @@ def compare(
         if rows is found and not may_repeat:
             result.note("duplicate", len(again), examples("duplicate", rows, again))
             continue
-        differing = _differing(rows, rows, first[own[again]], again, names, identity)
+        differing = _differing(rows, rows, first[own[again]], again, names, naming)
         result.repeats += len(again) - differing.count
         result.note("contradicting", differing.count, differing.examples("contradicting"))
     common = np.sort(first_ours[(first_ours >= 0) & (first_theirs >= 0)])
     partners = first_theirs[ours[common]]
-    differing = _differing(expected, found, common, partners, names, identity)
+    differing = _differing(expected, found, common, partners, names, naming)
     result.note("differing", differing.count, differing.examples("differing"))
     if key is not None:
         late = partners[_overtaken(expected, key, common, partners)]
@@ -199,7 +202,7 @@ class _Differences:
     right: Rows
     pairs: tuple[Ints, Ints]
     names: Sequence[str]
-    identity: Sequence[str]
+    naming: Sequence[str]
 
     @property
     def count(self) -> int:
@@ -212,17 +215,17 @@ class _Differences:
                 for name in self.names
             }
             changed = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
-            yield Example(kind, self.left.describe(mine, self.identity), changed)
+            yield Example(kind, self.left.describe(mine, self.naming), changed)
 
 
 def _differing(
-    left: Rows, right: Rows, mine: Ints, other: Ints, names: Sequence[str], identity: Sequence[str]
+    left: Rows, right: Rows, mine: Ints, other: Ints, names: Sequence[str], naming: Sequence[str]
 ) -> _Differences:
     unequal = np.zeros(len(mine), np.bool_)
     for name in names:
         values, others, valid, valid_others = joined(left.columns[name], right.columns[name])
         unequal |= _unequal(values[mine], others[other], valid[mine], valid_others[other])
-    return _Differences(left, right, (mine[unequal], other[unequal]), names, identity)
+    return _Differences(left, right, (mine[unequal], other[unequal]), names, naming)
 
 
 def _unequal(left: npt.NDArray[Any], right: npt.NDArray[Any], valid: Mask, valid_right: Mask) -> Mask:

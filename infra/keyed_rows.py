@@ -89,6 +89,20 @@ class Rows:
         """Some rows, in the order asked for; by indexes or a mask."""
         return Rows({name: column.take(rows) for name, column in self.columns.items()})
 
+    @classmethod
+    def concatenated(cls, parts: Sequence[Rows]) -> Rows:
+        """The rows of several in one; their columns are the same, texts of one list of words."""
+        if len(parts) <= 1:
+            return parts[0] if parts else cls({})
+        found = {}
+        for name, first in parts[0].columns.items():
+            columns = [part.columns[name] for part in parts]
+            whole = all(column.valid is None for column in columns)
+            valid = None if whole else np.concatenate([column.present for column in columns])
+            values = np.concatenate([column.values for column in columns])
+            found[name] = Column(values, valid, first.words, first.show)
+        return cls(found)
+
     def describe(self, row: int, names: Iterable[str]) -> dict[str, object]:
         """Some fields of a row, as JSON can say them."""
         return {name: self.columns[name].at(row) for name in names}
@@ -136,11 +150,18 @@ def group(columns: Sequence[tuple[npt.NDArray[Any], Mask]], rows: int) -> tuple[
     return (codes, end) if end <= 4 * rows + 1024 else _ranked(codes)
 
 
-def newest(rows: Rows, identity: Sequence[str], revision: str) -> Ints:
-    """Indexes of the newest revision of each identity, ascending; of equal revisions the first."""
+def newest(rows: Rows, identity: Sequence[str], version: Sequence[str] = ()) -> Ints:
+    """Indexes of the newest version of each identity, ascending; of equal versions the first.
+
+    Args:
+        rows: In the order in which they came.
+        identity: Fields that all versions of a row share.
+        version: Whole numbers that grow, the most significant first; without any the first row is kept.
+    """
     columns = [(rows.columns[name].values, rows.columns[name].present) for name in identity]
     codes, _ = group(columns, len(rows))
-    order = np.lexsort((np.arange(len(rows)), -rows.columns[revision].values, codes))
+    versions = [-rows.columns[name].values for name in reversed(version)]
+    order = np.lexsort((np.arange(len(rows)), *versions, codes))
     first = np.ones(len(rows), np.bool_)
     first[1:] = codes[order[1:]] != codes[order[:-1]]
     return np.sort(order[first])

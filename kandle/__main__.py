@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "tail": "kandle.commands.tail",
     "dlq": "kandle.commands.dlq",
     "sql": "kandle.commands.sql",
+    "verify": "kandle.commands.verify",
     "doctor": "kandle.commands.doctor",
     "config": "kandle.commands.config",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from pydantic import SecretStr
 
-from infra.embedded.cluster import broker, database
+from infra.embedded.cluster import broker, database, servers
 from infra.embedded.endpoints import EndpointsFile
 from infra.settings import DatabaseSettings, KafkaSettings, Settings
 from schemas.errors import ConfigurationError
@@ -67,6 +67,27 @@ def reach_database(settings: Settings) -> Iterator[ReachedDatabase]:
     idle = _is_idle(settings.data_dir, "PostgreSQL")
     with database(settings.data_dir) as url:
         yield ReachedDatabase(settings.database.model_copy(update={"url": SecretStr(url)}), started=idle)
+
+
+@contextmanager
+def reach_servers(settings: Settings) -> Iterator[Settings]:
+    """Kafka and the database for the time of a command: the settings, with both filled in.
+
+    Raises:
+        ConfigurationError: One of them is not configured, and the data directory does not hold it.
+        KandleError: An embedded one cannot be started.
+    """
+    if settings.kafka.bootstrap_servers or settings.database.url:
+        with reach_kafka(settings) as kafka, reach_database(settings) as base:
+            yield settings.model_copy(update={"kafka": kafka.kafka, "database": base.database})
+        return
+    _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
+    _check_present(settings.data_dir, "postgres", "DATABASE_URL")
+    _is_idle(settings.data_dir, "Kafka and PostgreSQL")
+    with servers(settings.data_dir) as (brokers, url):
+        kafka_found = settings.kafka.model_copy(update={"bootstrap_servers": brokers})
+        database_found = settings.database.model_copy(update={"url": SecretStr(url)})
+        yield settings.model_copy(update={"kafka": kafka_found, "database": database_found})
 
 
 def _is_idle(data_dir: Path, server: str) -> bool:

@@ -13,7 +13,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.settings import Settings
 from kandle.audit import Change, audit
-from kandle.servers import reach_database, reach_kafka
+from kandle.servers import reach_kafka, reach_servers
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from sinks.database import Database
 from sinks.destination import Destination, Log
@@ -43,10 +43,11 @@ def accept(settings: Settings, sinks: Sequence[str], topics: Sequence[str], conf
     """
     names = list(sinks) or settings.sink.run
     with ExitStack() as stack:
-        settings = settings.model_copy(update={"kafka": stack.enter_context(reach_kafka(settings)).kafka})
         if set(names) - OUTSIDE:
-            reached = stack.enter_context(reach_database(settings))
-            settings = settings.model_copy(update={"database": reached.database})
+            settings = stack.enter_context(reach_servers(settings))
+        else:
+            reached = stack.enter_context(reach_kafka(settings))
+            settings = settings.model_copy(update={"kafka": reached.kafka})
         try:
             misfits = asyncio.run(_accept(settings, names, set(topics), confirm))
         except psycopg.OperationalError as error:

@@ -83,6 +83,35 @@ def database(data_dir: Path) -> Iterator[str]:
             yield server.dsn
 
 
+@contextmanager
+def servers(data_dir: Path) -> Iterator[tuple[str, str]]:
+    """Bootstrap servers of the data directory's broker and URL of its database; started when they do not run.
+
+    Raises:
+        UnavailableError: Another process holds the directory and has not both of them there.
+        KandleError: As `broker` and `database`.
+    """
+    live = EndpointsFile(data_dir).read_live()
+    if live is not None:
+        if live.kafka is None or live.postgres is None:
+            raise _without(data_dir, "Kafka" if live.kafka is None else "PostgreSQL")
+        yield live.kafka.bootstrap_servers, live.postgres.dsn
+        return
+    with DirectoryLock(data_dir):
+        end_leftovers(data_dir)
+        kafka, postgres = KafkaServer.prepare(data_dir), PostgresServer.prepare(data_dir)
+        found = Endpoints(
+            kafka=KafkaEndpoint(bootstrap_servers=kafka.bootstrap_servers),
+            postgres=PostgresEndpoint(dsn=postgres.dsn),
+        )
+        with (
+            running(postgres.spec, data_dir) as second,
+            running(kafka.spec, data_dir) as first,
+            _published(data_dir, found, first, second),
+        ):
+            yield kafka.bootstrap_servers, postgres.dsn
+
+
 def end_leftovers(data_dir: Path) -> list[str]:
     """End processes of an earlier run that `endpoints.json` names and that still live; blocks until then.
 
@@ -100,16 +129,18 @@ def end_leftovers(data_dir: Path) -> list[str]:
 
 
 @contextmanager
-def _published(data_dir: Path, endpoints: Endpoints, child: Child) -> Iterator[None]:
+def _published(data_dir: Path, endpoints: Endpoints, *children: Child) -> Iterator[None]:
     """List what runs in `endpoints.json` for as long as it does."""
     file = EndpointsFile(data_dir)
-    stage = Stage(state="running", pid=child.pid, identity=process_identity(child.pid))
-    stages = {child.spec.name: stage}
+    stages = {
+        child.spec.name: Stage(state="running", pid=child.pid, identity=process_identity(child.pid))
+        for child in children
+    }
     file.write(Endpoints(pid=os.getpid(), kafka=endpoints.kafka, postgres=endpoints.postgres, stages=stages))
     try:
         yield
     finally:
-        file.write(Endpoints(stages={child.spec.name: Stage(state="stopped")}))
+        file.write(Endpoints(stages={child.spec.name: Stage(state="stopped") for child in children}))
 
 
 def _without(data_dir: Path, server: str) -> UnavailableError:

@@ -112,7 +112,7 @@ def test_the_newest_revision_is_kept_and_of_equal_ones_the_first(
     if not found:
         return
     rows = Rows.of({"key": [key for key, _, _ in found], "revision": [number for _, number, _ in found]})
-    assert newest(rows, ["key"], "revision").tolist() == sorted(best.values())
+    assert newest(rows, ["key"], ["revision"]).tolist() == sorted(best.values())
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1)), max_size=20))

@@ -1,0 +1,1 @@
+"""What the topics say against what the tables hold."""

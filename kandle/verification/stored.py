@@ -1,0 +1,172 @@
+"""The database as a verification reads it: positions, instruments and rows, all of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import psycopg
+from psycopg import sql
+
+from infra.keyed_rows import Rows
+from infra.settings import DatabaseSettings
+from kandle.verification.known_instruments import KnownInstruments
+from kandle.verification.table_columns import RecordColumns, TableColumns
+from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from sinks.database import application_name, database_url
+from sinks.timescale.row_tables import RowTable
+from sinks.timescale.table import Table
+
+SINK: Final = "timescale"
+AnyTable = Table | RowTable[Any]
+AnyColumns = TableColumns | RecordColumns
+Db = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which rows are looked at; times in microseconds since 1970.
+
+    Attributes:
+        since: Rows of this time and later; None: from the first.
+        until: Rows before this time; None: to the last.
+        symbols: Of these symbols; empty: of all.
+    """
+
+    since: int | None = None
+    until: int | None = None
+    symbols: frozenset[str] = frozenset()
+
+    def from_time(self, time: int | None) -> Range:
+        """The part of it from a time on."""
+        if time is None:
+            return self
+        return Range(time if self.since is None else max(time, self.since), self.until, self.symbols)
+
+
+@contextmanager
+def connected(settings: DatabaseSettings, name: str) -> Iterator[Db]:
+    """A connection in autocommit mode whose statements may take their time.
+
+    Raises:
+        UnavailableError: The database does not answer, then or later.
+        ConfigurationError: None is configured, or it has no tables of ours.
+    """
+    try:
+        with psycopg.connect(
+            database_url(settings),
+            autocommit=True,
+            connect_timeout=max(2, round(settings.connect_timeout_s)),
+            application_name=application_name(name),
+        ) as db:
+            db.execute("SET TIME ZONE 'UTC'")
+            db.execute("SET idle_in_transaction_session_timeout = 0")
+            yield db
+    except psycopg.errors.UndefinedTable as error:
+        raise ConfigurationError(
+            f"no sink of this version has run on the database: {error.diag.message_primary}"
+        ) from error
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError(f"the database cannot be used: {error}") from error
+    except psycopg.OperationalError as error:
+        raise UnavailableError(f"the database does not answer: {error}") from error
+
+
+@contextmanager
+def snapshot(db: Db) -> Iterator[None]:
+    """A transaction in which all reads see one moment."""
+    with db.transaction():
+        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def positions(db: Db, topic: str, kafka_id: str) -> dict[int, int]:
+    """The next offset of the sink in each partition of a topic; empty if it never read it.
+
+    Raises:
+        ConflictError: They are those of another topic of this name, which was deleted.
+    """
+    rows = db.execute(
+        "SELECT o.partition, o.next_offset, t.kafka_id FROM kandle.offsets o "
+        "JOIN kandle.topics t ON t.id = o.topic_id WHERE o.sink = %s AND t.name = %s AND t.retired IS NULL",
+        (SINK, topic),
+    ).fetchall()
+    strange = {stored for _, _, stored in rows} - {kafka_id}
+    if strange:
+        raise ConflictError(
+            f"topic {topic} has Kafka's id {kafka_id}, but the tables were filled from {', '.join(strange)}: "
+            "it was deleted and made again, or this database is another Kafka's; nothing can be compared"
+        )
+    return {partition: offset for partition, offset, _ in rows}
+
+
+def instruments(db: Db) -> KnownInstruments:
+    """The numbers of all instruments."""
+    return KnownInstruments(db.execute("SELECT id, venue, symbol FROM kandle.instruments").fetchall())
+
+
+def columns_of(db: Db, table: AnyTable, known: KnownInstruments) -> AnyColumns:
+    """The columns of a table as they are compared."""
+    if isinstance(table, Table):
+        return TableColumns(table, known.name_of)
+    key = db.execute(
+        "SELECT a.attname FROM pg_index i JOIN pg_attribute a "
+        "ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indisprimary "
+        "AND i.indrelid = to_regclass(%s)",
+        (f"kandle.{table.name}",),
+    ).fetchall()
+    return RecordColumns(table, [name for (name,) in key], known.name_of)
+
+
+def rows(
+    db: Db,
+    columns: AnyColumns,
+    range_: Range,
+    *,
+    of: Sequence[int] | None = None,
+    not_of: Sequence[int] | None = None,
+) -> Rows:
+    """The rows of a table in a range.
+
+    Args:
+        db: The connection.
+        columns: The table's.
+        range_: Which rows.
+        of: Of these instruments alone.
+        not_of: Of none of these.
+    """
+    chosen = where(range_, of, not_of)
+    listed = sql.SQL(", ").join(sql.Identifier(cell.name) for cell in columns.table.cells)
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        listed, sql.Identifier("kandle", columns.table.name), chosen
+    )
+    if isinstance(columns, RecordColumns):
+        return columns.rows(db.execute(query).fetchall())
+    blocks = bytearray()
+    with (
+        db.cursor() as cursor,
+        cursor.copy(sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)) as copy,
+    ):
+        for block in copy:
+            blocks += block
+    return columns.read(np.frombuffer(bytes(blocks), np.uint8))
+
+
+def where(
+    range_: Range, of: Sequence[int] | None = None, not_of: Sequence[int] | None = None
+) -> sql.Composed:
+    """The condition that rows of a range fulfil."""
+    parts: list[sql.Composable] = [sql.SQL("true")]
+    moment = "timestamptz 'epoch' + {} * interval '1 microsecond'"
+    if range_.since is not None:
+        parts.append(sql.SQL('"time" >= ' + moment).format(sql.Literal(range_.since)))
+    if range_.until is not None:
+        parts.append(sql.SQL('"time" < ' + moment).format(sql.Literal(range_.until)))
+    if of is not None:
+        parts.append(sql.SQL("instrument_id = ANY({})").format(sql.Literal(list(of))))
+    if not_of is not None:
+        parts.append(sql.SQL("instrument_id <> ALL({})").format(sql.Literal(list(not_of))))
+    return sql.SQL(" AND ").join(parts)

@@ -1,0 +1,167 @@
+"""What one partition of a topic says that a table should hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any, Final
+
+import numpy as np
+
+from infra.kafka.log_scan import scan
+from infra.kafka.record_batches import RawRecords
+from infra.keyed_rows import Column, Mask, Rows
+from infra.settings import KafkaSettings
+from kandle.verification.known_instruments import KnownInstruments
+from kandle.verification.stored import AnyColumns, Range
+from kandle.verification.table_columns import OFFSET, TableColumns
+from schemas.columns import ColumnReader
+from schemas.records import TimeMark
+from schemas.topics import Topic
+from sinks.portion import Slice, refuse_undecodable
+from sinks.positions import PartitionRef
+from sinks.runner import INTERNED
+from sinks.timescale.seen_ids import SeenIds
+from sinks.timescale.tables import QUOTES
+
+Told = Callable[[int], None]
+"""Called with the number of records that were read since the last call."""
+SAME_START_US: Final = 60_000_000
+"""Sources whose first marks are so near to each other feed a partition since its log begins."""
+
+
+class TopicRows:
+    """Collects the rows of one partition, as the sink would store them.
+
+    Args:
+        columns: The table's.
+        known: The numbers of instruments.
+        range_: Which rows are wanted.
+    """
+
+    def __init__(self, columns: AnyColumns, known: KnownInstruments, range_: Range) -> None:
+        self._columns = columns
+        self._known = known
+        self._range = range_
+        self._parts: list[Rows] = []
+        self._records: list[tuple[object, ...]] = []
+        self._offsets: list[int] = []
+        self._seen = SeenIds()
+        self.instruments: set[int] = set()
+
+    def take(self, slice_: Slice) -> None:
+        """Take in consecutive records; those that are refused are left out."""
+        table = self._columns.table
+        table.inspect(slice_)
+        if not isinstance(self._columns, TableColumns):
+            self._take_records(slice_)
+            return
+        record = self._columns.table.record
+        numbers = self._known.ids(slice_, record)
+        chosen = slice_.kept(record)
+        self.instruments.update(np.unique(numbers[chosen]).tolist())
+        if table is QUOTES:
+            chosen = self._newer_quotes(slice_, numbers, chosen)
+        times = self._columns.table.row_times(slice_)
+        if self._range.since is not None:
+            chosen &= times >= self._range.since
+        if self._range.until is not None:
+            chosen &= times < self._range.until
+        if self._range.symbols:
+            chosen &= np.isin(numbers, self._known.numbers_of(self._range.symbols))
+        if chosen.any():
+            rows = self._columns.read(self._columns.table.rows(slice_, numbers, chosen))
+            offsets = slice_.records.offsets[slice_.columns.rows(record)][chosen]
+            self._parts.append(Rows({**rows.columns, OFFSET: Column(offsets)}))
+
+    def _newer_quotes(self, slice_: Slice, numbers: Any, chosen: Mask) -> Mask:
+        """Of quotes with a number only those that are newer than all before are stored."""
+        record = QUOTES.record
+        sequence = slice_.columns.column(record, "sequence")
+        valid = slice_.columns.valid(record, "sequence")
+        verdict = self._seen.judge_quotes(slice_.ref, numbers, sequence, valid, chosen)
+        self._seen.adopt(verdict.seen)
+        return verdict.new | verdict.doubtful
+
+    def _take_records(self, slice_: Slice) -> None:
+        table: Any = self._columns.table
+        for row, record in slice_.decoded:
+            if not isinstance(record, table.record):
+                continue
+            symbol = getattr(record, "symbol", None)
+            if symbol is not None:
+                self.instruments.add(self._known.id_of(getattr(record, "venue", ""), symbol))
+            time: int = getattr(record, table.time or "event_time")
+            if (
+                (self._range.since is None or time >= self._range.since)
+                and (self._range.until is None or time < self._range.until)
+                and (not self._range.symbols or symbol in self._range.symbols)
+            ):
+                self._records.append(tuple(cell.of(record, self._known) for cell in table.cells))
+                self._offsets.append(int(slice_.records.offsets[row]))
+
+    def rows(self) -> Rows:
+        """All of them in the order of the topic, with their offsets; repeats and older revisions too."""
+        if isinstance(self._columns, TableColumns):
+            return Rows.concatenated(self._parts)
+        return self._columns.rows(self._records, self._offsets)
+
+
+async def slices(
+    kafka: KafkaSettings,
+    reader: ColumnReader,
+    topic: Topic,
+    partition: int,
+    start: int,
+    end: int,
+    told: Told,
+) -> AsyncGenerator[Slice, None]:
+    """The records of [start, end) of a partition, decoded; what cannot be is refused."""
+    async with aclosing(scan(kafka, topic.name, partition, start, end)) as batches:
+        async for records in batches:
+            yield slice_of(reader, topic, partition, records)
+            told(len(records))
+
+
+def slice_of(reader: ColumnReader, topic: Topic, partition: int, records: RawRecords) -> Slice:
+    """Consecutive records, decoded."""
+    columns = reader.read(records.data, records.value_start, records.value_length)
+    position = int(records.offsets[0]) if len(records) else 0
+    ref = PartitionRef(0, partition, topic.name)
+    good = np.ones(len(columns), np.bool_)
+    slice_ = Slice(ref, 0, position, position, records, columns, good)
+    refuse_undecodable(slice_, topic.records)
+    return slice_
+
+
+def new_reader() -> ColumnReader:
+    """A reader of columns with the texts interned that the tables want codes of."""
+    return ColumnReader(interned=INTERNED)
+
+
+async def held_from(
+    kafka: KafkaSettings, reader: ColumnReader, topic: Topic, partition: int, start: int, end: int
+) -> int | None:
+    """The time from which on the log holds all of a partition whose first records are gone.
+
+    A mark says that everything before its time was delivered before: what is later comes after it. So all is
+    there from the first mark of the slowest source on.
+
+    Returns:
+        Microseconds; None if there is no mark.
+    """
+    first: dict[tuple[int, int], int] = {}
+    async with aclosing(slices(kafka, reader, topic, partition, start, end, lambda _: None)) as found:
+        async for slice_ in found:
+            times = slice_.columns.column(TimeMark, "time")
+            sources = zip(
+                slice_.codes(TimeMark, "venue").tolist(),
+                slice_.codes(TimeMark, "source").tolist(),
+                strict=True,
+            )
+            for source, time in zip(sources, times.tolist(), strict=True):
+                first.setdefault(source, time)
+                if time > min(first.values()) + SAME_START_US:
+                    began = min(first.values()) + SAME_START_US
+                    return max(each for each in first.values() if each <= began)
+    return max(first.values(), default=None)
