@@ -30,7 +30,7 @@ def candle(number: int, close: float = 2.0, venue: str = "binance", revision: in
 
 def value(number: int, figure: float, revision: int = 0) -> IndicatorValue:
     opened = T0 + number * MINUTE
-    return IndicatorValue("binance", "BTC/USDT", "1m", opened, "sma(20)", figure, revision, True)
+    return IndicatorValue("binance", "BTC/USDT", "1m", opened, "sma_20", figure, revision, True)
 
 
 def signal(number: int) -> Signal:

@@ -6,6 +6,8 @@ A market stands under `venue:symbol`, and under the bare symbol for the venue th
 
 from __future__ import annotations
 
+import re
+
 
 def position(topic: str, partition: int) -> str:
     """Text: how far a partition is read, as the topic's id and an offset."""
@@ -63,5 +65,5 @@ def events(kind: str) -> str:
 
 
 def indicator_field(name: str) -> str:
-    """An indicator's name as a field: `sma(20)` is sma20, `macd(12,26,9).signal` is macd12_26_9_signal."""
-    return name.replace("(", "").replace(")", "").replace(",", "_").replace(".", "_")
+    """An indicator's name as a field: `sma_20` is sma20, `macd_12_26_9.signal` is macd12_26_9.signal."""
+    return re.sub(r"_(?=\d)", "", name, count=1)

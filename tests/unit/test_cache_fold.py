@@ -164,8 +164,8 @@ def test_a_stream_of_no_event_type_is_refused() -> None:
 
 
 def test_names_of_indicators_as_fields() -> None:
-    assert names.indicator_field("sma(20)") == "sma20"
-    assert names.indicator_field("macd(12,26,9).signal") == "macd12_26_9_signal"
+    assert names.indicator_field("sma_20") == "sma20"
+    assert names.indicator_field("macd_12_26_9.signal") == "macd12_26_9.signal"
 
 
 def test_numbers_that_json_does_not_know_do_not_stop_a_market() -> None:
