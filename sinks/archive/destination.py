@@ -23,7 +23,7 @@ from schemas.records import Record
 from schemas.topics import ALERTS, CONTROL, LIVE_CANDLES, POSITIONS, TOPICS, Topic
 from sinks.archive.chain import Chain
 from sinks.archive.files import files_of
-from sinks.archive.manifest import PartitionId, log_folder
+from sinks.archive.manifest import PartitionId, as_name, log_folder
 from sinks.archive.store import Store, open_store
 from sinks.destination import Destination, Log, MovedError, Pace, Place
 from sinks.misfits import Misfit, Misplaced
@@ -83,7 +83,7 @@ class ArchiveDestination(Destination):
 
     async def place(self, logs: Mapping[TopicPartition, Log]) -> Mapping[TopicPartition, Place]:
         """Find the last manifests; remove what never counted."""
-        for topic, kafka_id in sorted({(tp.topic, log.kafka_id) for tp, log in logs.items()}):
+        for topic, kafka_id in sorted({(tp.topic, as_name(log.kafka_id)) for tp, log in logs.items()}):
             known = await asyncio.to_thread(self._store.folders, log_folder(topic))
             if known and kafka_id not in known:
                 raise TopicReplacedError(
@@ -96,7 +96,7 @@ class ArchiveDestination(Destination):
 
     def _place(self, asked: tuple[PartitionRef, Log]) -> Place:
         ref, log = asked
-        id_ = PartitionId(ref.topic, log.kafka_id, ref.partition)
+        id_ = PartitionId(ref.topic, as_name(log.kafka_id), ref.partition)
         chain = self._chains.get(ref)
         if chain is None or chain.id != id_:
             chain = self._chains[ref] = Chain(self._store, id_, self._writer)
@@ -146,7 +146,7 @@ class ArchiveDestination(Destination):
         found = []
         for topic in sorted({tp.topic for tp in logs} & {topic.name for topic in self._topics}):
             own = {tp.partition: log for tp, log in logs.items() if tp.topic == topic}
-            kafka_id = next(iter(own.values())).kafka_id
+            kafka_id = as_name(next(iter(own.values())).kafka_id)
             known = self._store.folders(log_folder(topic))
             if not known:
                 continue

@@ -114,8 +114,9 @@ def arrow_schema(definition: Mapping[str, Any]) -> pa.Schema:
         ConfigurationError: A field has a type that has no form here.
     """
     fields = []
+    enums: set[str] = set()
     for field in definition["fields"]:
-        type_, nullable = arrow_type(field["type"])
+        type_, nullable = _arrow_type(field["type"], enums)
         told = {name: str(field[name]) for name in ("unit", "doc") if name in field}
         fields.append(pa.field(field["name"], type_, nullable, told or None))
     for name, type_, nullable, unit, doc in _KAFKA:
@@ -123,26 +124,29 @@ def arrow_schema(definition: Mapping[str, Any]) -> pa.Schema:
     return pa.schema(fields)
 
 
-def arrow_type(node: Any) -> tuple[pa.DataType, bool]:
-    """The type of an Avro type, and whether it may be null. Enums are their symbols."""
+def _arrow_type(node: Any, enums: set[str]) -> tuple[pa.DataType, bool]:
+    """The type of an Avro type, and whether it may be null; `enums` collects names that may come again."""
     if isinstance(node, list):
         inner = [branch for branch in node if branch != "null"]
         if len(inner) != 1 or len(node) > 2:
             raise ConfigurationError(f"the archive has no column for a union of {node}")
-        return arrow_type(inner[0])[0], len(inner) < len(node)
+        return _arrow_type(inner[0], enums)[0], len(inner) < len(node)
     if isinstance(node, str):
+        if node in enums:
+            return pa.string(), False
         if node not in _PRIMITIVES:
             raise ConfigurationError(f"the archive has no column for the type {node}")
         return _PRIMITIVES[node], node == "null"
     kind = node["type"]
     if kind == "enum":
+        enums |= {node["name"], f"{node.get('namespace', '')}.{node['name']}"}
         return pa.string(), False
     if kind == "array":
-        items, nullable = arrow_type(node["items"])
+        items, nullable = _arrow_type(node["items"], enums)
         return pa.list_(pa.field("item", items, nullable)), False
     if kind == "map":
-        values, nullable = arrow_type(node["values"])
+        values, nullable = _arrow_type(node["values"], enums)
         return pa.map_(pa.string(), pa.field("value", values, nullable)), False
     if kind == "long" and node.get("logicalType") in _TIMES:
         return _TIMES[node["logicalType"]], False
-    return arrow_type(kind)
+    return _arrow_type(kind, enums)

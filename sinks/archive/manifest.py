@@ -141,7 +141,12 @@ def totals_with(totals: dict[str, Totals], files: Iterable[DataFile]) -> dict[st
 
 @dataclass(frozen=True, slots=True, order=True)
 class PartitionId:
-    """A partition of a topic, as long as the topic is not deleted and made again."""
+    """A partition of a topic, as long as the topic is not deleted and made again.
+
+    Attributes:
+        topic, partition: Which.
+        kafka_id: As `as_name` makes it.
+    """
 
     topic: str
     kafka_id: str
@@ -171,6 +176,11 @@ class PartitionId:
 
     def __str__(self) -> str:
         return f"{self.topic}, partition {self.partition}"
+
+
+def as_name(kafka_id: str) -> str:
+    """Kafka's id of a topic as Kafka's own tools write it; librdkafka has it with slashes."""
+    return kafka_id.replace("/", "_").replace("+", "-")
 
 
 def log_folder(topic: str) -> str:
