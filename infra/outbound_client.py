@@ -19,8 +19,6 @@ from schemas.errors import CallTimeoutError, ConfigurationError, UnavailableErro
 BODY_BYTES: Final = 16 * 1024
 """What is read of an answer's body."""
 CONNECT_S: Final = 10.0
-CONNECTIONS: Final = 4
-IDLE_S: Final = 30.0
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Addresses in numbers, of a host and port."""
@@ -107,8 +105,8 @@ class OutboundClient:
         self._shown = parts.hostname
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
-            max_connections=CONNECTIONS,
-            keepalive_expiry=IDLE_S,
+            # Each post connects anew: posts are rare, and where a name leads is judged each time.
+            max_keepalive_connections=0,
             network_backend=_JudgedNetwork(policy, resolver),
         )
 
@@ -146,10 +144,6 @@ class OutboundClient:
         except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError, OSError) as error:
             why = str(error) or type(error).__name__
             raise UnavailableError(f"{self._shown} cannot be reached: {why}") from None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._pool.aclose()
 
 
 async def _beginning(response: httpcore2.Response) -> bytes:

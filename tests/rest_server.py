@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,12 +32,13 @@ class Reply:
 
 
 class RestServer:
-    """Answers GETs by a function of the path, which a test may replace at any time.
+    """Answers requests by a function of the path, which a test may replace at any time.
 
     Attributes:
         answer: Path and query -> reply.
         requests: Paths in order of arrival, with the monotonic time of it, s.
         heads: The head of each request.
+        bodies: What came with each, perhaps nothing.
         connections: Accepted since the start.
         most_under_way: Requests answered at the same time, at most.
     """
@@ -45,6 +47,7 @@ class RestServer:
         self.answer = answer
         self.requests: list[tuple[str, float]] = []
         self.heads: list[str] = []
+        self.bodies: list[bytes] = []
         self.connections = 0
         self.most_under_way = 0
         self._under_way = 0
@@ -87,6 +90,8 @@ class RestServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split(" ", 2)[1]
+        length = re.search(r"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+        self.bodies.append(await reader.readexactly(int(length[1])) if length else b"")
         self.heads.append(head)
         self.requests.append((path, time.monotonic()))
         self._under_way += 1

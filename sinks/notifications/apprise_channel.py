@@ -16,7 +16,6 @@ from sinks.notifications.verdict import verdict_of_all
 from sinks.notifications.watched_channel import WatchedChannel
 
 _apprise_log: Final = logging.getLogger("apprise")
-_apprise_log.addFilter(MASK)
 UNWATCHED: Final = frozenset(
     [
         "blink1",

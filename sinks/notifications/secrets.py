@@ -50,3 +50,7 @@ class Mask(logging.Filter):
 
 MASK: Final = Mask()
 """The one of this process."""
+TALKATIVE: Final = ("apprise", "urllib3.connectionpool", "httpcore2.connection", "httpcore2.http11")
+"""Loggers of libraries that write addresses."""
+for _name in TALKATIVE:
+    logging.getLogger(_name).addFilter(MASK)
