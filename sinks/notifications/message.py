@@ -64,11 +64,13 @@ class Templates:
 
     def __init__(self, folder: Path | None = None, sender: str | None = None) -> None:
         self._sender = sender
+        own: jinja2.FileSystemLoader | None = None
         loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("sinks.notifications")]
         if folder is not None:
             if not folder.is_dir():
                 raise ConfigurationError(f"notifications.templates names {folder}, which is not a folder")
-            loaders.insert(0, jinja2.FileSystemLoader(folder))
+            own = jinja2.FileSystemLoader(folder)
+            loaders.insert(0, own)
         self._environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
             loader=jinja2.ChoiceLoader(loaders),
             undefined=jinja2.StrictUndefined,
@@ -77,8 +79,9 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters.update(FILTERS)
-        for name in self.names():
-            self._compile(name)
+        for name in own.list_templates() if own is not None else ():
+            if name.endswith(SUFFIX):
+                self._compile(name)
 
     def names(self) -> list[str]:
         """File names of all templates."""
