@@ -28,9 +28,16 @@ class SinkSettings(Section):
     )
     plugins: NameList = Field(default_factory=list, description="modules of your own with sinks")
     quotes: bool = Field(True, description="store best bid and ask")
+    quotes_every_ms: NonNegativeInt = Field(
+        0, description="of each market the last quote of every so many milliseconds is stored; 0: all"
+    )
+    venue_order: NameList = Field(
+        default_factory=lambda: ["binance", "gateio", "mexc"],
+        description="ohlcv_data shows one venue a symbol: the first of these that has candles",
+    )
     instance_id: str | None = Field(None, description="stable name of this sink: quick return after a crash")
     flush_ms: PositiveInt = Field(100, description="rows wait no longer than this for company")
-    max_rows: PositiveInt = Field(50_000, description="rows of one transaction, at most")
+    max_rows: PositiveInt = Field(100_000, description="rows of one transaction, at most")
     upkeep_s: PositiveFloat = Field(
         30.0, description="this often partitions are made ahead, indexed, and dropped by retention_days"
     )

@@ -222,6 +222,10 @@ COMMENT ON COLUMN kandle.market_listings.venue_symbol IS 'The venue''s own name,
 COMMENT ON COLUMN kandle.market_listings.base IS 'Base currency';
 COMMENT ON COLUMN kandle.market_listings.quote IS 'Quote currency';
 
+CREATE OR REPLACE VIEW public.indicators AS
+SELECT v."time", i.venue, i.symbol, v."interval", v.name, v.value, v.complete, v.revision
+FROM kandle.market_indicators v JOIN kandle.instruments i ON i.id = v.instrument_id;
+
 CREATE VIEW public.tickers AS
 SELECT t."time", i.venue, i.symbol, t.last, t.bid, t.ask, t.open, t.high, t.low, t.base_volume, t.quote_volume,
        t.change, t.change_percent, t.receive_time

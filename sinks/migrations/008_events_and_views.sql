@@ -87,17 +87,16 @@ COMMENT ON TABLE kandle.venue_order IS 'Which venue ohlcv_data shows of a symbol
 COMMENT ON COLUMN kandle.venue_order.venue IS 'Name of the venue';
 COMMENT ON COLUMN kandle.venue_order.place IS 'Its place, 1 is first; venues without one come last, by name';
 
-CREATE FUNCTION kandle.decimal_20_8(value double precision) RETURNS numeric(20, 8) LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN abs(value) < 1e12 THEN value::numeric(20, 8) END;
-COMMENT ON FUNCTION kandle.decimal_20_8 IS 'A number as decimal(20,8); null where that has no room for it, from 10^12 on';
-
 -- One venue a symbol: a series that changed the venue where the first one has a gap would jump at each seam. The
--- probe for candles is a scalar, so that it stays one look at an index for each instrument.
+-- probe for candles is a scalar, so that it stays one look at an index for each instrument. From 10^12 on a
+-- decimal(20,8) has no room: better null than an error of the whole query.
 CREATE VIEW public.ohlcv_data AS
 SELECT c."time" AT TIME ZONE 'UTC' AS "timestamp", f.symbol::varchar(20) AS symbol, c."interval"::varchar(10) AS timeframe,
-       kandle.decimal_20_8(c.open)::numeric(20, 8) AS open, kandle.decimal_20_8(c.high)::numeric(20, 8) AS high,
-       kandle.decimal_20_8(c.low)::numeric(20, 8) AS low, kandle.decimal_20_8(c.close)::numeric(20, 8) AS close,
-       kandle.decimal_20_8(c.volume)::numeric(20, 8) AS volume
+       CASE WHEN abs(c.open) < 1e12 THEN c.open::numeric(20, 8) END AS open,
+       CASE WHEN abs(c.high) < 1e12 THEN c.high::numeric(20, 8) END AS high,
+       CASE WHEN abs(c.low) < 1e12 THEN c.low::numeric(20, 8) END AS low,
+       CASE WHEN abs(c.close) < 1e12 THEN c.close::numeric(20, 8) END AS close,
+       CASE WHEN abs(c.volume) < 1e12 THEN c.volume::numeric(20, 8) END AS volume
 FROM (
     SELECT DISTINCT ON (i.symbol) i.symbol, i.id
     FROM kandle.instruments i LEFT JOIN kandle.venue_order o USING (venue)

@@ -12,7 +12,8 @@ BEGIN
         EXCEPTION
             WHEN duplicate_object OR unique_violation THEN NULL; -- made in another database meanwhile
             WHEN insufficient_privilege THEN
-                RAISE WARNING 'role % cannot be made: %; let an administrator CREATE ROLE it, rights are given at the next start', wanted, SQLERRM;
+                RAISE WARNING 'role % cannot be made: %; let an administrator CREATE ROLE it, rights are given at the next start',
+                    wanted, SQLERRM USING ERRCODE = 'KA001';
         END;
     END LOOP;
 END
@@ -42,6 +43,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %s TO kandle_writer', ours);
         EXECUTE format('GRANT SELECT ON %s TO kandle_writer', shown);
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO kandle_writer', written);
+        GRANT INSERT ON kandle.audit_log TO kandle_writer;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kandle TO kandle_writer;
     END IF;
     IF to_regrole('kandle_reader') IS NOT NULL THEN

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -22,10 +23,12 @@ from sinks.timescale.instruments import Instruments
 from sinks.timescale.latency import observe_all
 from sinks.timescale.layout import check_layout
 from sinks.timescale.partitions import BULK_ROWS, Partitions
+from sinks.timescale.quote_samples import Held, QuoteSamples
 from sinks.timescale.row_tables import ROW_TABLES, RowTable
 from sinks.timescale.seen_ids import Market, SeenIds, Verdict
 from sinks.timescale.stage import (
     ByInstrument,
+    Part,
     copy,
     fill,
     insert_chosen,
@@ -33,8 +36,9 @@ from sinks.timescale.stage import (
     make_stages,
     revise,
 )
-from sinks.timescale.table import Table
+from sinks.timescale.table import Int64s, Table
 from sinks.timescale.tables import QUOTES, TABLES, TRADES
+from sinks.timescale.venue_order import write_order
 
 _ALL: Final[tuple[Table | RowTable[Any], ...]] = (*TABLES, *ROW_TABLES)
 LABELS: Final = {table.topic.name: table.view for table in _ALL}
@@ -45,7 +49,7 @@ class TimescaleSink(Sink):
     """Stores what the topics hold; the tables say what a repeat is, and what becomes of it.
 
     Args:
-        settings: Whether quotes are stored, and how the tables are kept.
+        settings: Whether quotes are stored, and how many; which venue comes first; how the tables are kept.
         database: For the upkeep of the tables, which has a connection of its own.
     """
 
@@ -60,6 +64,10 @@ class TimescaleSink(Sink):
         self._upkeep = upkeep.Upkeep(database, settings, self._partitions)
         self._direct = settings.direct_compression
         self._seen = SeenIds()
+        self._samples = QuoteSamples(settings.quotes_every_ms)
+        self._held: dict[Market, Held] = {}
+        self._released: list[Market] = []
+        self._venue_order = settings.venue_order
         self._pending: dict[Market, RangeSet] = {}
         self._staged: set[str] = set()
         self._connection: Connection | None = None
@@ -80,7 +88,9 @@ class TimescaleSink(Sink):
             ConflictError: A field has no column, or a column no field.
         """
         await check_layout(db, self._all)
+        await write_order(db, self._venue_order)
         await self._seen.load(db, refs)
+        await self._samples.load(db, refs)
         await self._partitions.load(db)
 
     async def prepare(self, db: Connection, portion: Portion) -> None:
@@ -94,6 +104,8 @@ class TimescaleSink(Sink):
                     await self._stage(db, table)
                     await self._instruments.ensure(db, slice_, table.record)
                     await self._partitions.ensure(db, table.name, table.row_times(slice_)[kept])
+        quoted = [slice_.ref for slice_ in portion.of(QUOTES.topic)]
+        await self._partitions.ensure(db, QUOTES.name, self._samples.times(quoted))
         for rows in ROW_TABLES:
             await self._instruments.ensure_names(db, rows.names(portion))
             if rows.time is not None:
@@ -108,14 +120,14 @@ class TimescaleSink(Sink):
 
     async def write(self, db: Connection, portion: Portion) -> dict[PartitionRef, Counts]:
         """Store the rows that are new."""
-        self._pending = {}
+        self._pending, self._held, self._released = {}, {}, []
         counts: dict[PartitionRef, Counts] = {}
         for table in self._tables:
             slices = [s for s in portion.of(table.topic) if s.kept(table.record).any()]
             if slices:
-                store = self._store_once if table.repeats == "numbered" else self._store_by_key
-                counts |= await store(db, table, slices)
+                counts |= await self._store_of(table)(db, table, slices)
         await self._seen.save(db, self._pending)
+        await self._samples.save(db, self._held)
         for rows in ROW_TABLES:
             for slice_ in portion.of(rows.topic):
                 if slice_.decoded:
@@ -123,25 +135,53 @@ class TimescaleSink(Sink):
                     counts[slice_.ref] = Counts(stored=stored, repeated=len(slice_.decoded) - stored)
         return counts
 
+    def _store_of(self, table: Table) -> Callable[..., Awaitable[dict[PartitionRef, Counts]]]:
+        if table.repeats != "numbered":
+            return self._store_by_key
+        return self._store_sampled if table is QUOTES and self._samples.every_us else self._store_once
+
+    async def _store_sampled(
+        self, db: Connection, table: Table, slices: Sequence[Slice]
+    ) -> dict[PartitionRef, Counts]:
+        counts: dict[PartitionRef, Counts] = {}
+        parts = []
+        for slice_ in slices:
+            instruments = self._instruments.ids(slice_, table.record)
+            verdict = self._judge(table, slice_, instruments)
+            sampled = self._samples.take(slice_, instruments, verdict)
+            counts[slice_.ref] = sampled.counts
+            self._pending |= verdict.seen
+            self._held |= sampled.held
+            parts += sampled.rows
+        if parts:
+            await copy(db, table, parts)
+        return counts
+
+    def _judge(self, table: Table, slice_: Slice, instruments: Int64s) -> Verdict:
+        judge = self._seen.judge_trades if table is TRADES else self._seen.judge_quotes
+        columns, record = slice_.columns, table.record
+        sequence, valid = columns.column(record, "sequence"), columns.valid(record, "sequence")
+        return judge(slice_.ref, instruments, sequence, valid, slice_.kept(record))
+
     async def _store_once(
         self, db: Connection, table: Table, slices: Sequence[Slice]
     ) -> dict[PartitionRef, Counts]:
-        judge = self._seen.judge_trades if table is TRADES else self._seen.judge_quotes
         counts: dict[PartitionRef, Counts] = {}
-        parts = []
+        parts: list[Part] = []
+        if table is QUOTES:
+            parts[:], self._released = self._samples.release(slice_.ref for slice_ in slices)
+            if self._released:
+                await self._samples.remove(db, self._released)
         doubts: list[tuple[Slice, Verdict]] = []
         for slice_ in slices:
             instruments = self._instruments.ids(slice_, table.record)
             kept = slice_.kept(table.record)
-            sequence = slice_.columns.column(table.record, "sequence")
-            verdict = judge(
-                slice_.ref, instruments, sequence, slice_.columns.valid(table.record, "sequence"), kept
-            )
+            verdict = self._judge(table, slice_, instruments)
             stored = int(verdict.new.sum())
             counts[slice_.ref] = Counts(stored=stored, repeated=int(kept.sum()) - stored)
             self._pending |= verdict.seen
             if stored:
-                parts.append(table.rows(slice_, instruments, verdict.new))
+                parts.append(partial(table.rows, slice_, instruments, verdict.new))
             if verdict.doubtful.any():
                 doubts.append((slice_, verdict))
         if parts:
@@ -161,8 +201,8 @@ class TimescaleSink(Sink):
         counts: Mapping[PartitionRef, Counts],
     ) -> None:
         """Rows without a number, or with one too old to be remembered: the table is asked."""
-        parts = [
-            table.rows(slice_, self._instruments.ids(slice_, table.record), verdict.doubtful)
+        parts: list[Part] = [
+            partial(table.rows, slice_, self._instruments.ids(slice_, table.record), verdict.doubtful)
             for slice_, verdict in doubts
         ]
         await copy(db, table, parts, staged=True)
@@ -175,10 +215,11 @@ class TimescaleSink(Sink):
     async def _store_by_key(
         self, db: Connection, table: Table, slices: Sequence[Slice]
     ) -> dict[PartitionRef, Counts]:
-        parts, row_times = [], []
+        parts: list[Part] = []
+        row_times = []
         for slice_ in slices:
             kept = slice_.kept(table.record)
-            parts.append(table.rows(slice_, self._instruments.ids(slice_, table.record), kept))
+            parts.append(partial(table.rows, slice_, self._instruments.ids(slice_, table.record), kept))
             row_times.append(table.row_times(slice_)[kept])
         await copy(db, table, parts, staged=True)
         times = np.concatenate(row_times)
@@ -217,7 +258,8 @@ class TimescaleSink(Sink):
     def committed(self, portion: Portion, counts: Mapping[PartitionRef, Counts]) -> None:
         """Remember the ids, and count."""
         self._seen.adopt(self._pending)
-        self._pending = {}
+        self._samples.adopt(self._held, self._released)
+        self._pending, self._held, self._released = {}, {}, []
         now_us = time.time_ns() // 1000
         for slice_ in portion.of(TRADES.topic):
             received = slice_.columns.column(Trade, "receive_time")[slice_.kept(Trade)]

@@ -23,6 +23,15 @@ Repeats = Literal["numbered", "first", "newest", "filled"]
 SEQUENCE_END: Final = 2**62
 """Sequence numbers are 0 or more, and below this: what lies outside is no running number."""
 TIME_TYPE: Final = "timestamp with time zone"
+_WIDTHS: Final = {
+    TIME_TYPE: 8,
+    "double precision": 8,
+    "bigint": 8,
+    "integer": 4,
+    "boolean": 1,
+    '"char"': 1,
+    "text": 0,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,11 @@ class Column:
     type: str
     fields: tuple[str, ...]
     fill: Fill
+
+    @property
+    def width(self) -> int:
+        """Bytes of a value; 0: it has no fixed width."""
+        return _WIDTHS[self.type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +107,11 @@ class Table:
     def is_bounded(self) -> bool:
         """Whether rows of one key have one time: then only partitions of that time are looked at."""
         return '{row}."time"' in self.key
+
+    def fixed(self, slice_: Slice, instruments: Int64s) -> list[Fixed]:
+        """The columns of a slice, of a table that has no texts."""
+        found = [column.fill(slice_, self.record, instruments) for column in self.cells]
+        return [each for each in found if isinstance(each, Fixed)]
 
     def rows(self, slice_: Slice, instruments: Int64s, chosen: Mask) -> Bytes:
         """The bytes of the chosen rows for COPY, without header and trailer."""

@@ -17,7 +17,9 @@ VIEWS = {
     "quotes": "time venue symbol bid bid_size ask ask_size receive_time",
     "candles": "time venue symbol interval open high low close volume quote_volume trade_count "
     "complete revision taker_buy_volume vwap backfilled",
-    "indicators": "time venue symbol interval name value",
+    "indicators": "time venue symbol interval name value complete revision",
+    "ohlcv_data": "timestamp symbol timeframe open high low close volume",
+    "trading_pairs": "symbol base exchange active",
     "signals": "time venue symbol interval rule direction strength complete event_time candle_id values",
 }
 TYPES = {
