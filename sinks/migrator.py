@@ -26,6 +26,8 @@ NO_TRANSACTION: Final = "-- no-transaction"
 LOCK_KEY: Final = 0x6B616E646C65
 """Key of the advisory lock ("kandle" in ASCII): one process at a time migrates."""
 LOCK_TIMEOUT_S: Final = 60.0
+OWN_WARNING: Final = "KA001"
+"""SQLSTATE of warnings that the files raise."""
 REFUSALS: Final = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
 """What a server says that waiting does not mend; a refused connection carries no SQLSTATE."""
 
@@ -126,7 +128,8 @@ def _exists(db: Connection, expression: str) -> bool:
 
 
 def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
-    if notice.severity_nonlocalized == "WARNING":
+    """Only what our files say: extensions warn of much."""
+    if notice.sqlstate == OWN_WARNING:
         log.warning("the database warns", message=notice.message_primary)
 
 

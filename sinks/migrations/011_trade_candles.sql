@@ -7,6 +7,7 @@ DECLARE
     columns text := '%s AS "time", instrument_id, %s AS open, max(%s) AS high, min(%s) AS low, %s AS close, '
         'sum(%s) AS volume, sum(%s) AS quote_volume, %s AS taker_buy_volume, %s AS trade_count';
     wide record;
+    told record;
     bucket text;
 BEGIN
     IF NOT (SELECT hypertable FROM kandle.time_tables WHERE name = 'market_trades') THEN
@@ -54,6 +55,13 @@ BEGIN
         EXECUTE format('COMMENT ON COLUMN public.trades_%s.vwap IS %L', wide.name,
             'Volume-weighted average price, quote currency per base unit; null where nothing was traded');
         PERFORM kandle.comment_view('trades_' || wide.name, 'market_candles');
+        FOR told IN
+            SELECT v.attname, col_description(t.attrelid, t.attnum) AS words FROM pg_attribute v
+            JOIN pg_attribute t ON t.attrelid = 'kandle.market_candles'::regclass AND t.attname = v.attname
+            WHERE v.attrelid = format('kandle.market_trades_%s', wide.name)::regclass AND v.attnum > 0
+        LOOP
+            EXECUTE format('COMMENT ON COLUMN kandle.market_trades_%s.%I IS %L', wide.name, told.attname, told.words);
+        END LOOP;
     END LOOP;
 END
 $$;
