@@ -119,7 +119,7 @@ class Verification:
                 check.notes.append("no sink has stored anything of this topic")
                 return check
             known = stored.instruments(db)
-            columns = stored.columns_of(db, table, known)
+            columns = stored.columns_of(table, known)
             bounds = self._bounds(table.topic)
             instruments: set[int] = set()
             begins: list[int] = []
@@ -206,7 +206,7 @@ class Verification:
     async def _candles(self, db: Db) -> Check:
         check = Check(CANDLES.view, "trades and topic")
         known = stored.instruments(db)
-        columns = stored.columns_of(db, CANDLES, known)
+        columns = stored.columns_of(CANDLES, known)
         identity = columns.identity
         compared = [name for name in CANDLES.columns if name not in (*identity, *NOT_DERIVED)]
         # The candles first: of trades that come meanwhile none can be missed.

@@ -108,17 +108,11 @@ def instruments(db: Db) -> KnownInstruments:
     return KnownInstruments(db.execute("SELECT id, venue, symbol FROM kandle.instruments").fetchall())
 
 
-def columns_of(db: Db, table: AnyTable, known: KnownInstruments) -> AnyColumns:
+def columns_of(table: AnyTable, known: KnownInstruments) -> AnyColumns:
     """The columns of a table as they are compared."""
     if isinstance(table, Table):
         return TableColumns(table, known.name_of)
-    key = db.execute(
-        "SELECT a.attname FROM pg_index i JOIN pg_attribute a "
-        "ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) WHERE i.indisprimary "
-        "AND i.indrelid = to_regclass(%s)",
-        (f"kandle.{table.name}",),
-    ).fetchall()
-    return RecordColumns(table, [name for (name,) in key], known.name_of)
+    return RecordColumns(table, known.name_of)
 
 
 def rows(

@@ -167,18 +167,19 @@ class RecordColumns:
 
     Attributes:
         table: The table.
-        identity: Columns of its primary key.
+        identity: Columns by which a row is known.
         shown: The same.
 
     Args:
         table: The table.
-        key: Columns of its primary key.
         name_of: Name of an instrument by its number.
     """
 
-    def __init__(self, table: RowTable[Any], key: Sequence[str], name_of: Callable[[int], str]) -> None:
+    def __init__(self, table: RowTable[Any], name_of: Callable[[int], str]) -> None:
         self.table = table
-        self.identity = self.shown = tuple(key)
+        has_id = any(cell.name == "id" for cell in table.cells)
+        # What has no id of its own is a signal: a rule fires once at a candle.
+        self.identity = self.shown = ("id",) if has_id else ("instrument_id", "interval", "rule", "time")
         self._name_of = name_of
 
     def rows(self, found: Iterable[Sequence[object]], offsets: Sequence[int] | None = None) -> Rows:

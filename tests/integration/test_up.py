@@ -130,6 +130,18 @@ def test_nothing_is_left_running_and_nothing_is_in_the_logs_but_information(
             assert json.loads(text)["log.level"] == "info", (stage, text)
 
 
+def test_topics_tables_and_recomputed_candles_are_equal(
+    undisturbed: tuple[dict[str, Any], dict[str, list[dict[str, str]]], Path],
+) -> None:
+    _, found, cwd = undisturbed
+    answer = kandle("verify", "--json", "--data", str(cwd / "data"), cwd=cwd)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    said = {(check["name"], check["against"]): check for check in json.loads(answer.stdout)["checks"]}
+    for name in TABLES:
+        assert said[name, "topic and table"]["found"] == len(found[name]), name
+    assert said["candles", "trades and topic"]["expected"] == len(found["candles"])
+
+
 def test_the_same_feed_again_stores_nothing_new_and_says_so(
     capture: Path, undisturbed: tuple[dict[str, Any], dict[str, list[dict[str, str]]], Path]
 ) -> None:
