@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "topics": "kandle.commands.topics",
     "tail": "kandle.commands.tail",
     "dlq": "kandle.commands.dlq",
+    "archive": "kandle.commands.archive",
     "sql": "kandle.commands.sql",
     "verify": "kandle.commands.verify",
     "doctor": "kandle.commands.doctor",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pyarrow import parquet
+from pyarrow import parquet  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
 from infra.settings import ArchiveSettings, KafkaSettings, Settings
@@ -17,6 +17,7 @@ from schemas.records import Record
 from schemas.topics import TRADES, Topic
 from sinks.archive.catalogue import holding, manifests, partitions
 from sinks.archive.fields import RECORDS
+from sinks.archive.manifest import log_folder
 from sinks.archive.store import Store
 from sinks.archive.verification import verify_topic
 from tests.archive_records import records_of
@@ -41,7 +42,7 @@ def archive_settings(servers: str, archive: Path | ArchiveSettings, **given: Any
 
 def archived(store: Store, topic: Topic) -> dict[int, int]:
     """The next offset of each partition, by the manifests."""
-    if topic.name not in store.folders(""):
+    if not store.folders(log_folder(topic.name)):
         return {}
     return {id_.partition: holding(store, id_).head.next_offset for id_ in partitions(store, [topic.name])}
 
@@ -69,7 +70,7 @@ def rows_archived(store: Store, topic: Topic = TRADES) -> Iterator[tuple[int, in
         )
 
 
-def assert_whole(store: Store, topic: Topic, sent: dict[int, Sequence[Record | None]]) -> None:
+def assert_whole(store: Store, topic: Topic, sent: Mapping[int, Sequence[Record | None]]) -> None:
     """All that was sent is there once, at its offset; None stands for what was refused."""
     expected = [
         (partition, offset, record)

@@ -15,6 +15,7 @@ from schemas.columns import ColumnReader
 from schemas.records import Record
 from schemas.topics import Topic
 from sinks.archive.fields import TIMES, schema_of
+from sinks.archive.tables import decode_opaque
 from sinks.portion import Slice, refuse_undecodable
 from sinks.positions import PartitionRef
 from sinks.runner import INTERNED
@@ -49,9 +50,7 @@ def slice_of(
         good=np.ones(len(columns), np.bool_),
     )
     refuse_undecodable(slice_, topic.records)
-    for record in topic.records:
-        if not READER.is_columnar(record):
-            slice_.decode(record, lambda _: None)
+    decode_opaque(slice_)
     return slice_
 
 

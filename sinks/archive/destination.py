@@ -19,12 +19,12 @@ from aiokafka import TopicPartition
 
 from infra.settings import Settings
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
-from schemas.records import Record
 from schemas.topics import ALERTS, CONTROL, LIVE_CANDLES, POSITIONS, TOPICS, Topic
 from sinks.archive.chain import Chain
 from sinks.archive.files import files_of
 from sinks.archive.manifest import PartitionId, as_name, log_folder
 from sinks.archive.store import Store, open_store
+from sinks.archive.tables import decode_opaque
 from sinks.destination import Destination, Log, MovedError, Pace, Place
 from sinks.misfits import Misfit, Misplaced
 from sinks.portion import Portion, Slice
@@ -74,12 +74,7 @@ class ArchiveDestination(Destination):
 
     def inspect(self, slice_: Slice) -> None:
         """Decode what has no columns; all that can be decoded can be kept."""
-        for record in self._records(slice_.ref.topic):
-            if not slice_.columns.reader.is_columnar(record):
-                slice_.decode(record, lambda _: None)
-
-    def _records(self, topic: str) -> tuple[type[Record], ...]:
-        return next(known.records for known in self._topics if known.name == topic)
+        decode_opaque(slice_)
 
     async def place(self, logs: Mapping[TopicPartition, Log]) -> Mapping[TopicPartition, Place]:
         """Find the last manifests; remove what never counted."""

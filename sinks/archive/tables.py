@@ -26,8 +26,18 @@ Int64s = npt.NDArray[np.int64]
 MS_US: Final = 1_000
 
 
+def decode_opaque(slice_: Slice) -> None:
+    """Decode what has no columns; what can not be is refused."""
+    for entry in BY_RECORD.values():
+        if not slice_.columns.reader.is_columnar(entry.record) and len(slice_.columns.rows(entry.record)):
+            slice_.decode(entry.record, lambda _: None)
+
+
 def tables_of(slice_: Slice) -> Iterator[tuple[type[Record], pa.Table, Int64s]]:
-    """What of a slice is kept: record, its rows in the order of their offsets, the time of each in µs."""
+    """What of a slice is kept: record, its rows in the order of their offsets, the time of each in µs.
+
+    `decode_opaque` was called before.
+    """
     opaque: dict[type[Record], list[tuple[int, Record]]] = {}
     for row, record in slice_.decoded:
         opaque.setdefault(type(record), []).append((row, record))
