@@ -254,7 +254,7 @@ class Columns:
             raise TypeError(
                 f"{name} is of type {field.type}; use spans(), strings(), dictionary() or arrays()"
             )
-        cells: Int64s = self.cells[field.slot, self.rows(record)]
+        cells: Int64s = self.cells[field.slot].take(self.rows(record))
         if field.type in ("float", "double"):
             return cells.view(np.float64)
         return cells.astype(np.bool_) if field.type == "boolean" else cells
@@ -264,7 +264,7 @@ class Columns:
         field = self.reader.field(record, name)
         if field.valid_slot < 0:
             return np.ones(self.rows(record).size, np.bool_)
-        flags: Int64s = self.cells[field.valid_slot, self.rows(record)]
+        flags: Int64s = self.cells[field.valid_slot].take(self.rows(record))
         return flags.astype(np.bool_)
 
     def spans(self, record: Hashable, name: str) -> tuple[Int64s, Int64s]:
@@ -273,10 +273,10 @@ class Columns:
         if not field.is_span:
             raise TypeError(f"{name} is of type {field.type}; use column()")
         rows = self.rows(record)
-        lengths = self.cells[field.slot + 1, rows]
+        lengths = self.cells[field.slot + 1].take(rows)
         if field.valid_slot >= 0:
-            lengths[self.cells[field.valid_slot, rows] == 0] = -1
-        return self.cells[field.slot, rows], lengths
+            lengths[self.cells[field.valid_slot].take(rows) == 0] = -1
+        return self.cells[field.slot].take(rows), lengths
 
     def bytes_of(self, record: Hashable, name: str) -> list[bytes | None]:
         """A field of strings or bytes as byte strings; null: None."""
@@ -298,7 +298,7 @@ class Columns:
 
     def dictionary(self, record: Hashable, name: str) -> npt.NDArray[np.int32]:
         """An interned string field as codes into `reader.dictionaries[name].keys`; null: -1."""
-        codes: Int64s = self.cells[self.reader.code_slot(record, name), self.rows(record)]
+        codes: Int64s = self.cells[self.reader.code_slot(record, name)].take(self.rows(record))
         return codes.astype(np.int32)
 
     def arrays(self, record: Hashable, name: str) -> list[npt.NDArray[Any]]:

@@ -105,7 +105,7 @@ class Slice:
     def codes(self, record: type[Record], name: str) -> Int64s:
         """Dictionary codes of an interned text, aligned to `columns.rows(record)`."""
         columns = self.columns
-        found: Int64s = columns.cells[columns.reader.code_slot(record, name), columns.rows(record)]
+        found: Int64s = columns.cells[columns.reader.code_slot(record, name)].take(columns.rows(record))
         return found
 
     def check_marks(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,8 @@ from sinks.database import Connection
 from sinks.timescale.copy_binary import HEADER, TRAILER, Bytes
 from sinks.timescale.table import Table
 
+Part = Bytes | Callable[[], Bytes]
+"""Rows as `Table.rows` lays them out, or what does that."""
 ByInstrument = dict[int, int]
 """Numbers of rows by instrument."""
 
@@ -40,15 +43,37 @@ async def make_stages(db: Connection, tables: Sequence[Table]) -> None:
         )
 
 
-async def copy(db: Connection, table: Table, parts: Sequence[Bytes], staged: bool = False) -> None:
-    """COPY rows that `Table.rows` has laid out."""
+async def copy(db: Connection, table: Table, parts: Sequence[Part], staged: bool = False) -> None:
+    """COPY rows; the next part is laid out in a thread while the server takes in the one before.
+
+    Args:
+        db: A connection in a transaction.
+        table: Where to.
+        parts: The rows.
+        staged: Into the temporary table beside it.
+    """
     target = sql.Identifier("pg_temp", stage_name(table)) if staged else sql.Identifier("kandle", table.name)
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(target, _names(table))
     async with db.cursor() as cursor, cursor.copy(statement) as out:
         await out.write(HEADER)
-        for part in parts:
-            await out.write(part.data)
+        async for rows in _laid_out(parts):
+            await out.write(rows.data)
         await out.write(TRAILER)
+
+
+async def _laid_out(parts: Sequence[Part]) -> AsyncIterator[Bytes]:
+    before: asyncio.Task[Bytes] | None = None
+    for part in parts:
+        upcoming = asyncio.create_task(asyncio.to_thread(_rows, part))
+        if before is not None:
+            yield await before
+        before = upcoming
+    if before is not None:
+        yield await before
+
+
+def _rows(part: Part) -> Bytes:
+    return part() if callable(part) else part
 
 
 async def insert_missing(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
