@@ -71,6 +71,9 @@ class Topic:
 TRADES: Final = Topic("market.trades.v1", (Trade, TimeMark, Gap), "venue:symbol", retention_ms=7 * DAY_MS)
 QUOTES: Final = Topic("market.quotes.v1", (Quote, TimeMark, Gap), "venue:symbol", retention_ms=2 * DAY_MS)
 BOOKS: Final = Topic("market.books.v1", (BookUpdate, TimeMark, Gap), "venue:symbol", retention_ms=2 * DAY_MS)
+BOOK_SAMPLES: Final = Topic(
+    "market.book-samples.v1", (BookUpdate, TimeMark), "venue:symbol", retention_ms=30 * DAY_MS
+)
 TICKERS: Final = Topic("market.tickers.v1", (Ticker, TimeMark), "venue:symbol", cleanup="compact")
 CANDLES: Final = Topic("market.candles.v1", (Candle, TimeMark), "venue:symbol", retention_ms=400 * DAY_MS)
 LIVE_CANDLES: Final = Topic(
@@ -123,6 +126,7 @@ TOPICS: Final[tuple[Topic, ...]] = (
     TRADES,
     QUOTES,
     BOOKS,
+    BOOK_SAMPLES,
     TICKERS,
     EXCHANGE_CANDLES,
     DERIVATIVES,

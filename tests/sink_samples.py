@@ -8,6 +8,7 @@ from typing import Any
 
 from schemas.records import (
     AuditEntry,
+    BookUpdate,
     Candle,
     DerivativeTicker,
     ExchangeCandle,
@@ -59,6 +60,20 @@ def sample(kind: type[Record], number: int = 0, symbol: str = "BTC/USDT") -> Rec
             )
         ),
         DerivativeTicker: DerivativeTicker(*market, 104.5, 104.25, -0.0001, at + MINUTE_US, 5e6, at, at + 7),
+        BookUpdate: BookUpdate(
+            *(
+                *market,
+                "snapshot",
+                None,
+                42,
+                None,
+                [100.5, 100.25],
+                [1.5, 2.5],
+                [101.0] * (number % 2),
+                [3.0],
+            ),
+            *(None, at, at),
+        ),
         Liquidation: Liquidation(*market, "sell", 104.5, 2.25, 225.0, at, at + 7),
         LiveCandle: LiveCandle(*market, "1m", *opened, *_FIGURES, *_TRADED, 42, at + 30_000_000),
         TradeBar: TradeBar(

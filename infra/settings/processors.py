@@ -27,7 +27,8 @@ class ProcessorSettings(Section):
         default_factory=list, description="tick(100), volume(10.5), value(1000000); @keys chooses the markets"
     )
     flows: NameList = Field(
-        default_factory=list, description="quote, book(10), book_top: values of a market once a second"
+        default_factory=list,
+        description="once a second: values by quote, book(10), book_top; books by book_sample(10)",
     )
     venue_spreads: NameList = Field(
         default_factory=list,

@@ -8,10 +8,31 @@ from infra.settings import Settings
 from kandle.up.database import Database
 from processors.flows.plan import FlowPlan
 from schemas.branches import BRANCHES, Branch
-from schemas.topics import BOOKS, CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, Topic
+from schemas.topics import (
+    BARS,
+    BOOK_SAMPLES,
+    BOOKS,
+    CANDLES,
+    DERIVATIVES,
+    EXCHANGE_CANDLES,
+    INDICATORS,
+    LIQUIDATIONS,
+    QUOTES,
+    SIGNALS,
+    TICKERS,
+    TRADES,
+    Topic,
+)
 
 TIMESCALE = "timescale"
 NOTIFICATIONS = "notifications"
+STORED_CHANNELS: dict[str, Topic] = {
+    "tickers": TICKERS,
+    "candles": EXCHANGE_CANDLES,
+    "derivatives": DERIVATIVES,
+    "liquidations": LIQUIDATIONS,
+}
+"""Channels whose records go from the producers straight to the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +167,17 @@ def expected_streams(settings: Settings) -> list[Stream]:
     stored = [TRADES, CANDLES, INDICATORS, SIGNALS]
     if "quotes" in channels and settings.sink.quotes:
         stored.append(QUOTES)
+    stored += [topic for channel, topic in STORED_CHANNELS.items() if channel in channels]
+    if processors.bars:
+        stored.append(BARS)
     streams = [*(Stream(TIMESCALE, topic) for topic in stored), Stream(NOTIFICATIONS, SIGNALS)]
     if "quotes" in channels and FlowPlan.of(processors.flows, QUOTES).choices:
         streams.append(Stream(TIMESCALE, INDICATORS, "quotes"))
-    if "books" in channels and FlowPlan.of(processors.flows, BOOKS).choices:
+    books = FlowPlan.of(processors.flows, BOOKS)
+    if "books" in channels and books.choices:
         streams.append(Stream(TIMESCALE, INDICATORS, "books"))
+        if books.samples_books:
+            streams.append(Stream(TIMESCALE, BOOK_SAMPLES))
     if processors.venue_spreads:
         streams += [Stream(sink, SIGNALS, "spreads") for sink in (TIMESCALE, NOTIFICATIONS)]
     return streams

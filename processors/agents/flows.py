@@ -1,7 +1,8 @@
 """The agents of flows: quotes, or order books, to values; they run only where the settings ask for flows.
 
 Records, time marks and gaps in; values, and the same marks under a source of their own, out to the topic of
-the indicators.
+the indicators. Samples of books go to a topic of their own, with the marks as they are: there is no other way
+into it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from processors.agents.writers import Message, indicator_bytes
 from processors.flows.books import BookFlows
 from processors.flows.plan import FlowPlan
 from processors.flows.quotes import QuoteFlows
+from processors.flows.values import FlowFold
 from schemas import rows
 from schemas.branches import Branch, forwarded
 from schemas.columns import ColumnReader
@@ -28,7 +30,7 @@ from schemas.identity import market_key
 from schemas.key_table import KeyTable
 from schemas.records import BookUpdate, Gap, IndicatorValue, Quote, Record, TimeMark
 from schemas.registry import ENTRIES
-from schemas.topics import BOOKS, INDICATORS, QUOTES, Topic
+from schemas.topics import BOOK_SAMPLES, BOOKS, INDICATORS, QUOTES, Topic
 
 BAD_KEY = "the key is not 'venue:symbol'"
 
@@ -83,7 +85,11 @@ class FlowStep(ABC, Generic[S]):
         await self._publisher.publish_batch(
             INDICATORS.name, messages, kind=IndicatorValue.__name__, partition=tp.partition
         )
+        await self._publish_books(tp, folded)
         return any(mark.final for mark, _ in folded.sampled)
+
+    async def _publish_books(self, tp: TP, folded: FlowFold) -> None:
+        """Publish the books that are due at marks, where a step has such."""
 
 
 class QuoteStep(FlowStep[QuoteFlows]):
@@ -112,6 +118,17 @@ class BookStep(FlowStep[BookFlows]):
     def create(self, tp: TP) -> BookFlows:
         """The state before the first record."""
         return BookFlows(self.plan)
+
+    async def _publish_books(self, tp: TP, folded: FlowFold) -> None:
+        if not self.plan.samples_books:
+            return
+        messages: list[Message] = []
+        for (mark, _), books in zip(folded.sampled, folded.books, strict=True):
+            messages += ((market_key(book.venue, book.symbol).encode(), rows.encode(book)) for book in books)
+            messages.append((None, rows.encode(mark)))
+        await self._publisher.publish_batch(
+            BOOK_SAMPLES.name, messages, kind=BookUpdate.__name__, partition=tp.partition
+        )
 
 
 def _message(value: IndicatorValue) -> Message:

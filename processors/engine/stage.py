@@ -24,6 +24,7 @@ from processors.engine.steps import StepType, step_topics, step_types
 from schemas.errors import KandleError
 from schemas.topics import (
     ALERTS,
+    BOOK_SAMPLES,
     CANDLES,
     EXCHANGE_CANDLES,
     INDICATORS,
@@ -51,6 +52,7 @@ TOPICS: Final = (
     INDICATORS,
     SIGNALS,
     ALERTS,
+    BOOK_SAMPLES,
     SYSTEM_EVENTS,
 )
 

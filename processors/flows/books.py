@@ -18,13 +18,13 @@ from infra.order_book import OrderBook, SavedBook, reaches_back_to
 from processors.engine.pages import Page
 from processors.engine.snapshots import ForeignSnapshotError, read_snapshot, write_snapshot
 from processors.flows.feed_clock import SavedClock
-from processors.flows.flow import Flow
+from processors.flows.flow import BookSample, Flow
 from processors.flows.plan import STATE_VERSION, FlowPlan
-from processors.flows.values import FlowClocks, FlowFold, flow_values, market_of
+from processors.flows.values import SECOND_US, FlowClocks, FlowFold, flow_values, market_of
 from schemas import rows
 from schemas.columns import Columns
 from schemas.identity import market_key
-from schemas.records import BookUpdate, Gap, IndicatorValue, TimeMark
+from schemas.records import BookUpdate, Gap, IndicatorValue, Micros, TimeMark
 
 LEVELS_KEPT: Final = 1_000
 """Levels that are kept of a side, at least: in a recorded market (BTC/USDT, ticks of 0.01) the price leaves
@@ -84,6 +84,30 @@ class _Market:
         self.is_saved &= not self.is_sound
         self.is_sound = False
 
+    def sample(self, at: Micros) -> list[BookUpdate]:
+        """The best levels at this time, µs, if they are wanted and all known."""
+        depth = max((flow.depth for flow in self.flows if isinstance(flow, BookSample)), default=0)
+        if not depth or not self.is_sound or not self.book.is_certain(depth):
+            return []
+        (bids, asks), (venue, symbol) = self.book.top(depth), self.name
+        return [
+            BookUpdate(
+                venue=venue,
+                symbol=symbol,
+                kind="snapshot",
+                first_sequence=None,
+                last_sequence=self.last_sequence,
+                previous_sequence=None,
+                bid_prices=[price for price, _ in bids],
+                bid_sizes=[size for _, size in bids],
+                ask_prices=[price for price, _ in asks],
+                ask_sizes=[size for _, size in asks],
+                checksum=None,
+                event_time=at,
+                receive_time=at,
+            )
+        ]
+
     def values(self, opened: int) -> list[IndicatorValue]:
         self.has_changed = self.is_saved = False
         depth = max(flow.depth for flow in self.flows)
@@ -135,7 +159,9 @@ class BookFlows:
                 continue
             record = rows.decode(columns.value(row))
             if isinstance(record, TimeMark):
-                folded.sampled.append((record, self._take_mark(record)))
+                values, sampled = self._take_mark(record)
+                folded.sampled.append((record, values))
+                folded.books.append(sampled)
             elif isinstance(record, Gap) and record.status != "filled":
                 market = self._markets.get(market_key(record.venue, record.symbol))
                 if market is not None:
@@ -155,18 +181,20 @@ class BookFlows:
         assert name is not None
         return _Market(name, self._plan.flows_of(key), self._levels)
 
-    def _take_mark(self, mark: TimeMark) -> list[IndicatorValue]:
+    def _take_mark(self, mark: TimeMark) -> tuple[list[IndicatorValue], list[BookUpdate]]:
         opened, has_ended = self._clocks.take(mark)
         if opened is None and not has_ended:
-            return []
+            return [], []
         own = [market for _, market in sorted(self._markets.items()) if market.name[0] == mark.venue]
         values: list[IndicatorValue] = []
+        books: list[BookUpdate] = []
         for market in own:
             if opened is not None and market.has_changed:
+                books += market.sample(opened + SECOND_US)
                 values += market.values(opened)
             if has_ended:
                 market.doubt()
-        return values
+        return values, books
 
     def pages(self) -> Iterator[Page]:
         """See `pages.Paged`: the clocks, and each market."""

@@ -84,6 +84,25 @@ class Book(Flow):
         return _imbalance(bid, ask)
 
 
+class BookSample(Flow):
+    """No values: the best levels of the book themselves, as records of a topic of their own.
+
+    Attributes:
+        levels: Levels of a side; a book that has fewer gives what it has.
+    """
+
+    topic = BOOKS
+    levels: Period = 10
+
+    def start(self) -> None:
+        """So many levels are written."""
+        self.depth = self.levels
+
+    def outputs(self, bids: Levels, asks: Levels) -> Mapping[str, float]:
+        """See `Flow`; none."""
+        return {}
+
+
 def _imbalance(bid: float, ask: float) -> dict[str, float]:
     return {"imbalance": (bid - ask) / (bid + ask)} if bid + ask > 0 else {}
 

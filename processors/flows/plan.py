@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from processors.flows.flow import Flow
+from processors.flows.flow import BookSample, Flow
 from processors.market_patterns import fits, parse_markets
 from schemas.topics import Topic
 
@@ -41,6 +41,11 @@ class FlowPlan:
     def depth(self) -> int:
         """Most levels of a side that a flow looks at."""
         return max((flow.depth for flow, _ in self.choices), default=0)
+
+    @property
+    def samples_books(self) -> bool:
+        """Whether books themselves are wanted."""
+        return any(isinstance(flow, BookSample) for flow, _ in self.choices)
 
     @property
     def digest(self) -> str:

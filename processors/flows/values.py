@@ -8,7 +8,7 @@ from processors.flows.feed_clock import FeedClock, SavedClock
 from processors.flows.flow import Flow, Levels
 from schemas.errors import ValidationError
 from schemas.identity import split_key
-from schemas.records import IndicatorValue, Micros, TimeMark
+from schemas.records import BookUpdate, IndicatorValue, Micros, TimeMark
 
 SECOND_US: Final = 1_000_000
 INTERVAL: Final = "1s"
@@ -20,10 +20,12 @@ class FlowFold:
 
     Attributes:
         sampled: Each mark with the values that stand before it, by market and in the order of the plan.
+        books: For each mark of `sampled` the books that stand before it, their best levels.
         refused: Rows whose key is none of a market.
     """
 
     sampled: list[tuple[TimeMark, list[IndicatorValue]]] = field(default_factory=list)
+    books: list[list[BookUpdate]] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
 
 

@@ -16,12 +16,31 @@ from sinks.timescale.copy_binary import Bytes, Fixed, Text, doubles, integers, l
 
 Int64s = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Fill = Callable[[Slice, type[Record], Int64s], Fixed | Text]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Values whose bytes do not stand in the slice.
+
+    Attributes:
+        data: The bytes.
+        starts: int64[n], positions in them.
+        lengths: int64[n].
+    """
+
+    data: Bytes
+    starts: Int64s
+    lengths: Int64s
+
+
+Fill = Callable[[Slice, type[Record], Int64s], Fixed | Text | Made]
 """The values of a column for all rows of a record in a slice, given the numbers of their instruments."""
 Repeats = Literal["numbered", "first", "newest", "filled"]
 
 SEQUENCE_END: Final = 2**62
 """Sequence numbers are 0 or more, and below this: what lies outside is no running number."""
+DOUBLE_OID: Final = 701
+"""Of `double precision`, in every PostgreSQL."""
 TIME_TYPE: Final = "timestamp with time zone"
 _WIDTHS: Final = {
     TIME_TYPE: 8,
@@ -31,6 +50,7 @@ _WIDTHS: Final = {
     "boolean": 1,
     '"char"': 1,
     "text": 0,
+    "double precision[]": 0,
 }
 
 
@@ -115,8 +135,16 @@ class Table:
 
     def rows(self, slice_: Slice, instruments: Int64s, chosen: Mask) -> Bytes:
         """The bytes of the chosen rows for COPY, without header and trailer."""
-        fields = [column.fill(slice_, self.record, instruments) for column in self.cells]
-        return lay_out(fields, slice_.columns.data, chosen)
+        data = [slice_.columns.data]
+        fields: list[Fixed | Text] = []
+        for column in self.cells:
+            found = column.fill(slice_, self.record, instruments)
+            if isinstance(found, Made):
+                begin = sum(len(part) for part in data)
+                data.append(found.data)
+                found = Text(found.starts + begin, found.lengths)
+            fields.append(found)
+        return lay_out(fields, data[0] if len(data) == 1 else np.concatenate(data), chosen)
 
     def row_times(self, slice_: Slice) -> Int64s:
         """int64[n]: the times by which rows are partitioned, microseconds since 1970."""
@@ -213,6 +241,47 @@ def letter(name: str, letters: Mapping[str, str]) -> Column:
         return integers(found, 1, found != 0)
 
     return Column(name, '"char"', (name,), fill)
+
+
+def arrays(*names: str) -> tuple[Column, ...]:
+    """Arrays of numbers, each in a column of its own name."""
+    return tuple(_array(name) for name in names)
+
+
+def _array(name: str) -> Column:
+    def fill(slice_: Slice, record: type[Record], instruments: Int64s) -> Made:
+        return double_arrays(slice_.columns.pool.view(np.float64), *slice_.columns.spans(record, name))
+
+    return Column(name, "double precision[]", (name,), fill)
+
+
+def double_arrays(pool: npt.NDArray[np.float64], starts: Int64s, counts: Int64s) -> Made:
+    """Arrays as PostgreSQL's `array_send` writes them.
+
+    Words of four bytes, big-endian: dimensions, 0 (no nulls), the oid of the type; then, unless it is empty,
+    items, 1 (the lower bound), and each item as its length and its two words.
+
+    Args:
+        pool: Items of all arrays.
+        starts: int64[n], places of their first items.
+        counts: int64[n], numbers of their items.
+    """
+    heads = np.where(counts > 0, 5, 3)
+    words = heads + 3 * counts
+    begins = np.cumsum(words) - words
+    out = np.zeros(int(words.sum()), ">i4")
+    held = counts > 0
+    out[begins] = held
+    out[begins + 2] = DOUBLE_OID
+    out[begins[held] + 3] = counts[held]
+    out[begins[held] + 4] = 1
+    within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+    items = pool[np.repeat(starts, counts) + within].astype(">f8").view(">i4").reshape(-1, 2)
+    places = np.repeat(begins + heads, counts) + 3 * within
+    out[places] = 8
+    out[places + 1] = items[:, 0]
+    out[places + 2] = items[:, 1]
+    return Made(out.view(np.uint8), 4 * begins, 4 * words)
 
 
 def _instrument(slice_: Slice, record: type[Record], instruments: Int64s) -> Fixed:

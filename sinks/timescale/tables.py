@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas import topics
 from schemas.records import (
+    BookUpdate,
     Candle,
     DerivativeTicker,
     ExchangeCandle,
@@ -28,6 +29,7 @@ from sinks.timescale.table import (
     Column,
     Int64s,
     Table,
+    arrays,
     by,
     count,
     flag,
@@ -211,6 +213,27 @@ LIQUIDATIONS: Final = Table(
     repeats="first",
     time=("event_time",),
 )
+BOOK_SAMPLES: Final = Table(
+    name="market_book_samples",
+    view="book_samples",
+    topic=topics.BOOK_SAMPLES,
+    record=BookUpdate,
+    cells=(
+        moment("time", "event_time", "receive_time"),
+        count("last_sequence"),
+        INSTRUMENT,
+        *arrays("bid_prices", "bid_sizes", "ask_prices", "ask_sizes"),
+    ),
+    key=by("instrument_id", "time"),
+    repeats="first",
+    time=("event_time", "receive_time"),
+    left_out={
+        "kind": "a sample is a snapshot",
+        "first_sequence": "says what a delta covers",
+        "previous_sequence": "says what a delta follows",
+        "checksum": "is of a venue's whole book",
+    },
+)
 BARS: Final = Table(
     name="market_bars",
     view="trade_bars",
@@ -272,10 +295,10 @@ LISTINGS: Final = Table(
 
 TABLES: Final = (
     *(TRADES, QUOTES, CANDLES, INDICATORS, TICKERS, EXCHANGE_CANDLES),
-    *(DERIVATIVES, LIQUIDATIONS, BARS, LIVE_CANDLES, LISTINGS),
+    *(DERIVATIVES, LIQUIDATIONS, BOOK_SAMPLES, BARS, LIVE_CANDLES, LISTINGS),
 )
 NOT_STORED: Final = {
-    topics.BOOKS.name: "every change of every level; researchers read it from the archive",
+    topics.BOOKS.name: "every change of every level: samples of books are stored, the archive has all",
     topics.VENUE_PRICES.name: "closes of candles that are stored",
     topics.CONTROL.name: "wishes to the producers, whose newest state the topic itself keeps",
     topics.ALERTS.name: "wishes to the workers, whose newest state the topic itself keeps",

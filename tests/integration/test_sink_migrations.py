@@ -75,7 +75,7 @@ def test_tables_are_cut_by_what_the_server_has(
         extension = db.execute(
             "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'timescaledb'"
         ).fetchall()
-        assert len(cut) == 10
+        assert len(cut) == 11
         assert all(found == hypertables for _, found in cut)
         assert sorted(kinds) == sorted(cut)
         assert extension == ([("public",)] if hypertables else [])
@@ -130,7 +130,8 @@ def test_readers_find_exactly_the_promised_columns(sink_database: Databases) -> 
                 (view,),
             ).fetchall()
             assert " ".join(name for name, _ in found) == columns
-            assert all(TYPES.get(name, kind) == kind for name, kind in found)
+            if view not in ("ohlcv_data", "trading_pairs"):  # these have the types of their document
+                assert all(TYPES.get(name, kind) == kind for name, kind in found)
 
 
 def test_a_role_named_like_the_schema_reads_the_views(postgres: Databases) -> None:

@@ -12,7 +12,7 @@ from sinks.migrator import migrate
 
 Databases = Callable[[], str]
 UNITS = re.compile(
-    r"quote currency|[Bb]ase units|Quote currency|percent|fraction|[Cc]ontracts|unit of the indicator|0 \(weak\)",
+    r"[Qq]uote currency|[Bb]ase units|percent|fraction|[Cc]ontracts|unit of the indicator|0 \(weak\)"
 )
 """What a number that is no count is measured in."""
 START = "2026-01-01 00:00+00"
@@ -31,8 +31,9 @@ def test_every_table_view_and_column_has_a_comment_and_numbers_have_units(url: s
             "SELECT c.oid::regclass::text, obj_description(c.oid, 'pg_class'), a.attname, "
             "col_description(c.oid, a.attnum), format_type(a.atttypid, a.atttypmod) "
             "FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
-            "WHERE c.relnamespace::regnamespace::text IN ('kandle', 'public') AND c.relkind IN ('r', 'p', 'v', 'm') "
-            "AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped "
+            "WHERE c.relnamespace::regnamespace::text IN ('kandle', 'public') "
+            "AND c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition "
+            "AND a.attnum > 0 AND NOT a.attisdropped "
             "AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
         ).fetchall()
         functions = db.execute(
@@ -57,10 +58,10 @@ def _candles(db: psycopg.Connection[tuple[object, ...]], instrument: int, venue:
         (instrument, venue, symbol),
     )
     db.execute(
-        'INSERT INTO kandle.market_candles ("time", close_time, open, high, low, close, volume, quote_volume, '
-        'taker_buy_volume, trade_count, instrument_id, revision, complete, "interval", backfilled) '
-        "SELECT %s::timestamptz + n * interval '1 minute', now(), 0.1, 2, 0.1, %s, 1e12 - 0.5 + n, 1, 1, 1, %s, 0, "
-        "true, '1m', false FROM generate_series(0, 1) n",
+        'INSERT INTO kandle.market_candles ("time", close_time, open, high, low, close, volume, '
+        'quote_volume, taker_buy_volume, trade_count, instrument_id, revision, complete, "interval") '
+        "SELECT %s::timestamptz + n * interval '1 minute', now(), 0.1, 2, 0.1, %s, 1e12 - 0.5 + n, "
+        "1, 1, 1, %s, 0, true, '1m' FROM generate_series(0, 1) n",
         (START, instrument, instrument),
     )
 
@@ -68,33 +69,33 @@ def _candles(db: psycopg.Connection[tuple[object, ...]], instrument: int, venue:
 def test_ohlcv_data_shows_one_venue_a_symbol_by_the_order_of_venues(url: str) -> None:
     with psycopg.connect(url) as db:
         db.execute("SET TimeZone = 'Asia/Tokyo'")
-        if not db.execute("SELECT bool_or(hypertable) FROM kandle.time_tables").fetchone() == (True,):
+        if db.execute("SELECT bool_or(hypertable) FROM kandle.time_tables").fetchone() != (True,):
             db.execute(
                 "CREATE TABLE kandle.market_candles_202601 PARTITION OF kandle.market_candles "
                 "FOR VALUES FROM ('2026-01-01 00:00+00') TO ('2026-02-01 00:00+00')"
             )
+        db.execute("INSERT INTO kandle.instruments (venue, symbol) VALUES ('binance', 'BTC/USDT')")
         for instrument, venue, symbol in (
-            *((1, "aaa", "BTC/USDT"), (2, "mexc", "BTC/USDT"), (3, "gateio", "BTC/USDT")),
-            *((4, "mexc", "ETH/USDT"), (5, "aaa", "ETH/USDT"), (6, "aaa", "X/Y"), (7, "bbb", "X/Y")),
-            (8, "gateio", "BTC/USDT:USDT-26123199"),
+            *((11, "aaa", "BTC/USDT"), (12, "mexc", "BTC/USDT"), (13, "gateio", "BTC/USDT")),
+            *((14, "mexc", "ETH/USDT"), (15, "aaa", "ETH/USDT"), (16, "aaa", "X/Y"), (17, "bbb", "X/Y")),
+            (18, "gateio", "BTC/USDT:USDT-26123199"),
         ):
             _candles(db, instrument, venue, symbol)
-        db.execute(
-            "INSERT INTO kandle.instruments (venue, symbol) VALUES ('binance', 'BTC/USDT')"
-        )  # no candles
         db.execute("INSERT INTO kandle.venue_order VALUES ('binance', 1), ('gateio', 2), ('mexc', 3)")
         found = db.execute(
-            "SELECT timestamp::text, symbol, timeframe, open::text, close, volume::text FROM public.ohlcv_data "
-            "ORDER BY 2, 1"
+            "SELECT timestamp::text, symbol, timeframe, open::text, close::int, volume::text "
+            "FROM public.ohlcv_data ORDER BY 2, 1"
         ).fetchall()
-        assert [(symbol, int(str(close))) for _, symbol, _, _, close, _ in found] == [
-            *(("BTC/USDT", 3), ("BTC/USDT", 3), ("ETH/USDT", 4), ("ETH/USDT", 4), ("X/Y", 6), ("X/Y", 6))
+        assert [(symbol, close) for _, symbol, _, _, close, _ in found] == [
+            *(("BTC/USDT", 13), ("BTC/USDT", 13)),
+            *(("ETH/USDT", 14), ("ETH/USDT", 14), ("X/Y", 16), ("X/Y", 16)),
         ]
         assert found[0][:4] == ("2026-01-01 00:00:00", "BTC/USDT", "1m", "0.10000000")
         assert [row[5] for row in found[:2]] == ["999999999999.50000000", None]
         types = db.execute(
             "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute "
-            "WHERE attrelid IN ('public.ohlcv_data'::regclass, 'public.trading_pairs'::regclass) AND attnum > 0"
+            "WHERE attnum > 0 "
+            "AND attrelid IN ('public.ohlcv_data'::regclass, 'public.trading_pairs'::regclass)"
         ).fetchall()
     figures = [(name, "numeric(20,8)") for name in ("open", "high", "low", "close", "volume")]
     assert sorted(map(tuple, types)) == sorted(

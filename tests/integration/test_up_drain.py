@@ -10,7 +10,17 @@ from pydantic import SecretStr
 from infra.settings import DatabaseSettings, ProcessorSettings, ProducerSettings, Settings, SinkSettings
 from kandle.up.database import Database
 from kandle.up.tally import NOTIFICATIONS, TIMESCALE, Stream, Tally, expected_streams
-from schemas.topics import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES
+from schemas.topics import (
+    BARS,
+    BOOK_SAMPLES,
+    CANDLES,
+    DERIVATIVES,
+    INDICATORS,
+    QUOTES,
+    SIGNALS,
+    TICKERS,
+    TRADES,
+)
 from sinks.database import connect
 from sinks.migrator import migrate
 from sinks.positions import Mark, PartitionRef, Positions
@@ -43,6 +53,14 @@ def test_the_streams_of_a_run_are_those_that_its_settings_ask_for() -> None:
         Stream(TIMESCALE, SIGNALS, "spreads"),
         Stream(NOTIFICATIONS, SIGNALS, "spreads"),
     ]
+    fed = settings(flows=["book_sample"], bars=["tick(100)"])
+    fed = fed.model_copy(
+        update={"producer": ProducerSettings(channels=["trades", "books", "tickers", "derivatives"])}
+    )
+    assert set(expected_streams(fed)) - set(usual) == {
+        *(Stream(TIMESCALE, topic) for topic in (TICKERS, DERIVATIVES, BARS, BOOK_SAMPLES)),
+        Stream(TIMESCALE, INDICATORS, "books"),
+    }
     unfed = Settings(
         producer=ProducerSettings(channels=["trades"]), processors=ProcessorSettings(flows=["quote"])
     )

@@ -20,7 +20,7 @@ def test_every_table_view_and_column_has_a_comment() -> None:
         assert columns, table
         for column in columns:
             assert f"COMMENT ON COLUMN {table}.{column} IS" in text, f"{table}.{column}"
-    for view in re.findall(r"CREATE VIEW (public\.\w+)", text):
+    for view in re.findall(r"CREATE VIEW (public\.\w+) AS", text):
         assert f"COMMENT ON VIEW {view} IS" in text, view
 
 

@@ -1,3 +1,5 @@
+-- Samples of quotes and of order books.
+--
 -- Where quotes are sampled: the newest quote of each market stands here, as long as others of its interval may
 -- replace it, and moves to the table when the next interval begins. Readers see both as one.
 
@@ -36,3 +38,29 @@ FROM (
     SELECT "time", bid, bid_size, ask, ask_size, receive_time, instrument_id FROM kandle.quote_samples
 ) q JOIN kandle.instruments i ON i.id = q.instrument_id;
 COMMENT ON VIEW public.quotes IS 'Best bid and ask: one row a change, or the last of each interval where sink.quotes_every_ms is set; prices in quote currency per base unit, sizes in base units';
+
+CREATE TABLE kandle.market_book_samples (
+    "time"        timestamptz NOT NULL,
+    last_sequence bigint,
+    instrument_id integer NOT NULL,
+    bid_prices    double precision[] NOT NULL,
+    bid_sizes     double precision[] NOT NULL,
+    ask_prices    double precision[] NOT NULL,
+    ask_sizes     double precision[] NOT NULL,
+    PRIMARY KEY (instrument_id, "time")
+);
+SELECT kandle.cut_by_time('market_book_samples', 'day');
+COMMENT ON TABLE kandle.market_book_samples IS 'Best levels of order books, once a second where the book has changed and is wholly known';
+COMMENT ON COLUMN kandle.market_book_samples."time" IS 'When the book was so, exchange time, UTC';
+COMMENT ON COLUMN kandle.market_book_samples.last_sequence IS 'The venue''s number of the newest update in it; null where it has none';
+COMMENT ON COLUMN kandle.market_book_samples.instrument_id IS 'Instrument, see kandle.instruments';
+COMMENT ON COLUMN kandle.market_book_samples.bid_prices IS 'Bids, best first, quote currency per base unit';
+COMMENT ON COLUMN kandle.market_book_samples.bid_sizes IS 'Their sizes, base units';
+COMMENT ON COLUMN kandle.market_book_samples.ask_prices IS 'Asks, best first, quote currency per base unit';
+COMMENT ON COLUMN kandle.market_book_samples.ask_sizes IS 'Their sizes, base units';
+
+CREATE VIEW public.book_samples AS
+SELECT b."time", i.venue, i.symbol, b.bid_prices, b.bid_sizes, b.ask_prices, b.ask_sizes, b.last_sequence
+FROM kandle.market_book_samples b JOIN kandle.instruments i ON i.id = b.instrument_id;
+COMMENT ON VIEW public.book_samples IS 'Best levels of order books, once a second where the book has changed and is wholly known';
+SELECT kandle.comment_view('book_samples', 'market_book_samples');
