@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "symbols": "kandle.commands.symbols",
     "alerts": "kandle.commands.alerts",
     "cache": "kandle.commands.cache",
+    "notify": "kandle.commands.notify",
     "topics": "kandle.commands.topics",
     "tail": "kandle.commands.tail",
     "dlq": "kandle.commands.dlq",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from schemas.errors import ConfigurationError
@@ -85,6 +86,8 @@ def example_message(templates: Templates, type_: str, channel_kind: str, now: Mi
         if type_ == STORM:
             return templates.render_many(occasions, 40, channel_kind)
         return templates.render_digest(occasions, channel_kind)
+    if type_ not in example_types() and type_ in templates.types():
+        return templates.render(replace(example(OTHER, now), type=type_), channel_kind)
     return templates.render(example(type_, now), channel_kind)
 
 

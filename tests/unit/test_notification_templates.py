@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import ConfigurationError, ValidationError
@@ -59,14 +59,14 @@ def test_a_price_alert_says_the_price_to_its_last_digit() -> None:
 
 
 def test_a_trade_says_side_quantity_price_and_result() -> None:
-    given_ = {
+    order = {
         "symbol": "BTC/USDT",
         "side": "sell",
         "price": "67250.5",
         "quantity": "0.00000001",
         "pnl": "-3.5",
     }
-    message = SHIPPED.render(occasion_of(event("trade.executed", **given_)), "twilio")
+    message = SHIPPED.render(occasion_of(event("trade.executed", "info", **order)), "twilio")
     assert message.subject == "SELL 0.00000001 BTC/USDT at 67,250.5"
     assert "profit or loss: -3.5" in message.text
 
@@ -121,12 +121,11 @@ def test_a_page_is_readable_in_the_dark() -> None:
     assert ";color:" not in html.replace("color-scheme", "")
 
 
-@given(st.text(max_size=40), st.text(max_size=40), st.floats())
-def test_whatever_an_event_says_no_markup_of_it_reaches_the_page(
-    name: str, value: str, number: float
-) -> None:
-    data = {f"{name}<script>": f"<b onclick=x>{value}", "number": str(number)}
-    message = SHIPPED.render(occasion_of(event("gap", **data)), "mailto")
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_no_markup_of_an_event_reaches_the_page(name: str, value: str) -> None:
+    data = {f"{name}<script>": f"<b onclick=x>{value}"}
+    message = SHIPPED.render(occasion_of(event("gap", "info", **data)), "mailto")
     assert not {"script", "b onclick"} & set(Page(message.html).tags)
     assert "<script" not in message.html
     assert "onclick=x>" not in message.html
