@@ -53,7 +53,8 @@ class Routing:
         names: dict[str, str] = {}
         for name, channel in settings.channels.items():
             url = channel.url.get_secret_value()
-            self.channels[name] = make_channel(url, name, settings)
+            self.channels[name] = made = make_channel(url, name, settings)
+            made.name = name
             names.setdefault(url, name)
         self._routes: list[tuple[NotificationRule, list[str]]] = []
         for rule in settings.rules:
@@ -83,6 +84,10 @@ class Routing:
                     if source != f"{OWN_SOURCE}{name}":
                         chosen.setdefault(name, rule.name)
         return chosen
+
+    def rules_of(self, channel: str) -> list[str]:
+        """Names of the rules that use a channel."""
+        return [rule.name for rule, channels in self._routes if channel in channels]
 
 
 def _check_types(rule: NotificationRule, known: Sequence[str] = KNOWN_TYPES) -> None:
