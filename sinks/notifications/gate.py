@@ -22,6 +22,8 @@ POLICY: Final = BreakerPolicy(trials=1)
 """One message tells whether a channel is back: it may be a fold of all that has waited."""
 LONGEST_PAUSE_S: Final = 3_600.0
 """A channel that asks for more is asked again then."""
+SHARE_OF_CHANNEL: Final = 0.95
+"""Of the time of an attempt: the rest is for the channel to say what has hung."""
 _STATES: Final[dict[State, int]] = {"closed": 0, "half_open": 1, "open": 2}
 
 
@@ -97,7 +99,7 @@ class Gate:
         with self._breaker.trial(_is_failure):
             try:
                 async with self._places.place() as place:
-                    await deliver(place.remaining_s)
+                    await deliver(place.remaining_s * SHARE_OF_CHANNEL)
             except ChannelBusyError as error:
                 self._pause(min(error.retry_after_s, LONGEST_PAUSE_S))
                 raise
