@@ -21,9 +21,14 @@ class KnownInstruments(Instruments):
 
     def __init__(self, stored: Iterable[tuple[int, str, str]]) -> None:
         super().__init__()
-        self._names: dict[int, Name] = {number: (venue, symbol) for number, venue, symbol in stored}
-        self._ids = {name: number for number, name in self._names.items()}
+        self._names: dict[int, Name] = {}
         self._unknown = 0
+        self.learn(stored)
+
+    def learn(self, stored: Iterable[tuple[int, str, str]]) -> None:
+        """Take in instruments that came since; those that have a number keep it."""
+        for number, venue, symbol in stored:
+            self._names[self._ids.setdefault((venue, symbol), number)] = (venue, symbol)
 
     def id_of(self, venue: str, symbol: str) -> int:
         """The number of an instrument."""
@@ -49,6 +54,10 @@ class KnownInstruments(Instruments):
     def name_of(self, number: int) -> str:
         """Venue and symbol, for people."""
         return ":".join(self._names.get(number, ("number", str(number))))
+
+    def wanted(self, numbers: Collection[int], symbols: Collection[str]) -> list[int]:
+        """Of some instruments those of these symbols; all of them if none is named."""
+        return sorted(set(numbers) & set(self.numbers_of(symbols)) if symbols else numbers)
 
     def numbers_of(self, symbols: Collection[str]) -> list[int]:
         """The numbers of all instruments of these symbols, whatever their venue."""

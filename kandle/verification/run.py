@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from infra.comparison import Comparison, compare
-from infra.kafka.admin import Admin
 from infra.keyed_rows import Rows
 from infra.settings import Settings
 from kandle.times import format_time
 from kandle.verification import stored
-from kandle.verification.recomputed import Passed, note_marks, recompute, without_history
+from kandle.verification.known_instruments import KnownInstruments
+from kandle.verification.logs import Held, Logs, Progress
+from kandle.verification.recomputed import Passed, recompute, without_history
 from kandle.verification.stored import AnyColumns, AnyTable, Db, Range
-from kandle.verification.topic_rows import TopicRows, held_from, new_reader, slices
+from kandle.verification.topic_rows import TopicRows
 from schemas.errors import ConfigurationError, ConflictError
-from schemas.topics import Topic
 from sinks.timescale.row_tables import ROW_TABLES
 from sinks.timescale.tables import CANDLES, TABLES, TRADES
+from sinks.timescale.upkeep import retention
 
 TABLES_KNOWN: Final[tuple[AnyTable, ...]] = (*TABLES, *ROW_TABLES)
 NOT_DERIVED: Final = ("revision", "backfilled")
 """Columns of a candle that do not follow from its trades: how often it was written, and by whom."""
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being read, the records read of it and how many there are."""
+DAY_US: Final = 86_400_000_000
 
 
 @dataclass(slots=True)
@@ -92,10 +92,8 @@ class Verification:
     def __init__(self, settings: Settings, range_: Range, progress: Progress) -> None:
         self._settings = settings
         self._range = range_
-        self._progress = progress
-        self._admin = Admin(settings.kafka)
-        self._counts = self._admin.partition_counts()
-        self._reader = new_reader()
+        self._retention_days = retention(settings.sink)
+        self._logs = Logs(settings.kafka, progress)
 
     async def run(self, db: Db, tables: Sequence[AnyTable]) -> list[Check]:
         """Compare these tables with their topics, and candles with trades.
@@ -104,26 +102,25 @@ class Verification:
             ConflictError: A table was filled from another topic, or records are gone that were never stored.
             UnavailableError: Kafka or the database does not answer.
         """
-        present = [table for table in tables if table.topic.name in self._counts]
+        present = [table for table in tables if self._logs.has(table.topic)]
         checks = [await self._table(db, table) for table in present]
-        if CANDLES in tables and {CANDLES.topic.name, TRADES.topic.name} <= self._counts.keys():
+        if CANDLES in tables and self._logs.has(CANDLES.topic) and self._logs.has(TRADES.topic):
             checks.append(await self._candles(db))
         return checks
 
     async def _table(self, db: Db, table: AnyTable) -> Check:
         check = Check(table.view, "topic and table")
-        kafka_id = self._admin.topic_ids([table.topic.name])[table.topic.name]
         with stored.snapshot(db):
-            offsets = stored.positions(db, table.topic.name, kafka_id)
+            offsets = stored.positions(db, table.topic.name, self._logs.kafka_id(table.topic))
             if not offsets:
                 check.notes.append("no sink has stored anything of this topic")
                 return check
-            known = stored.instruments(db)
+            known = KnownInstruments(stored.instruments(db))
+            replaced = stored.was_replaced(db, table.topic.name)
             columns = stored.columns_of(table, known)
-            bounds = self._bounds(table.topic)
             instruments: set[int] = set()
-            begins: list[int] = []
-            for partition, (first, end) in bounds.items():
+            begin, is_whole = self._range, True
+            for partition, (first, end) in self._logs.bounds(table.topic).items():
                 stop = offsets.get(partition, first)
                 if stop < first:
                     raise ConflictError(
@@ -131,116 +128,62 @@ class Verification:
                         "the log and were never stored"
                     )
                 check.not_stored_yet += end - stop
-                range_, vouched = await self._held(table.topic, partition, first, stop, check)
-                begins += [] if range_.since is None else [range_.since]
-                taken = TopicRows(columns, known, range_)
-                await self._read(table.topic, partition, first, stop, taken)
-                expected = columns.settled(taken.rows())
-                own = sorted(taken.instruments)
+                held = await self._logs.held(table.topic, partition, first, stop, replaced=replaced)
+                range_ = self._kept(table, self._held(partition, held, check))
+                begin, is_whole = begin.from_time(range_.since), is_whole and held.is_whole
+                taken = TopicRows(columns, known, range_, self._settings.sink.quotes_every_ms)
+                await self._logs.read(table.topic, partition, first, stop, taken)
                 instruments |= taken.instruments
-                of = own if _has_instruments(columns) else None
-                found = stored.rows(db, columns, range_, of=self._of(of, known.numbers_of))
-                check.comparison.add(_compared(columns, expected, found, vouched))
-            if _has_instruments(columns) and table.topic.cleanup == "delete":
+                of = known.wanted(taken.instruments, range_.symbols) if columns.has_instruments else None
+                found = stored.rows(db, columns, range_, of=of)
+                expected = columns.settled(taken.rows())
+                check.comparison.add(_compared(columns, expected, found, held.is_whole))
+            if columns.has_instruments:
                 # What no partition knows at all.
-                range_ = self._range.from_time(max(begins, default=None))
-                strange = stored.rows(
-                    db,
-                    columns,
-                    range_,
-                    of=known.numbers_of(range_.symbols) if range_.symbols else None,
-                    not_of=sorted(instruments),
-                )
-                check.comparison.add(_compared(columns, Rows({}), strange, True))
+                of = known.numbers_of(begin.symbols) if begin.symbols else None
+                strange = stored.rows(db, columns, begin, of=of, not_of=sorted(instruments))
+                check.comparison.add(_compared(columns, Rows({}), strange, is_whole))
         return check
 
-    def _of(
-        self, own: list[int] | None, numbers_of: Callable[[frozenset[str]], list[int]]
-    ) -> list[int] | None:
-        """Instruments of a partition that are wanted; None: all of the table."""
-        if own is None or not self._range.symbols:
-            return own
-        return sorted(set(own) & set(numbers_of(self._range.symbols)))
+    def _kept(self, table: AnyTable, range_: Range) -> Range:
+        """Without what is so old that the sink may have dropped it."""
+        days = self._retention_days.get(table.name)
+        return range_ if days is None else range_.from_time(time.time_ns() // 1_000 - days * DAY_US)
 
-    async def _held(
-        self, topic: Topic, partition: int, first: int, end: int, check: Check
-    ) -> tuple[Range, bool]:
-        """The part of the range that the log can speak of, and whether what it does not say is wrong."""
-        if topic.cleanup == "compact":
-            return self._range, False
-        if first == 0:
-            return self._range, True
-        time = await held_from(self._settings.kafka, self._reader, topic, partition, first, end)
-        if time is None:
-            return self._range, False
-        if self._range.since is None or self._range.since < time:
+    def _held(self, partition: int, held: Held, check: Check) -> Range:
+        """The part of the range that the log can speak of."""
+        if held.since is not None and (self._range.since is None or self._range.since < held.since):
             check.notes.append(
-                f"partition {partition}: the log holds all from {format_time(time)} on; earlier rows were "
-                "not looked at"
+                f"partition {partition}: the log holds all from {format_time(held.since)} on; earlier rows "
+                "were not looked at"
             )
-        return self._range.from_time(time), True
-
-    async def _read(
-        self,
-        topic: Topic,
-        partition: int,
-        first: int,
-        end: int,
-        taken: TopicRows,
-        passed: Passed | None = None,
-    ) -> None:
-        what, read = f"{topic.name} {partition}", first
-
-        def told(count: int) -> None:
-            nonlocal read
-            read += count
-            self._progress(what, read - first, end - first)
-
-        found = slices(self._settings.kafka, self._reader, topic, partition, first, end, told)
-        async with aclosing(found):
-            async for slice_ in found:
-                taken.take(slice_)
-                if passed is not None:
-                    note_marks(slice_, passed)
+        return self._range.from_time(held.since)
 
     async def _candles(self, db: Db) -> Check:
         check = Check(CANDLES.view, "trades and topic")
-        known = stored.instruments(db)
+        known = KnownInstruments(stored.instruments(db))
         columns = stored.columns_of(CANDLES, known)
-        identity = columns.identity
-        compared = [name for name in CANDLES.columns if name not in (*identity, *NOT_DERIVED)]
+        compared = [name for name in CANDLES.columns if name not in (*columns.identity, *NOT_DERIVED)]
         # The candles first: of trades that come meanwhile none can be missed.
-        candles = self._bounds(CANDLES.topic)
-        for partition, (first, end) in candles.items():
+        for partition, candles in self._logs.bounds(CANDLES.topic).items():
             passed: Passed = {}
-            trades_first, trades_end = self._bounds(TRADES.topic)[partition]
-            own, _ = await self._held(CANDLES.topic, partition, first, end, check)
-            range_, _ = await self._held(TRADES.topic, partition, trades_first, trades_end, check)
-            range_ = range_.from_time(own.since)
-            topic, made = TopicRows(columns, known, range_), TopicRows(columns, known, range_)
-            await self._read(CANDLES.topic, partition, first, end, topic, passed)
-            read = 0
-
-            def told(count: int, partition: int = partition, whole: int = trades_end - trades_first) -> None:
-                nonlocal read
-                read += count
-                self._progress(f"{TRADES.topic.name} {partition} for candles", read, whole)
-
+            trades = self._logs.bounds(TRADES.topic)[partition]
+            range_ = self._range
+            for topic, bounds in ((CANDLES.topic, candles), (TRADES.topic, trades)):
+                held = await self._logs.held(topic, partition, *bounds, replaced=False)
+                range_ = range_.from_time(self._held(partition, held, check).since)
+            written, made = TopicRows(columns, known, range_), TopicRows(columns, known, range_)
+            await self._logs.read(CANDLES.topic, partition, *candles, written, passed)
+            told = self._logs.told(f"{TRADES.topic.name} {partition} for candles", trades[1] - trades[0])
             check.not_stored_yet += await recompute(
-                self._settings, self._reader, made, partition, (trades_first, trades_end), passed, told
+                self._settings, self._logs.reader, made, partition, trades, passed, told
             )
-            expected, found = columns.settled(made.rows()), columns.settled(topic.rows())
-            expected, found = without_history(expected, found, identity)
-            check.comparison.add(compare(expected, found, identity, compared=compared, shown=columns.shown))
+            expected, found = columns.settled(made.rows()), columns.settled(written.rows())
+            expected, found = without_history(expected, found, columns.identity)
+            check.comparison.add(
+                compare(expected, found, columns.identity, compared=compared, shown=columns.shown)
+            )
         return check
-
-    def _bounds(self, topic: Topic) -> dict[int, tuple[int, int]]:
-        asked = [(topic.name, number) for number in range(self._counts[topic.name])]
-        return {number: bounds for (_, number), bounds in self._admin.log_ranges(asked).items()}
-
-
-def _has_instruments(columns: AnyColumns) -> bool:
-    return any(cell.name == "instrument_id" for cell in columns.table.cells)
 
 
 def _compared(columns: AnyColumns, expected: Rows, found: Rows, vouched: bool) -> Comparison:

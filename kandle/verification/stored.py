@@ -103,9 +103,17 @@ def positions(db: Db, topic: str, kafka_id: str) -> dict[int, int]:
     return {partition: offset for partition, offset, _ in rows}
 
 
-def instruments(db: Db) -> KnownInstruments:
-    """The numbers of all instruments."""
-    return KnownInstruments(db.execute("SELECT id, venue, symbol FROM kandle.instruments").fetchall())
+def was_replaced(db: Db, topic: str) -> bool:
+    """Whether rows may come from an earlier topic of this name, which was deleted."""
+    row = db.execute(
+        "SELECT EXISTS (SELECT FROM kandle.topics WHERE name = %s AND retired IS NOT NULL)", (topic,)
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def instruments(db: Db) -> list[tuple[int, str, str]]:
+    """Number, venue and symbol of all instruments."""
+    return db.execute("SELECT id, venue, symbol FROM kandle.instruments").fetchall()
 
 
 def columns_of(table: AnyTable, known: KnownInstruments) -> AnyColumns:

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -29,11 +29,10 @@ from sinks.timescale.copy_reader import WIDTHS, read_rows
 from sinks.timescale.row_tables import RowTable
 from sinks.timescale.table import TIME_TYPE, Table
 
-OFFSET: Final = "~offset"
-"""Name of the column with the offset that an expected row stands at; no table has such a column."""
 _IN_KEY: Final = re.compile(r"\{row\}\.\"?(\w+)\"?")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DOUBLE: Final = "double precision"
+R = TypeVar("R", bound=Sequence[object])
 
 
 class Words(Sequence[str]):
@@ -75,6 +74,11 @@ class TableColumns:
         self._words = {name: Words(keys) for name, keys in self._keys.items()}
         self._show: dict[str, Callable[[Any], object]] = {TIME_TYPE: format_time, '"char"': chr}
         self._name_of = name_of
+
+    @property
+    def has_instruments(self) -> bool:
+        """Whether its rows are of instruments."""
+        return True
 
     def read(self, data: Bytes) -> Rows:
         """Rows from the bytes of a COPY of the table's columns.
@@ -182,7 +186,12 @@ class RecordColumns:
         self.identity = self.shown = ("id",) if has_id else ("instrument_id", "interval", "rule", "time")
         self._name_of = name_of
 
-    def rows(self, found: Iterable[Sequence[object]], offsets: Sequence[int] | None = None) -> Rows:
+    @property
+    def has_instruments(self) -> bool:
+        """Whether its rows are of instruments."""
+        return "instrument_id" in self.identity
+
+    def rows(self, found: Iterable[Sequence[object]]) -> Rows:
         """Rows from tuples of the table's columns as psycopg takes or gives them."""
         listed = list(found)
         if not listed:
@@ -197,9 +206,12 @@ class RecordColumns:
                 made[cell.name] = replace(made[cell.name], show=self._name_of)
             elif cell.type == TIME_TYPE:
                 made[cell.name] = replace(made[cell.name], show=format_time)
-        if offsets is not None:
-            made[OFFSET] = Column(np.array(offsets, np.int64))
         return Rows(made)
+
+    def first(self, records: Sequence[R]) -> list[R]:
+        """Of tuples as `rows` takes them the first of each key."""
+        made = self.rows(records)
+        return [records[place] for place in newest(made, self.identity).tolist()] if len(made) else []
 
     def settled(self, rows: Rows) -> Rows:
         """Of rows in the order of the topic what the table should hold: the first of each key."""

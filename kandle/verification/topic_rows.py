@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from infra.kafka.log_scan import scan
 from infra.kafka.record_batches import RawRecords
-from infra.keyed_rows import Column, Mask, Rows
+from infra.keyed_rows import Mask, Rows
 from infra.settings import KafkaSettings
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.stored import AnyColumns, Range
-from kandle.verification.table_columns import OFFSET, TableColumns
+from kandle.verification.table_columns import TableColumns
 from schemas.columns import ColumnReader
 from schemas.records import TimeMark
 from schemas.topics import Topic
 from sinks.portion import Slice, refuse_undecodable
 from sinks.positions import PartitionRef
 from sinks.runner import INTERNED
+from sinks.timescale.quote_samples import QuoteSamples
 from sinks.timescale.seen_ids import SeenIds
 from sinks.timescale.tables import QUOTES
 
@@ -33,20 +35,26 @@ SAME_START_US: Final = 60_000_000
 class TopicRows:
     """Collects the rows of one partition, as the sink would store them.
 
+    Attributes:
+        instruments: Numbers of all instruments that it has rows of, whatever the range.
+
     Args:
         columns: The table's.
         known: The numbers of instruments.
         range_: Which rows are wanted.
+        quotes_every_ms: How quotes are sampled; 0: all are stored.
     """
 
-    def __init__(self, columns: AnyColumns, known: KnownInstruments, range_: Range) -> None:
+    def __init__(
+        self, columns: AnyColumns, known: KnownInstruments, range_: Range, quotes_every_ms: int = 0
+    ) -> None:
         self._columns = columns
         self._known = known
         self._range = range_
         self._parts: list[Rows] = []
         self._records: list[tuple[object, ...]] = []
-        self._offsets: list[int] = []
         self._seen = SeenIds()
+        self._samples = QuoteSamples(quotes_every_ms)
         self.instruments: set[int] = set()
 
     def take(self, slice_: Slice) -> None:
@@ -61,31 +69,45 @@ class TopicRows:
         chosen = slice_.kept(record)
         self.instruments.update(np.unique(numbers[chosen]).tolist())
         if table is QUOTES:
-            chosen = self._newer_quotes(slice_, numbers, chosen)
-        times = self._columns.table.row_times(slice_)
-        if self._range.since is not None:
-            chosen &= times >= self._range.since
-        if self._range.until is not None:
-            chosen &= times < self._range.until
-        if self._range.symbols:
-            chosen &= np.isin(numbers, self._known.numbers_of(self._range.symbols))
+            self._take_quotes(slice_, numbers, chosen)
+            return
+        chosen &= self._wanted(self._columns.table.row_times(slice_), numbers)
         if chosen.any():
-            rows = self._columns.read(self._columns.table.rows(slice_, numbers, chosen))
-            offsets = slice_.records.offsets[slice_.columns.rows(record)][chosen]
-            self._parts.append(Rows({**rows.columns, OFFSET: Column(offsets)}))
+            self._parts.append(self._columns.read(self._columns.table.rows(slice_, numbers, chosen)))
 
-    def _newer_quotes(self, slice_: Slice, numbers: Any, chosen: Mask) -> Mask:
-        """Of quotes with a number only those that are newer than all before are stored."""
-        record = QUOTES.record
-        sequence = slice_.columns.column(record, "sequence")
-        valid = slice_.columns.valid(record, "sequence")
-        verdict = self._seen.judge_quotes(slice_.ref, numbers, sequence, valid, chosen)
+    def _wanted(self, times: npt.NDArray[Any], numbers: npt.NDArray[Any]) -> Mask:
+        """Which rows of these times and instruments are in the range."""
+        wanted = np.ones(len(times), np.bool_)
+        if self._range.since is not None:
+            wanted &= times >= self._range.since
+        if self._range.until is not None:
+            wanted &= times < self._range.until
+        if self._range.symbols:
+            wanted &= np.isin(numbers, self._known.numbers_of(self._range.symbols))
+        return wanted
+
+    def _take_quotes(self, slice_: Slice, numbers: npt.NDArray[np.int64], kept: Mask) -> None:
+        """Of quotes with a number only those that are newer than all before are stored, sampled or not."""
+        assert isinstance(self._columns, TableColumns)
+        sequence = slice_.columns.column(QUOTES.record, "sequence")
+        valid = slice_.columns.valid(QUOTES.record, "sequence")
+        verdict = self._seen.judge_quotes(slice_.ref, numbers, sequence, valid, kept)
         self._seen.adopt(verdict.seen)
-        return verdict.new | verdict.doubtful
+        if self._samples.every_us:
+            sampled = self._samples.take(slice_, numbers, verdict)
+            self._samples.adopt(sampled.held, [])
+            parts = sampled.rows
+        else:
+            parts = [QUOTES.rows(slice_, numbers, verdict.new | verdict.doubtful)]
+        for part in parts:
+            rows = self._columns.read(part)
+            wanted = self._wanted(rows.columns["time"].values, rows.columns["instrument_id"].values)
+            if wanted.any():
+                self._parts.append(rows.take(wanted))
 
     def _take_records(self, slice_: Slice) -> None:
         table: Any = self._columns.table
-        for row, record in slice_.decoded:
+        for _, record in slice_.decoded:
             if not isinstance(record, table.record):
                 continue
             symbol = getattr(record, "symbol", None)
@@ -98,13 +120,17 @@ class TopicRows:
                 and (not self._range.symbols or symbol in self._range.symbols)
             ):
                 self._records.append(tuple(cell.of(record, self._known) for cell in table.cells))
-                self._offsets.append(int(slice_.records.offsets[row]))
 
     def rows(self) -> Rows:
-        """All of them in the order of the topic, with their offsets; repeats and older revisions too."""
+        """All of them in the order of the topic; repeats and older revisions too."""
         if isinstance(self._columns, TableColumns):
             return Rows.concatenated(self._parts)
-        return self._columns.rows(self._records, self._offsets)
+        return self._columns.rows(self._records)
+
+    @property
+    def records(self) -> Sequence[tuple[object, ...]]:
+        """Of a table that is not written from columns: the values of its columns, as rows are inserted."""
+        return self._records
 
 
 async def slices(
