@@ -83,6 +83,15 @@ class OutboundPolicy:
             )
 
 
+def is_name(host: str) -> bool:
+    """Whether a host is written other than as an address in numbers."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return True
+    return False
+
+
 def reached(address: Address) -> Address:
     """The IPv4 address that an IPv6 address stands for, or the address itself."""
     if isinstance(address, ipaddress.IPv6Address):

@@ -33,6 +33,8 @@ UNWATCHED: Final = frozenset(
     ]
 )
 """Kinds that stay on this machine or connect where no watch sees it."""
+SHORT: Final = 1_500
+"""Characters. A service that takes fewer gets the beginning of a long message; others all of it, in parts."""
 PLAIN_TIMEOUT_S: Final = 4.0
 """How long Apprise waits for each answer where its URL does not say."""
 
@@ -49,6 +51,7 @@ class AppriseChannel(WatchedChannel):
     def __init__(self, url: str, plugin: Any, policy: OutboundPolicy) -> None:
         super().__init__(kind_of(plugin), url, policy)
         self._url = url
+        self._says_overflow = "overflow=" in url.lower()
         self._idle = [plugin]
 
     def deliver(self, message: Message, dedup_key: str, timeout_s: float, watch: OutboundWatch) -> None:
@@ -59,7 +62,8 @@ class AppriseChannel(WatchedChannel):
         if plugin.socket_read_timeout == PLAIN_TIMEOUT_S:
             plugin.socket_read_timeout = timeout_s
         form, body = ("html", message.html) if _prefers_html(plugin) else ("text", message.text)
-        taken = plugin.notify(title=message.subject, body=body, body_format=form)
+        cut = None if self._says_overflow else ("truncate" if plugin.body_maxlen < SHORT else "split")
+        taken = plugin.notify(title=message.subject, body=body, body_format=form, overflow=cut)
         self._idle.append(plugin)
         if taken:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.utils
 import hashlib
 import smtplib
@@ -21,6 +22,7 @@ from sinks.notifications.secrets import MASK
 from sinks.notifications.watched_channel import WatchedChannel
 
 KIND: Final = "mailto"
+LEAVE_S: Final = 1.0
 FINAL: Final = 500
 """SMTP's codes from here on say that a repeat is of no use (RFC 5321, 4.2.1)."""
 
@@ -46,8 +48,11 @@ class EmailChannel(WatchedChannel):
         receivers = [address for _, address in self._plugin.targets]
         receivers += [*sorted(self._plugin.cc), *sorted(self._plugin.bcc)]
         try:
-            with self._connection(timeout_s) as smtp:
+            smtp = self._connection(timeout_s)
+            try:
                 refused = smtp.send_message(mail, self._plugin.from_addr[1], receivers)
+            finally:
+                _leave(smtp)
         except smtplib.SMTPRecipientsRefused as error:
             final = all(code >= FINAL for code, _ in error.recipients.values())
             code, words = next(iter(error.recipients.values()))
@@ -118,6 +123,15 @@ class EmailChannel(WatchedChannel):
     def _error(self, final: bool, why: str) -> ChannelRefusedError | UnavailableError:
         kind = ChannelRefusedError if final else UnavailableError
         return kind(f"channel {self.name}: {MASK.masked(why)}")
+
+
+def _leave(smtp: smtplib.SMTP) -> None:
+    """Take leave; what the server says to that changes nothing of what it took."""
+    with contextlib.suppress(smtplib.SMTPException, OSError):
+        if smtp.sock is not None:
+            smtp.sock.settimeout(LEAVE_S)
+        smtp.quit()
+    smtp.close()
 
 
 def is_plain_mail(plugin: Any) -> bool:

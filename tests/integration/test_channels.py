@@ -50,6 +50,8 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RestServer]:
         monkeypatch.setattr(NotifySlack, "api_url", f"{running.url}/api/{{}}")
         monkeypatch.setattr(NotifyTwilio, "notify_sms_url", f"{running.url}/{{sid}}/Messages.json")
         monkeypatch.setattr(NotifyDiscord, "notify_url", f"{running.url}/webhooks")
+        for plugin in (NotifySlack, NotifyTwilio):
+            monkeypatch.setattr(plugin, "request_rate_per_sec", 0)
         yield running
 
 
@@ -96,6 +98,21 @@ async def test_twilio_gets_text_without_markup(service: RestServer) -> None:
     assert "<" not in form["Body"][0]
 
 
+async def test_a_long_message_comes_in_parts_or_as_its_beginning(service: RestServer) -> None:
+    service.answer = lambda path: Reply(b'{"ok": true}', 201 if "Messages" in path else 200)
+    digest = [occasion_of(signal(f"signal/{number}")) for number in range(60)]
+    for url in (DISCORD, TWILIO):
+        channel = make_channel(url, "r", OPEN)
+        await channel.send(Templates().render_digest(digest, channel.kind), "key", 5)
+    *parts, sms = service.bodies
+    assert len(parts) > 1
+    assert all(len(json.loads(part)["content"]) <= 2000 for part in parts)
+    assert sum(part.count(b"BTC/USDT long") for part in parts) == 50
+    [body] = parse_qs(sms.decode())["Body"]
+    assert len(body) <= 160
+    assert body.startswith("60 messages")
+
+
 @pytest.mark.parametrize("url", ALL.values(), ids=ALL)
 async def test_a_limit_tells_how_long_in_seconds_or_by_a_date(service: RestServer, url: str) -> None:
     channel = make_channel(url, "r", OPEN)
@@ -127,7 +144,7 @@ async def test_a_library_that_waits_by_itself_is_not_waited_for(service: RestSer
     channel = make_channel(DISCORD, "r", OPEN)
     reset = str(int(time.time()) + 60)
     answering(service, 429, {"retry_after": 61.5}, X_RateLimit_Remaining="0", X_RateLimit_Reset=reset)
-    error = await error_of_sending(channel, timeout_s=1)
+    error = await error_of_sending(channel, timeout_s=0.5)
     assert isinstance(error, ChannelBusyError)
     assert error.retry_after_s == 61.5
 
@@ -288,6 +305,7 @@ class MailServer:
         self.refuse_data = ""
         self.refuse: dict[str, str] = {}
         self.delay_s = 0.0
+        self.farewell = "221 Bye"
         (self.port,) = free_ports(1)
         self._controller = Controller(
             self,
@@ -315,6 +333,9 @@ class MailServer:
             return self.refuse[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
+
+    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        return self.farewell
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
         await asyncio.sleep(self.delay_s)
@@ -385,6 +406,12 @@ async def test_an_unknown_mailbox_is_refused_and_others_get_theirs(mail: MailSer
     )
     await make_channel(mail.url(to="gone@example.com,desk@example.com"), "r", OPEN).send(MESSAGE, "key", 5)
     assert mail.receivers == ["desk@example.com"]
+
+
+async def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave(mail: MailServer) -> None:
+    mail.farewell = "451 do not go"
+    await make_channel(mail.url(), "r", OPEN).send(MESSAGE, "key", 5)
+    assert len(mail.messages) == 1
 
 
 async def test_a_wrong_password_is_refused_for_good(mail: MailServer) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -246,6 +248,52 @@ async def test_a_watch_tells_what_was_answered() -> None:
         assert await asyncio.to_thread(call) == reply.body
         [answer] = watch.answers
         assert (answer.status, answer.headers["retry-after"], bytes(answer.body)) == (429, "5", reply.body)
+
+
+async def test_a_name_that_leads_to_this_machine_is_refused_to_a_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = socket.getaddrinfo
+
+    def resolver(host: str, *options: Any, **more: Any) -> Any:
+        return known("127.0.0.1" if host == "hook.example" else host, *options, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolver)
+    async with RestServer().running() as server:
+        url = server.url.replace("127.0.0.1", "hook.example")
+
+        def call(watch: OutboundWatch) -> int:
+            with watch:
+                return requests.get(url, timeout=5).status_code
+
+        refusing = OutboundWatch(CLOSED)
+        with pytest.raises(requests.ConnectionError):
+            await asyncio.to_thread(call, refusing)
+        assert "127.0.0.1 is not an address of the internet" in refusing.refusals[0]
+        assert server.connections == 0
+        assert await asyncio.to_thread(call, OutboundWatch(OPEN)) == 200
+
+
+def test_a_watch_sees_sockets_of_every_kind(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as own, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        own.bind(str(tmp_path / "s"))
+        own.listen()
+        with OutboundWatch(CLOSED) as watch:
+            with (
+                socket.socket(socket.AF_UNIX) as other,
+                pytest.raises(OSError, match="leads to this machine"),
+            ):
+                other.connect(str(tmp_path / "s"))
+            with pytest.raises(OSError, match="not an address of the internet"):
+                datagrams.sendto(b"x", ("127.0.0.1", 9))
+            with pytest.raises(OSError, match="not an address of the internet"):
+                datagrams.sendmsg([b"x"], [], 0, ("127.0.0.1", 9))
+            with socket.socket() as plain, pytest.raises(OSError, match="no address in numbers"):
+                plain.connect(("localhost", 9))
+        assert len(watch.refusals) == 4
+        with OutboundWatch(OPEN), socket.socket(socket.AF_UNIX) as other:
+            other.connect(str(tmp_path / "s"))
+            datagrams.sendto(b"x", ("localhost", 9))
 
 
 def test_a_watch_lets_no_program_start() -> None:
