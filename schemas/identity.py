@@ -85,6 +85,8 @@ def ce_id(record: Record) -> str:
             return f"quote/{record.venue}/{record.symbol}/{stamp}"
         case BookUpdate():
             span = f"{record.first_sequence}-{record.last_sequence}"
+            if record.last_sequence is None:
+                span = str(record.receive_time if record.event_time is None else record.event_time)
             return f"book/{record.venue}/{record.symbol}/{record.kind}/{span}"
         case Ticker():
             return f"ticker/{record.venue}/{record.symbol}/{record.event_time}"

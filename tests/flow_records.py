@@ -22,10 +22,15 @@ def _reader() -> ColumnReader:
 
 
 class Batches:
-    """Reads records into columns, as a step does."""
+    """Reads records into columns, as a step does.
+
+    Attributes:
+        books: Books that were sampled so far, before each mark.
+    """
 
     def __init__(self) -> None:
         self._keys = KeyTable()
+        self.books: list[list[BookUpdate]] = []
 
     def fold(
         self, state: QuoteFlows | BookFlows, items: Sequence[Item]
@@ -42,6 +47,7 @@ class Batches:
         key_ids = self._keys.intern(key_data, key_starts, key_lengths)
         folded = state.fold(columns, self._keys.keys, key_ids)
         assert not folded.refused
+        self.books += folded.books
         return folded.sampled
 
 

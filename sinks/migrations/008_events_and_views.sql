@@ -92,11 +92,11 @@ COMMENT ON COLUMN kandle.venue_order.place IS 'Its place, 1 is first; venues wit
 -- decimal(20,8) has no room: better null than an error of the whole query.
 CREATE VIEW public.ohlcv_data AS
 SELECT c."time" AT TIME ZONE 'UTC' AS "timestamp", f.symbol::varchar(20) AS symbol, c."interval"::varchar(10) AS timeframe,
-       CASE WHEN abs(c.open) < 1e12 THEN c.open::numeric(20, 8) END AS open,
-       CASE WHEN abs(c.high) < 1e12 THEN c.high::numeric(20, 8) END AS high,
-       CASE WHEN abs(c.low) < 1e12 THEN c.low::numeric(20, 8) END AS low,
-       CASE WHEN abs(c.close) < 1e12 THEN c.close::numeric(20, 8) END AS close,
-       CASE WHEN abs(c.volume) < 1e12 THEN c.volume::numeric(20, 8) END AS volume
+       (CASE WHEN abs(c.open) < 1e12 THEN c.open END)::numeric(20, 8) AS open,
+       (CASE WHEN abs(c.high) < 1e12 THEN c.high END)::numeric(20, 8) AS high,
+       (CASE WHEN abs(c.low) < 1e12 THEN c.low END)::numeric(20, 8) AS low,
+       (CASE WHEN abs(c.close) < 1e12 THEN c.close END)::numeric(20, 8) AS close,
+       (CASE WHEN abs(c.volume) < 1e12 THEN c.volume END)::numeric(20, 8) AS volume
 FROM (
     SELECT DISTINCT ON (i.symbol) i.symbol, i.id
     FROM kandle.instruments i LEFT JOIN kandle.venue_order o USING (venue)

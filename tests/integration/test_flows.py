@@ -12,6 +12,8 @@ import pytest
 
 from infra.kafka.dead_letters import HEADER_PREFIX
 from infra.kafka.partitioner import partition_of
+from processors.flows.books import BookFlows
+from processors.flows.plan import FlowPlan
 from schemas import rows
 from schemas.identity import ce_id, market_key
 from schemas.records import (
@@ -25,8 +27,8 @@ from schemas.records import (
     Trade,
     VenuePrice,
 )
-from schemas.topics import BOOKS, CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, VENUE_PRICES
-from tests.flow_records import Item
+from schemas.topics import BOOK_SAMPLES, BOOKS, CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES, VENUE_PRICES
+from tests.flow_records import Batches, Item
 from tests.flow_reference import reference
 from tests.processor_harness import (
     BASE_US,
@@ -45,7 +47,7 @@ VENUES = ("binance", "gateio", "mexc")
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 SECONDS = 40
 SETTINGS = {
-    "KANDLE_PROCESSORS__FLOWS": "quote,book_top@*:BTC/*,book(2)",
+    "KANDLE_PROCESSORS__FLOWS": "quote,book_top@*:BTC/*,book(2),book_sample(2)@*:ETH/*",
     "KANDLE_PROCESSORS__VENUE_SPREADS": "venue_spread(15,3)@1s@*@binance|gateio|mexc",
 }
 Feed = dict[int, list[Record]]
@@ -108,6 +110,18 @@ def expected_flows(*feeds: Feed) -> dict[str, IndicatorValue]:
     return values
 
 
+def expected_samples(books: Feed) -> dict[str, Record]:
+    """Books of one partition after another, each folded in one batch."""
+    found: dict[str, Record] = {}
+    for records in books.values():
+        items: Sequence[Item] = records  # type: ignore[assignment]
+        state = BookFlows(FlowPlan.of(["book_sample(2)@*:ETH/*"], BOOKS))
+        batches = Batches()
+        batches.fold(state, items)
+        found |= {ce_id(book): book for sampled in batches.books for book in sampled}
+    return found
+
+
 def prices_of(candles: TopicContent) -> list[VenuePrice]:
     return [
         VenuePrice(c.venue, c.symbol, c.interval, c.open_time, c.close_time, c.close, 0, c.complete)
@@ -161,6 +175,10 @@ def test_flows_and_spreads_are_exact_in_spite_of_a_kill(kafka: str, tmp_path: Pa
     }
     assert flows == expected_flows(quotes, books)
     assert len(flows) > 500
+    samples = read_topic(kafka, BOOK_SAMPLES)
+    assert samples.records == expected_samples(books)
+    assert len(samples.records) > 30
+    assert samples.ended == PARTITIONS
 
     candles, prices = read_topic(kafka, CANDLES), read_topic(kafka, VENUE_PRICES)
     wanted = prices_of(candles)

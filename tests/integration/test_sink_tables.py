@@ -35,6 +35,7 @@ from schemas.topics import (
 )
 from sinks import stage
 from sinks.migrator import migrate
+from sinks.timescale.layout import AnyTable
 from sinks.timescale.row_tables import ROW_TABLES
 from sinks.timescale.tables import LIVE_CANDLES as LIVE_TABLE
 from sinks.timescale.tables import TABLES
@@ -52,7 +53,7 @@ from tests.sink_samples import MINUTE_US, moment, sample, shown
 
 Databases = Callable[[], str]
 ONLY = ("timescale",)
-ALL = [*TABLES, *ROW_TABLES]
+ALL: list[AnyTable] = [*TABLES, *ROW_TABLES]
 
 
 @pytest.fixture

@@ -57,10 +57,13 @@ def test_the_streams_of_a_run_are_those_that_its_settings_ask_for() -> None:
     fed = fed.model_copy(
         update={"producer": ProducerSettings(channels=["trades", "books", "tickers", "derivatives"])}
     )
-    assert set(expected_streams(fed)) - set(usual) == {
-        *(Stream(TIMESCALE, topic) for topic in (TICKERS, DERIVATIVES, BARS, BOOK_SAMPLES)),
+    direct = (TRADES, CANDLES, INDICATORS, SIGNALS, TICKERS, DERIVATIVES, BARS)
+    assert expected_streams(fed) == [
+        *(Stream(TIMESCALE, topic) for topic in direct),
+        Stream(NOTIFICATIONS, SIGNALS),
         Stream(TIMESCALE, INDICATORS, "books"),
-    }
+        Stream(TIMESCALE, BOOK_SAMPLES),
+    ]
     unfed = Settings(
         producer=ProducerSettings(channels=["trades"]), processors=ProcessorSettings(flows=["quote"])
     )

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from processors.engine.pages import load_pages, pages_of
 from processors.flows.books import BookFlows
 from processors.flows.plan import FlowPlan
-from schemas import rows
-from schemas.columns import ColumnReader
-from schemas.identity import market_key
-from schemas.key_table import KeyTable
 from schemas.records import BookUpdate, Gap, TimeMark
 from schemas.topics import BOOKS
+from tests.flow_records import Batches, Item
 
 SECOND = 1_000_000
 BEGAN = 1_700_000_000 * SECOND
 Levels = dict[float, float]
-Item = BookUpdate | TimeMark | Gap
 
 
 def book(kind: str, last: int, bids: Levels, asks: Levels, symbol: str = "BTC/USDT") -> BookUpdate:
@@ -32,35 +27,18 @@ def mark(seconds: float, final: bool = False) -> TimeMark:
     return TimeMark("binance", "a", BEGAN + int(seconds * SECOND), final, "run")
 
 
-def fold(flows: BookFlows, items: Sequence[Item]) -> list[list[BookUpdate]]:
-    """The books before each mark."""
-    values = [rows.encode(item) for item in items]
-    keys = [
-        b"" if isinstance(item, TimeMark) else market_key(item.venue, item.symbol).encode() for item in items
-    ]
-    table = KeyTable()
-    lengths = np.array([len(value) for value in values], np.int64)
-    columns = ColumnReader().read(
-        np.frombuffer(b"".join(values), np.uint8), np.cumsum(lengths) - lengths, lengths
-    )
-    key_lengths = np.array([len(key) for key in keys], np.int64)
-    data = np.frombuffer(b"".join(keys) or b"\0", np.uint8)
-    ids = table.intern(data, np.cumsum(key_lengths) - key_lengths, key_lengths)
-    return flows.fold(columns, table.keys, ids).books
-
-
 def sampled(items: Sequence[Item], *specs: str, cuts: int = 0) -> list[list[BookUpdate]]:
     """The same, in one batch, or in batches of so many items with a restart after each."""
     plan = FlowPlan.of(specs, BOOKS)
     flows = BookFlows(plan)
-    found: list[list[BookUpdate]] = []
+    batches = Batches()
     size = cuts or len(items)
     for at in range(0, len(items), size):
-        found += fold(flows, items[at : at + size])
+        batches.fold(flows, items[at : at + size])
         pages = {page.name: page.encode() for page in pages_of(flows)}
         flows = BookFlows(plan)
         load_pages(flows, pages)
-    return found
+    return batches.books
 
 
 LOG: list[Item] = [
