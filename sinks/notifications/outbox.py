@@ -84,6 +84,8 @@ SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND ch
 GROUPS_MOST: Final = 1_000
 """Windows looked at together: bounds memory when a long backlog is told without a limit of age."""
 LATE_MOST: Final = 2
+CAUSES_MOST: Final = 20_000
+"""Of one message: bounds the time for which the ledger is busy with one channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ async def claim(db: Connection, channel: str, chosen: Claim, now_us: int, limits
             "ends": [_time(part.group.start_us + window) for part in parts],
             "mosts": [part.most for part in parts],
             "late": chosen.late,
-            "most": chosen.most,
+            "most": chosen.most or CAUSES_MOST,
             "form": chosen.form,
         },
     )

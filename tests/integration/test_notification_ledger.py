@@ -1,0 +1,290 @@
+"""The ledger at work, by a clock of ours: quiet hours, age, rates, what is retried, what a crash leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from infra.kafka.admin import Admin
+from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.publisher import Publisher
+from infra.settings import NotificationSettings
+from schemas import rows
+from schemas.records import Signal, SystemEvent
+from schemas.topics import SIGNALS
+from sinks.database import Database, application_name
+from sinks.migrator import migrate
+from sinks.notifications import outbox
+from sinks.notifications.channel_locks import CONNECTION_NAME
+from sinks.notifications.occasion import occasion_of
+from sinks.notifications.sink import NotificationSink
+from sinks.positions import PartitionRef, Positions
+from tests.notification_receivers import Receiver, Web, web
+from tests.notification_records import event, signal
+from tests.sink_harness import query, settings_for, until
+
+Databases = Callable[[], str]
+NIGHT = {"begin": "22:00", "end": "07:00"}
+MINUTE_US = 60_000_000
+
+
+class Time:
+    """A clock that tests set."""
+
+    def __init__(self, text: str) -> None:
+        self.set(text)
+
+    def set(self, text: str) -> None:
+        self.us = round(dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()) * 1_000_000
+
+    def now_us(self) -> int:
+        return self.us
+
+
+class Desk:
+    """The ledger of one channel, which the channels of a sink deliver from while `serving`.
+
+    Args:
+        kafka: Bootstrap servers.
+        url: Of a database with the sinks' tables.
+        time: What time it is.
+        channel: Its settings; its name is new.
+        rules: Names of rules, with what they say beside.
+    """
+
+    def __init__(
+        self,
+        kafka: str,
+        url: str,
+        time: Time,
+        channel: dict[str, Any],
+        rules: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        self._url = url
+        self._time = time
+        self._offset = 0
+        self._name = f"desk-{uuid.uuid4().hex[:8]}"
+        sections = {
+            "channels": {self._name: channel},
+            "rules": [
+                {"name": name, "channels": [self._name], **said}
+                for name, said in (rules or {"all": {}}).items()
+            ],
+            "allow_private": True,
+        }
+        self._settings = settings_for(kafka, url).model_copy(
+            update={"notifications": NotificationSettings.model_validate(sections)}
+        )
+
+    async def queue(self, records: Sequence[Signal | SystemEvent], rule: str = "all") -> None:
+        """As the sink queues them."""
+        database, positions = Database(self._settings.database), Positions("notifications")
+        async with database.connection() as db:
+            numbers = await positions.register(db, {SIGNALS.name: "id"})
+            topic = PartitionRef(numbers[SIGNALS.name], 0, SIGNALS.name)
+            await positions.begin(db, {topic: 0})
+            await outbox.queue(db, [self._queued(record, topic, rule) for record in records])
+        await database.close()
+
+    def _queued(self, record: Signal | SystemEvent, topic: PartitionRef, rule: str) -> outbox.Queued:
+        occasion, self._offset = occasion_of(record), self._offset + 1
+        return outbox.Queued(
+            cause_id=occasion.id,
+            channel=self._name,
+            rule=rule,
+            type=occasion.type,
+            severity=occasion.severity,
+            ref=topic,
+            offset=self._offset,
+            key=b"key",
+            value=rows.encode(record),
+            event_time=occasion.event_time,
+        )
+
+    def signals(self, *ids: str, age_us: int = 0) -> list[Signal]:
+        at = self._time.now_us() - age_us
+        return [
+            msgspec.structs.replace(signal(id_), event_time=at + number) for number, id_ in enumerate(ids)
+        ]
+
+    def outcomes(self) -> dict[str, str]:
+        return dict(
+            query(
+                self._url,
+                f"SELECT cause_id, outcome FROM kandle.notifications WHERE channel = '{self._name}'",
+            )
+        )
+
+    @contextlib.asynccontextmanager
+    async def serving(self) -> AsyncIterator[asyncio.Task[None]]:
+        """The channels of one process."""
+        publisher = Publisher(self._settings.kafka, client_id="test")
+        database = Database(self._settings.database)
+        sink = NotificationSink(
+            self._settings, database, publisher, DeadLetters(publisher, "sink"), self._time
+        )
+        task = asyncio.create_task(sink.serve())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await database.close()
+            await publisher.close()
+
+
+@pytest.fixture(scope="module")
+def migrated(kafka: str, postgres: Databases) -> str:
+    url = postgres()
+    migrate(url)
+    Admin(settings_for(kafka, url).kafka).ensure_topics()
+    return url
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with web() as made:
+        yield made
+
+
+def told(receiver: Receiver) -> list[tuple[int, str]]:
+    """How many causes each message told of, and the first of them."""
+    return [(message["data"]["count"], message["data"]["occasions"][0]["id"]) for message in receiver.taken]
+
+
+async def test_quiet_hours_hold_what_is_no_error_for_a_digest_at_their_end(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk"), Time("2026-03-10 23:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url, "quiet": NIGHT})
+    async with desk.serving() as task:
+        trouble = msgspec.structs.replace(event("provider.error", "error"), event_time=time.us)
+        await desk.queue([*desk.signals("a", "b"), trouble])
+        await until(lambda: told(receiver) == [(1, trouble.id)], 10, task)
+        await until(lambda: desk.outcomes() == {"a": "held", "b": "held", trouble.id: "sent"}, 10, task)
+    # Another process goes on in the middle of the night; what comes in the morning is not late.
+    async with desk.serving() as task:
+        time.set("2026-03-11 06:59:59")
+        await desk.queue(desk.signals("c"))
+        await until(lambda: desk.outcomes().get("c") == "held", 10, task)
+        assert len(receiver.taken) == 1
+        time.set("2026-03-11 07:00:00")
+        await until(lambda: len(receiver.taken) == 2, 10, task)
+        await desk.queue(desk.signals("d"))
+        await until(lambda: told(receiver)[1:] == [(3, "a"), (1, "d")], 10, task)
+        await until(lambda: set(desk.outcomes().values()) == {"sent", "digested"}, 10, task)
+
+
+async def test_quiet_hours_of_one_rule_may_drop_its_messages(kafka: str, migrated: str, server: Web) -> None:
+    receiver, time = server.receiver("desk"), Time("2026-03-10 03:00:00")
+    rules = {"dropped": {"quiet": NIGHT | {"mode": "drop", "errors_pass": False}}, "all": {}}
+    desk = Desk(kafka, migrated, time, {"url": receiver.url}, rules)
+    trouble = msgspec.structs.replace(event("provider.error", "error"), event_time=time.us)
+    async with desk.serving() as task:
+        await desk.queue([*desk.signals("a"), trouble], rule="dropped")
+        await desk.queue(desk.signals("b"))
+        await until(lambda: told(receiver) == [(1, "b")], 10, task)
+        expected = {"a": "suppressed", trouble.id: "suppressed", "b": "sent"}
+        await until(lambda: desk.outcomes() == expected, 10, task)
+
+
+async def test_what_is_older_than_its_time_goes_into_a_digest(kafka: str, migrated: str, server: Web) -> None:
+    receiver, time = server.receiver("desk"), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url})
+    await desk.queue(desk.signals("a", "b", age_us=6 * MINUTE_US))
+    await desk.queue(desk.signals("c", age_us=4 * MINUTE_US))
+    async with desk.serving() as task:
+        await until(lambda: sorted(told(receiver)) == [(1, "c"), (2, "a")], 10, task)
+        await until(lambda: desk.outcomes() == {"a": "digested", "b": "digested", "c": "sent"}, 10, task)
+
+
+async def test_what_waits_for_its_turn_at_a_limited_channel_goes_together(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk"), Time("2026-03-10 12:00:00")
+    limited = {"url": receiver.url, "per_minute": 60, "burst": 2}
+    desk = Desk(kafka, migrated, time, limited, {"x": {}, "y": {}})
+    await desk.queue(desk.signals("a", "b", "c", "d"), rule="x")
+    await desk.queue(desk.signals("e", "f", age_us=-10), rule="y")
+    async with desk.serving() as task:
+        await until(lambda: receiver.causes == 6, 10, task)
+        assert sorted(told(receiver)[:2]) == [(1, "a"), (1, "b")]
+        assert told(receiver)[2:] == [(4, "c")]
+        assert receiver.at_s[2] - receiver.at_s[1] > 0.7
+
+
+async def test_dead_letters_that_are_retried_are_told_and_what_was_told_is_not(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk", status=404), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url})
+    records = desk.signals("a")
+    await desk.queue(records)
+    async with desk.serving() as task:
+        await until(lambda: desk.outcomes() == {"a": "dead_letter"}, 10, task)
+        receiver.answer = lambda: (200, {})
+        await desk.queue(records)
+        await until(lambda: desk.outcomes() == {"a": "sent"}, 10, task)
+        await desk.queue([*records, *desk.signals("b")])
+        await until(lambda: desk.outcomes() == {"a": "sent", "b": "sent"}, 10, task)
+    assert told(receiver) == [(1, "a"), (1, "b")]
+    # Of one message all attempts have one key.
+    assert len(receiver.keys) == 3
+    assert receiver.repeats == 1
+
+
+async def test_two_processes_send_no_message_twice(kafka: str, migrated: str, server: Web) -> None:
+    receiver, time = server.receiver("desk", delay_s=0.01), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url, "per_minute": 0, "fold_over": 0})
+    async with desk.serving() as one:
+        await desk.queue(desk.signals(*(f"a{number}" for number in range(30))))
+        async with desk.serving() as other:
+            await until(lambda: receiver.causes >= 10, 10, other)
+            one.cancel()
+            await desk.queue(desk.signals(*(f"b{number}" for number in range(10))))
+            await until(lambda: list(desk.outcomes().values()) == ["sent"] * 40, 10, other)
+    # What the first had under way when it ended may come again, with its key.
+    assert len(set(receiver.keys)) == 40
+    assert receiver.repeats <= 5
+
+
+async def test_a_connection_cut_while_a_channel_answers_costs_no_second_message(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk", delay_s=0.4), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url})
+    await desk.queue(desk.signals("a"))
+    async with desk.serving() as task:
+        await until(lambda: len(receiver.keys) == 1, 10, task)
+        with psycopg.connect(migrated, autocommit=True) as db:
+            cut = db.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND application_name = %s",
+                (application_name(CONNECTION_NAME),),
+            ).fetchall()
+        assert cut == [(True,)]
+        await until(lambda: desk.outcomes() == {"a": "sent"}, 10, task)
+    assert len(receiver.keys) == 1
+
+
+async def test_a_message_that_a_crash_left_is_sent_again_as_it_was(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk", delay_s=30), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url, "fold_over": 1})
+    await desk.queue(desk.signals("a", "b", "c", age_us=2 * MINUTE_US))
+    async with desk.serving() as task:
+        await until(lambda: told(receiver) == [(3, "a")], 10, task)
+    receiver.delay_s = 0
+    await desk.queue(desk.signals("d", "e", age_us=2 * MINUTE_US))
+    async with desk.serving() as task:
+        await until(lambda: told(receiver)[1:] == [(3, "a"), (2, "d")], 10, task)
+    assert receiver.keys[0] == receiver.keys[1] != receiver.keys[2]
