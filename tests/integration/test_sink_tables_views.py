@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -50,6 +51,23 @@ def test_every_table_view_and_column_has_a_comment_and_numbers_have_units(url: s
         if kind in ("double precision", "numeric(20,8)") and not UNITS.search(f"{told} {about}")
     ]
     assert unmeasured == []
+
+
+def test_the_manual_names_every_view_and_column_and_its_queries_run(url: str) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "database.md").read_text("utf-8")
+    told = dict(re.findall(r"^\| `(\w+)` \| ((?:\w+, )+\w+) \|$", manual, re.MULTILINE))
+    with psycopg.connect(url) as db:
+        found = db.execute(
+            "SELECT c.relname, string_agg(a.attname, ', ' ORDER BY a.attnum) FROM pg_class c "
+            "JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relnamespace = 'public'::regnamespace "
+            "AND c.relkind = 'v' AND a.attnum > 0 GROUP BY 1"
+        ).fetchall()
+        # The views of candles by width are told of together.
+        assert told == {view: columns for view, columns in found if not re.match(r"trades_\d", view)}
+        queries = re.findall(r"```sql\n(SELECT .*?)```", manual, re.DOTALL)
+        for query in queries:
+            db.execute(query.encode())
+    assert len(queries) >= 6
 
 
 def _candles(db: psycopg.Connection[tuple[object, ...]], instrument: int, venue: str, symbol: str) -> None:
