@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpcore2
 
@@ -18,6 +18,8 @@ from schemas.errors import CallTimeoutError, ConfigurationError, UnavailableErro
 
 BODY_BYTES: Final = 16 * 1024
 """What is read of an answer's body."""
+KEPT: Final = "/?%:@!$&'()*+,;=-._~"
+"""What stays as it is in a path and a query."""
 CONNECT_S: Final = 10.0
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -98,11 +100,7 @@ class OutboundClient:
         resolver: Resolver = resolve,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigurationError("a URL to post to is written like https://host/path")
-        self._url = url
-        self._shown = parts.hostname
+        self._url, self._shown = _plain(url)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
             # Each post connects anew: posts are rare, and where a name leads is judged each time.
@@ -144,6 +142,21 @@ class OutboundClient:
         except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError, OSError) as error:
             why = str(error) or type(error).__name__
             raise UnavailableError(f"{self._shown} cannot be reached: {why}") from None
+
+
+def _plain(url: str) -> tuple[str, str]:
+    """A URL in ASCII, as it goes over the wire, and its host."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode()
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        host = port = ""
+    if not host or parts.scheme not in {"http", "https"}:
+        raise ConfigurationError("a URL to post to is written like https://host/path")
+    network = f"[{host}]{port}" if ":" in host else f"{host}{port}"
+    path, query = quote(parts.path or "/", safe=KEPT), quote(parts.query, safe=KEPT)
+    return urlunsplit((parts.scheme, network, path, query, "")), host
 
 
 async def _beginning(response: httpcore2.Response) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 import apprise
@@ -10,6 +11,7 @@ import apprise
 from infra.outbound import OutboundPolicy
 from infra.outbound_watch import OutboundWatch
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.records import Severity
 from sinks.notifications.message import Message
 from sinks.notifications.secrets import MASK
 from sinks.notifications.verdict import verdict_of_all
@@ -33,8 +35,12 @@ UNWATCHED: Final = frozenset(
     ]
 )
 """Kinds that stay on this machine or connect where no watch sees it."""
+NOTIFY_TYPES: Final[Mapping[Severity, str]] = {"info": "info", "warning": "warning", "error": "failure"}
+"""How Apprise calls severities; services show them by a colour or a degree of urgency."""
 SHORT: Final = 1_500
 """Characters. A service that takes fewer gets the beginning of a long message; others all of it, in parts."""
+OURS: Final = {"app_id": "Kandle", "app_desc": "Kandle", "image_url_mask": "", "image_url_logo": ""}
+"""Who messages are from, where a service shows it; no picture of Apprise's."""
 PLAIN_TIMEOUT_S: Final = 4.0
 """How long Apprise waits for each answer where its URL does not say."""
 
@@ -62,8 +68,11 @@ class AppriseChannel(WatchedChannel):
         if plugin.socket_read_timeout == PLAIN_TIMEOUT_S:
             plugin.socket_read_timeout = timeout_s
         form, body = ("html", message.html) if _prefers_html(plugin) else ("text", message.text)
+        kind = NOTIFY_TYPES[message.severity]
         cut = None if self._says_overflow else ("truncate" if plugin.body_maxlen < SHORT else "split")
-        taken = plugin.notify(title=message.subject, body=body, body_format=form, overflow=cut)
+        taken = plugin.notify(
+            title=message.subject, body=body, body_format=form, overflow=cut, notify_type=kind
+        )
         self._idle.append(plugin)
         if taken:
             return
@@ -80,7 +89,7 @@ def instance(url: str) -> Any:
     MASK.hide(url)
     _apprise_log.disabled = True
     try:
-        return apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(app_id="Kandle"))
+        return apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(**OURS))
     finally:
         _apprise_log.disabled = False
 

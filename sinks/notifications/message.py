@@ -11,6 +11,7 @@ import jinja2
 import jinja2.sandbox
 
 from schemas.errors import ConfigurationError, ValidationError
+from schemas.records import Severity
 from sinks.notifications.occasion import Occasion
 from sinks.notifications.wording import FILTERS
 
@@ -38,6 +39,7 @@ class Message:
         html: The same for channels that take HTML.
         occasions: What it is about, for channels that machines read; of many, those that it names.
         count: How many occasions it stands for.
+        severity: Of the worst of them.
     """
 
     sender: str | None
@@ -46,6 +48,7 @@ class Message:
     html: str
     occasions: tuple[Occasion, ...] = ()
     count: int = 1
+    severity: Severity = "info"
 
 
 class Templates:
@@ -165,25 +168,29 @@ class Templates:
         subject = _line(self._part(name, "subject", channel_kind, variables))
         text = self._part(name, "text", channel_kind, {**variables, "subject": subject}).strip()
         html = self._part(name, "html", channel_kind, {**variables, "subject": subject, "text": text})
-        return Message(self._sender, subject, text, html.strip(), about, count)
+        return Message(self._sender, subject, text, html.strip(), about, count, variables["severity"])
 
     def _part(self, type_: str, part: Part, channel_kind: str, variables: Mapping[str, Any]) -> str:
-        template = self._environment.select_template(
-            [
-                f"{type_}.{channel_kind}.{part}{SUFFIX}",
-                f"{type_}.{part}{SUFFIX}",
-                f"{FALLBACK}.{channel_kind}.{part}{SUFFIX}",
-                f"{FALLBACK}.{part}{SUFFIX}",
-            ]
-        )
+        names = [
+            f"{type_}.{channel_kind}.{part}{SUFFIX}",
+            f"{type_}.{part}{SUFFIX}",
+            f"{FALLBACK}.{channel_kind}.{part}{SUFFIX}",
+            f"{FALLBACK}.{part}{SUFFIX}",
+        ]
+        found: str | None = names[0]
         try:
+            template = self._environment.select_template(names)
+            found = template.name
             return template.render(variables)
         except jinja2.UndefinedError as error:
             raise ValidationError(
-                f"template {template.name} for {type_!r}: {error.message}; it may use {_listed(variables)}"
+                f"template {found} for {type_!r}: {error.message}; it may use {_listed(variables)}"
             ) from None
+        except jinja2.TemplateSyntaxError as error:
+            # One that was changed since the start.
+            raise ValidationError(f"template {error.name} cannot be read: {error.message}") from None
         except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise ValidationError(f"template {template.name} for {type_!r} fails: {error}") from None
+            raise ValidationError(f"template {found} for {type_!r} fails: {error}") from None
 
     def _compile(self, name: str) -> None:
         try:

@@ -14,7 +14,10 @@ HIDDEN: Final = "***"
 
 def secrets_of(url: str) -> set[str]:
     """What of an address may be secret: all of it, user, password, path, query, a host that is a token."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return {url}
     network, _, host = parts.netloc.rpartition("@")
     words = [*re.split(r"[:@]", network), *parts.path.split("/")]
     words += [value for _, value in urllib.parse.parse_qsl(parts.query)]

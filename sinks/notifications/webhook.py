@@ -143,7 +143,12 @@ def _iso(micros: int) -> str:
 
 
 def _parted(url: str) -> tuple[str, list[str]]:
-    parts = urlsplit(url.removeprefix(SCHEME))
+    try:
+        parts = urlsplit(url.removeprefix(SCHEME))
+    except ValueError:
+        raise ConfigurationError(
+            f"a signed webhook is written {SCHEME}https://host/path?{SECRET}=..."
+        ) from None
     if parts.username is not None:
         raise ConfigurationError("a signed webhook has no user: its signature says who it comes from")
     query = parse_qsl(parts.query, keep_blank_values=True)

@@ -19,6 +19,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 from apprise.plugins.discord import NotifyDiscord
+from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP, NotifyPagerDuty, PagerDutyRegion
 from apprise.plugins.slack import NotifySlack
 from apprise.plugins.telegram import NotifyTelegram
 from apprise.plugins.twilio import NotifyTwilio
@@ -26,10 +27,11 @@ from apprise.plugins.twilio import NotifyTwilio
 from infra.embedded.ports import free_ports
 from infra.settings import NotificationSettings
 from schemas.errors import CallTimeoutError, ConfigurationError, KandleError, UnavailableError
+from schemas.records import Severity
 from sinks.notifications.channel import Channel, ChannelBusyError, ChannelRefusedError, make_channel
 from sinks.notifications.message import Message, Templates
 from sinks.notifications.occasion import occasion_of
-from tests.notification_records import price_alert, signal
+from tests.notification_records import event, price_alert, signal
 from tests.rest_server import Reply, RestServer
 
 OPEN = NotificationSettings(allow_private=True)
@@ -49,8 +51,9 @@ async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RestServer]:
         monkeypatch.setattr(NotifySlack, "webhook_url", f"{running.url}/services")
         monkeypatch.setattr(NotifySlack, "api_url", f"{running.url}/api/{{}}")
         monkeypatch.setattr(NotifyTwilio, "notify_sms_url", f"{running.url}/{{sid}}/Messages.json")
+        monkeypatch.setitem(PAGERDUTY_API_LOOKUP, PagerDutyRegion.US, f"{running.url}/enqueue")
         monkeypatch.setattr(NotifyDiscord, "notify_url", f"{running.url}/webhooks")
-        for plugin in (NotifySlack, NotifyTwilio):
+        for plugin in (NotifySlack, NotifyTwilio, NotifyPagerDuty):
             monkeypatch.setattr(plugin, "request_rate_per_sec", 0)
         yield running
 
@@ -87,6 +90,20 @@ async def test_slack_gets_names_with_underscores_as_they_are(service: RestServer
     text = service.bodies[0].decode()
     assert "price_alert_high" in text
     assert "70,000.5" in text
+    assert "apprise" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("severity", "urgency"), [("info", "info"), ("warning", "warning"), ("error", "critical")]
+)
+async def test_pagerduty_is_told_how_much_it_matters(
+    service: RestServer, severity: Severity, urgency: str
+) -> None:
+    channel = make_channel("pagerduty://integrationkey@apikey", "r", OPEN)
+    await channel.send(Templates().render(occasion_of(event("gap", severity)), channel.kind), "key", 5)
+    payload = json.loads(service.bodies[0])["payload"]
+    assert payload["severity"] == urgency
+    assert "it happened" in payload["summary"]
 
 
 async def test_twilio_gets_text_without_markup(service: RestServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def test_a_storm_names_its_first_and_last_and_counts_all() -> None:
     assert message.count == 4711
     assert len(message.occasions) == 10
     assert "4701 more" in message.text
+    assert message.severity == "error"
     assert "#b91c1c" in message.html  # the worst of them gives the colour
 
 
@@ -213,6 +215,18 @@ def test_a_template_that_cannot_be_read_is_told_at_the_start(tmp_path: Path) -> 
         Templates(tmp_path)
     with pytest.raises(ConfigurationError, match="not a folder"):
         Templates(tmp_path / "nowhere")
+
+
+def test_a_template_that_is_spoilt_while_the_sink_runs_stops_nothing_else(tmp_path: Path) -> None:
+    own = tmp_path / "signal.text.j2"
+    own.write_text("fine")
+    templates = Templates(tmp_path)
+    assert templates.render(occasion_of(signal()), "mailto").text == "fine"
+    own.write_text("{% if %}")
+    os.utime(own, (1, 1))
+    with pytest.raises(ValidationError, match=r"signal\.text\.j2 cannot be read"):
+        templates.render(occasion_of(signal()), "mailto")
+    assert templates.render(occasion_of(price_alert()), "mailto").text
 
 
 def test_all_templates_are_of_a_known_part() -> None:

@@ -194,6 +194,15 @@ def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext
     return server, ssl.create_default_context(cadata=shown.decode())
 
 
+async def test_a_url_goes_over_the_wire_in_ascii() -> None:
+    async with RestServer().running() as server:
+        names = Names(["127.0.0.1"])
+        url = f"http://bücher.example:{server.url.rpartition(':')[2]}/a b/päth?x=ü&y=%20&z=1+1#part"
+        assert (await OutboundClient(url, OPEN, names).post(b"", {}, 5)).status == 200
+        assert names.asked == ["xn--bcher-kva.example"]
+        assert server.paths == ["/a%20b/p%C3%A4th?x=%C3%BC&y=%20&z=1+1"]
+
+
 async def test_what_cannot_be_found_may_pass() -> None:
     async def nowhere(host: str, port: int) -> Sequence[str]:
         raise OSError(-2, "Name or service not known")
@@ -202,7 +211,10 @@ async def test_what_cannot_be_found_may_pass() -> None:
         await OutboundClient("http://hook.example/", OPEN, nowhere).post(b"", {}, 5)
 
 
-@pytest.mark.parametrize("url", ["ftp://host/", "https:///path", "host/path"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/", "https:///path", "host/path", "https://host:99999/", "https://host:x/", "https://[::1/"],
+)
 def test_only_http_is_posted_to(url: str) -> None:
     with pytest.raises(ConfigurationError, match="https://host/path"):
         OutboundClient(url, CLOSED)
