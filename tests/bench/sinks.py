@@ -181,6 +181,8 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=LATENCY_S, help="of the latency, after a warm-up")
     parser.add_argument("--memory", action="store_true", help="only the memory while the database is slow")
     given = parser.parse_args()
+    if given.trades < 4 * SinkSettings().max_rows:
+        parser.error(f"a log of four portions, {4 * SinkSettings().max_rows} trades, is the least")
     rate = SYMBOLS * TRADES_A_SYMBOL
     log = TradeLog(SYMBOLS, rate, max(1, given.trades // rate))
     with ExitStack() as stack:
