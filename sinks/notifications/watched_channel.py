@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from abc import abstractmethod
 from typing import Final
@@ -56,7 +57,7 @@ class WatchedChannel(Channel):
 
         def work() -> None:
             error = self._attempt(message, dedup_key, timeout_s, watch)
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, error)
 
         # A daemon: it must not hold up the end of the process.
