@@ -397,6 +397,18 @@ async def test_a_mail_has_sender_subject_text_and_html(mail: MailServer) -> None
     assert mail.messages[2]["Message-ID"] != first["Message-ID"]
 
 
+async def test_a_mail_is_of_any_script_and_length(mail: MailServer) -> None:
+    message = Message("Börse <a@example.com>", "Kurs → 70 000 €", "öäü " * 500, f"<p>{'ж' * 2000}</p>")
+    await make_channel(mail.url(), "r", OPEN).send(message, "key", 5)
+    [got] = mail.messages
+    assert (got["From"], got["Subject"]) == ("Börse <a@example.com>", "Kurs → 70 000 €")
+    text, html = got.get_body(("plain",)), got.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().strip() == message.text.strip()
+    assert html.get_content().strip() == message.html
+
+
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [

@@ -302,7 +302,9 @@ def test_a_watch_sees_sockets_of_every_kind(tmp_path: Path) -> None:
                 datagrams.sendmsg([b"x"], [], 0, ("127.0.0.1", 9))
             with socket.socket() as plain, pytest.raises(OSError, match="no address in numbers"):
                 plain.connect(("localhost", 9))
-        assert len(watch.refusals) == 4
+            with socket.socket() as plain, pytest.raises(OSError, match="not an address of the internet"):
+                plain.connect_ex(("127.0.0.1", 9))
+        assert len(watch.refusals) == 5
         with OutboundWatch(OPEN), socket.socket(socket.AF_UNIX) as other:
             other.connect(str(tmp_path / "s"))
             datagrams.sendto(b"x", ("localhost", 9))
