@@ -30,6 +30,7 @@ from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from sinks.database import connect
 from sinks.timescale.copy_binary import HEADER, TRAILER
 from sinks.timescale.partitions import Partitions
+from sinks.timescale.row_tables import AUDIT
 
 LOCK_TIMEOUT_MS: Final = 60_000
 """A sink holds its offset rows for the length of a transaction."""
@@ -92,7 +93,8 @@ class Rebuild:
         """Do it.
 
         Raises:
-            ConfigurationError: The topic of the table keeps the newest record of a key alone.
+            ConfigurationError: The topic of the table keeps the newest record of a key alone, or the table is
+                that of the audit.
             ConflictError: The log does not hold the range any more, or is another one; nothing was changed.
             UnavailableError: Kafka or the database is away, or a sink has held its offsets for too long;
                 nothing was changed.
@@ -103,6 +105,8 @@ class Rebuild:
                 f"{topic.name} keeps the newest record of each key alone: {self._table.view} cannot be made "
                 "of it"
             )
+        if self._table is AUDIT:
+            raise ConfigurationError(f"kandle.{AUDIT.name} is append-only: nothing there is made anew")
         known = KnownInstruments(stored.instruments(db))
         columns = stored.columns_of(self._table, known)
         parts = await self._parts(db, columns, known)

@@ -16,13 +16,25 @@ from confluent_kafka.admin import AdminClient
 
 from infra.settings import Settings
 from kandle.commands.sink import sink as command
+from kandle.verification.run import TABLES_KNOWN
 from kandle.verification.stored import Range
 from schemas.errors import ConfigurationError, ConflictError
 from schemas.records import AuditEntry
 from schemas.rows import decode
 from schemas.topics import AUDIT, TRADES
+from sinks.timescale.row_tables import AUDIT as AUDIT_TABLE
 from tests.processor_harness import BASE_US, PARTITIONS, market
-from tests.sink_harness import Log, fresh_topics, query, running, settings_for, until_passed
+from tests.sink_harness import (
+    Log,
+    fresh_topics,
+    query,
+    running,
+    settings_for,
+    totals,
+    until,
+    until_passed,
+)
+from tests.sink_samples import sample
 from tests.stored_market import DAMAGES, faults, put, store, verify
 
 SECOND = 1_000_000
@@ -172,5 +184,45 @@ def test_a_mistake_is_told(stored: tuple[Settings, str]) -> None:
     settings, _ = stored
     assert rebuild(settings, "trades").exit_code == 2
     assert rebuild(settings, "trades", "--from", "2026-01-02", "--to", "2026-01-01").exit_code == 2
-    for name in ("trade", "tickers"):
+    for name in ("trade", "tickers", "audit_entries"):
         assert isinstance(rebuild(settings, name, *WHOLE).exception, ConfigurationError)
+
+
+async def test_every_table_is_compared_and_made_again_whatever_becomes_of_repeats(
+    kafka: str, sink_database: Callable[[], str]
+) -> None:
+    url = sink_database()
+    settings = settings_for(kafka, url)
+    fresh_topics(settings.kafka)
+    log = Log(kafka)
+    for table in TABLES_KNOWN:
+        records = [
+            sample(table.record, number, symbol) for symbol in ("BTC/USDT", "ETH/USDT") for number in range(3)
+        ]
+        log.put(table.topic, 1 if table.topic.keyed else 0, [*records, *records])
+    async with running(settings, ["timescale"]) as task:
+        for table in TABLES_KNOWN:
+            await until(lambda table=table: totals(url, "timescale", table.topic)[0] == 12, task=task)  # type: ignore[misc]
+
+    def compared() -> dict[str, dict[str, int]]:
+        checks = verify(settings)
+        return {
+            name: faults(check.comparison) for (name, against), check in checks.items() if against == TABLE
+        }
+
+    assert await asyncio.to_thread(compared) == {table.view: {} for table in TABLES_KNOWN}
+    changeable = [table for table in TABLES_KNOWN if table is not AUDIT_TABLE]
+    with psycopg.connect(url) as db:
+        for table in changeable:
+            first = f'SELECT min("time") FROM kandle.{table.name}'
+            db.execute(f'DELETE FROM kandle.{table.name} WHERE "time" = ({first})'.encode())
+    damaged = await asyncio.to_thread(compared)
+    assert all(damaged[table.view].keys() == {"lost"} for table in changeable), damaged
+    made_again = ("quotes", "exchange_candles", "derivatives", "book_samples", "system_events")
+    for name in made_again:
+        answer = await asyncio.to_thread(
+            rebuild, settings, name, "--from", "1970-01-01", "--to", "2100-01-01"
+        )
+        assert answer.exit_code == 0, (name, answer.output, answer.exception)
+    right = {name for name, found in (await asyncio.to_thread(compared)).items() if not found}
+    assert right == {*made_again, "audit_entries"}
