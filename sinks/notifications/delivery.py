@@ -16,9 +16,8 @@ from infra.logging import get_logger
 from infra.settings import ChannelLimits, QuietHours
 from schemas import rows, topics
 from schemas.errors import BreakerOpenError, ConflictError, DataError, KandleError, UnavailableError
-from schemas.event_types import checked
 from schemas.records import Notification, Signal, SystemEvent
-from sinks.database import is_passing
+from sinks.database import Connection, is_passing
 from sinks.notifications import outbox
 from sinks.notifications.channel import Channel, ChannelRefusedError
 from sinks.notifications.channel_locks import ChannelLocks, ServedElsewhereError
@@ -26,9 +25,9 @@ from sinks.notifications.gate import Gate
 from sinks.notifications.message import SHOWN, SHOWN_OF_DIGEST, Message, Templates
 from sinks.notifications.occasion import Occasion, occasion_of
 from sinks.notifications.parcels import OUTCOMES, Cause, Outcome, Parcel, Parcels
-from sinks.notifications.plan import plan
+from sinks.notifications.plan import Claim, plan
 from sinks.notifications.quiet_hours import quiet_until
-from sinks.notifications.routing import OWN_SOURCE
+from sinks.notifications.told import notification_of, suspension_of
 
 LOOK_EVERY_S: Final = 1.0
 """How often a channel looks for what nobody tells it of: left by another process, or due by now."""
@@ -149,27 +148,35 @@ class Delivery:
             room = self._gate.room
             if parcels := await self._parcels.under_way(db, room):
                 return parcels
-            now_us = self._means.clock.now_us()
-            for rule, quiet in self._quiet:
-                until_us = quiet_until(quiet, now_us)
-                if until_us is not None:
-                    count = await outbox.keep_quiet(db, self._name, quiet, now_us, until_us, rule)
-                    outcome = "held" if quiet.mode == "hold" else "suppressed"
-                    metrics.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
-            backlog = await outbox.backlog(db, self._name, now_us, self._limits)
-            claims = plan(
-                backlog.groups,
-                backlog.late,
-                now_us,
-                self._limits,
-                together=self._waited,
-                ended=self.ended,
-                room=room,
-            )
-            self._waited = False
-            for claim in claims:
-                await outbox.claim(db, self._name, claim, now_us, self._limits)
+            async with db.transaction():
+                # One view of the ledger: what is queued meanwhile has not passed the quiet hours yet.
+                await db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                claims = await self._plan(db, room)
             return await self._parcels.under_way(db, room) if claims else []
+
+    async def _plan(self, db: Connection, room: int) -> list[Claim]:
+        """Hold what quiet hours concern, and write down the messages to make of the rest."""
+        now_us = self._means.clock.now_us()
+        for rule, quiet in self._quiet:
+            until_us = quiet_until(quiet, now_us)
+            if until_us is not None:
+                count = await outbox.keep_quiet(db, self._name, quiet, now_us, until_us, rule)
+                outcome = "held" if quiet.mode == "hold" else "suppressed"
+                metrics.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
+        backlog = await outbox.backlog(db, self._name, now_us, self._limits)
+        claims = plan(
+            backlog.groups,
+            backlog.late,
+            now_us,
+            self._limits,
+            together=self._waited,
+            ended=self.ended,
+            room=room,
+        )
+        self._waited = False
+        for claim in claims:
+            await outbox.claim(db, self._name, claim, now_us, self._limits)
+        return claims
 
     async def _attempt(self, parcel: Parcel) -> None:
         """Send a message once."""
@@ -274,33 +281,5 @@ class Delivery:
             return
         self._suspended = False
         self._log.warning("messages are suspended, since too many have failed", error=str(error))
-        event = SystemEvent(
-            id=f"suspended/{self._name}/{parcel.key}",
-            type=checked("circuit_breaker.open"),
-            source=f"{OWN_SOURCE}{self._name}",
-            severity="error",
-            message=f"messages to channel {self._name} are suspended, since too many have failed: {error}",
-            data={"channel": self._name},
-            event_time=self._means.clock.now_us(),
-        )
+        event = suspension_of(self._name, parcel.key, error, self._means.clock.now_us())
         await self._means.publisher.publish(topics.SYSTEM_EVENTS.name, event, key=event.source)
-
-
-def notification_of(occasion: Occasion, channel: str, key: str, message: Message) -> Notification:
-    """The record that says that a message was delivered; its id is that of every repeat.
-
-    Args:
-        occasion: The first that it tells of.
-        channel: Name of the channel.
-        key: Of the message.
-        message: As sent.
-    """
-    return Notification(
-        id=f"notification/{channel}/{key}",
-        type=occasion.cause_type,
-        channel=channel,
-        subject=message.subject,
-        body=message.text,
-        cause_id=occasion.id,
-        event_time=occasion.event_time,
-    )
