@@ -98,6 +98,12 @@ CANDLE_MISMATCHES = Counter(
 # sinks
 ROWS_STORED = Counter("kandle_rows_stored", "Rows committed that were new.", ["table"])
 COMMIT_SECONDS = Histogram("kandle_commit_seconds", "Time that a database transaction took.", ["sink"])
+SINK_BLOCKED = Gauge(
+    "kandle_sink_blocked",
+    "1 while a sink cannot store what it has, and tries again: its destination is away, full or locked; also "
+    "after it has stopped for good.",
+    ["sink"],
+)
 STORED_LATENCY = Histogram(
     "kandle_stored_latency_seconds",
     "From the frame received to the row committed, trades.",

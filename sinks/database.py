@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, Self
 
 import psycopg
@@ -23,6 +25,8 @@ LOCK_TIMEOUT_MS: Final = 8_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS: Final = 30_000
 """A process that was stopped in the middle of a transaction must not hold the offset rows for ever."""
 STALLED_AFTER_S: Final = 8
+SHORT_ANSWER_S: Final = 5.0
+"""For what a server does at once; one that has not answered by then is gone without a word."""
 RECONNECT_S: Final = 3.0
 """The pool's pauses between attempts to connect grow up to here, then begin anew: a second, then two."""
 _SERVER_LOST: Final = {
@@ -58,6 +62,25 @@ def database_url(settings: DatabaseSettings) -> str:
 def application_name(name: str) -> str:
     """What the server shows of a connection of this name."""
     return f"kandle-{name}"
+
+
+@contextmanager
+def broken_after(connection: Connection, timeout_s: float) -> Iterator[None]:
+    """End a connection whose work is not done in time: its link may be half open, or the server stopped.
+
+    Who waits for an answer then gets an `OperationalError`. A cancelled task would not do: it waits for the
+    server's answer to the cancellation.
+    """
+
+    def end() -> None:
+        with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as link:
+            link.shutdown(socket.SHUT_RDWR)
+
+    timer = asyncio.get_running_loop().call_later(timeout_s, end)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Database:
@@ -101,9 +124,10 @@ class Database:
         """
         connection = await self._take()
         try:
-            await connection.execute(
-                "SELECT set_config('application_name', %s, false)", (application_name(name),)
-            )
+            with broken_after(connection, SHORT_ANSWER_S):
+                await connection.execute(
+                    "SELECT set_config('application_name', %s, false)", (application_name(name),)
+                )
         except BaseException as error:
             await self.release(connection)
             if isinstance(error, psycopg.OperationalError):
@@ -146,7 +170,7 @@ class Database:
                 connection_class=_Connection,
                 kwargs=_parameters(settings, self._name) | {"on_failure": self._note},
                 configure=_set_up,
-                check=AsyncConnectionPool.check_connection,
+                check=_try,
                 min_size=settings.pool_min,
                 max_size=max(settings.pool_min, settings.pool_max),
                 timeout=settings.acquire_timeout_s,
@@ -192,12 +216,19 @@ def _parameters(settings: DatabaseSettings, name: str) -> dict[str, Any]:
 
 async def _set_up(connection: Connection) -> None:
     """Settings of a session."""
-    await connection.execute(
-        "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', %s, false), "
-        "set_config('lock_timeout', %s, false), "
-        "set_config('idle_in_transaction_session_timeout', %s, false)",
-        (str(STATEMENT_TIMEOUT_MS), str(LOCK_TIMEOUT_MS), str(IDLE_IN_TRANSACTION_TIMEOUT_MS)),
-    )
+    with broken_after(connection, SHORT_ANSWER_S):
+        await connection.execute(
+            "SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', %s, false), "
+            "set_config('lock_timeout', %s, false), "
+            "set_config('idle_in_transaction_session_timeout', %s, false)",
+            (str(STATEMENT_TIMEOUT_MS), str(LOCK_TIMEOUT_MS), str(IDLE_IN_TRANSACTION_TIMEOUT_MS)),
+        )
+
+
+async def _try(connection: Connection) -> None:
+    """Whether a connection of the pool still answers."""
+    with broken_after(connection, SHORT_ANSWER_S):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def connect(settings: DatabaseSettings, name: str) -> Connection:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
 
 import psycopg
 from aiokafka import TopicPartition
@@ -10,13 +13,18 @@ from aiokafka import TopicPartition
 from infra.logging import get_logger
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.topics import BY_NAME, Topic
-from sinks.database import Connection, Database, end_stalled, is_passing
+from sinks.database import Connection, Database, broken_after, end_stalled, is_passing
 from sinks.database_misfits import accept_misfits, find_misfits
 from sinks.destination import Destination, Log, MovedError, Place
 from sinks.misfits import Misfit
 from sinks.portion import Portion, Slice
 from sinks.positions import Counts, Move, PartitionRef, Positions
 from sinks.sink import Sink
+
+PATIENCE_S: Final = 20.0
+"""A transaction that has not ended by then is ended by us: the link may be half open ..."""
+PATIENCE_CAP_S: Final = 160.0
+"""... or the server be slow: each time it gets twice as long, up to here."""
 
 log = get_logger(__name__)
 
@@ -40,6 +48,7 @@ class DatabaseDestination(Destination):
         self._positions = Positions(sink.name)
         self._db: Connection | None = None
         self._connection_name = f"sink-{sink.name}"
+        self._patience_s = PATIENCE_S
         self._log = log.bind(sink=sink.name)
 
     @property
@@ -55,10 +64,11 @@ class DatabaseDestination(Destination):
     async def place(self, logs: Mapping[TopicPartition, Log]) -> Mapping[TopicPartition, Place]:
         """Ask the offset rows; partitions without one get it."""
         db = await self._connection()
-        numbers = await self._positions.register(db, {tp.topic: log.kafka_id for tp, log in logs.items()})
-        refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in logs}
-        stored = await self._positions.begin(db, {refs[tp]: log.first for tp, log in logs.items()})
-        await self._sink.restore(db, list(stored))
+        with self._patience(db):
+            numbers = await self._positions.register(db, {tp.topic: log.kafka_id for tp, log in logs.items()})
+            refs = {tp: PartitionRef(numbers[tp.topic], tp.partition, tp.topic) for tp in logs}
+            stored = await self._positions.begin(db, {refs[tp]: log.first for tp, log in logs.items()})
+            await self._sink.restore(db, list(stored))
         return {tp: Place(ref, stored[ref]) for tp, ref in refs.items()}
 
     async def misfits(self, logs: Mapping[TopicPartition, Log]) -> Sequence[Misfit]:
@@ -85,7 +95,8 @@ class DatabaseDestination(Destination):
         """
         if not portion.uncertain:
             return False
-        rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
+        with self._patience(db):
+            rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
         if all(rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices):
             self._log.info("the connection was cut after the commit; nothing to repeat")
             return True
@@ -95,6 +106,10 @@ class DatabaseDestination(Destination):
 
     async def _write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
         await self._sink.prepare(db, portion)
+        with self._patience(db):
+            return await self._write_at_once(db, portion)
+
+    async def _write_at_once(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
         async with db.transaction():
             moves = [Move(s.ref, s.expected, s.next_offset) for s in portion.slices]
             if not await self._positions.move(db, moves):
@@ -106,6 +121,18 @@ class DatabaseDestination(Destination):
             await self._positions.count(db, counts)
             await self._positions.mark(db, [mark for slice_ in portion.slices for mark in slice_.marks()])
         return counts
+
+    @contextmanager
+    def _patience(self, db: Connection) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            with broken_after(db, self._patience_s):
+                yield
+        except psycopg.OperationalError:
+            if time.monotonic() - began >= self._patience_s:
+                self._patience_s = min(2 * self._patience_s, PATIENCE_CAP_S)
+            raise
+        self._patience_s = PATIENCE_S
 
     def is_passing(self, error: Exception) -> bool:
         """Whether the database is away, full, locked, or took another side."""

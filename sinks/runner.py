@@ -25,7 +25,7 @@ from infra.logging import get_logger
 from infra.settings import Settings
 from infra.tasks import until_one_ends
 from schemas.columns import ColumnReader
-from schemas.errors import UnavailableError
+from schemas.errors import KandleError, UnavailableError
 from sinks.destination import Destination, Log, MovedError
 from sinks.intake import Intake, Taken
 from sinks.portion import Portion, Slice, refuse_undecodable
@@ -40,6 +40,10 @@ RETRY_CAP_S: Final = 5.0
 """Longest pause between attempts: a database that is back is noticed within it."""
 
 log = get_logger(__name__)
+
+
+class _GivenUpError(Exception):
+    """Storing has failed, and there is no time for another attempt."""
 
 
 class Runner:
@@ -62,6 +66,8 @@ class Runner:
         self._admin = Admin(settings.kafka)
         self._store_s = 0.0
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
+        self._blocked = metrics.SINK_BLOCKED.labels(destination.name)
+        self._stop = asyncio.Event()
         self._log = log.bind(sink=destination.name)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -75,6 +81,8 @@ class Runner:
             KandleError: Anything else that waiting does not mend.
         """
         metrics.READY.labels(f"sink-{self._destination.name}").set(0)
+        self._blocked.set(0)
+        self._stop = stop
         await self._intake.start()
         try:
             await until_one_ends(
@@ -84,6 +92,11 @@ class Runner:
                     f"{self._destination.name}-positions": self._show_positions(),
                 }
             )
+        except KandleError as error:
+            self._blocked.set(1)
+            metrics.READY.labels(f"sink-{self._destination.name}").set(0)
+            self._log.error("the sink stops, nothing was skipped", code=error.code, error=str(error))
+            raise
         finally:
             await self._intake.stop()
             await self._destination.close()
@@ -113,6 +126,8 @@ class Runner:
                 if portion.slices:
                     async with self._intake.storing:
                         await self._store(portion)
+        except _GivenUpError:
+            self._log.info("stopping; what could not be stored is read again by the next")
         finally:
             for task in (stopping, upcoming):
                 task.cancel()
@@ -179,7 +194,7 @@ class Runner:
                 await self._wait(error)
                 portion.uncertain = True
                 continue
-            self._backoff.reset()
+            self._stored_again()
             self._store_s = time.perf_counter() - began
             metrics.COMMIT_SECONDS.labels(self._destination.name).observe(self._store_s)
             for slice_ in portion.slices:
@@ -214,7 +229,7 @@ class Runner:
             except Exception as error:
                 await self._wait(error)
             else:
-                self._backoff.reset()
+                self._stored_again()
         metrics.READY.labels(f"sink-{self._destination.name}").set(1)
 
     async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
@@ -239,14 +254,24 @@ class Runner:
 
         Raises:
             Exception: The error, if waiting does not mend it.
+            _GivenUpError: We are told to stop.
         """
         if not (isinstance(error, UnavailableError) or self._destination.is_passing(error)):
             raise error
         delay_s = self._backoff.next_delay_s()
+        self._blocked.set(1)
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
         say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
         await self._destination.recover(error)
-        await asyncio.sleep(delay_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._stop.wait()
+        if self._stop.is_set():
+            raise _GivenUpError
+
+    def _stored_again(self) -> None:
+        self._backoff.reset()
+        self._blocked.set(0)
 
     async def _show_positions(self) -> None:
         while True:

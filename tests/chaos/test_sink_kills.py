@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,21 +17,16 @@ from structlog.testing import capture_logs
 from infra.embedded import cluster
 from infra.embedded.postgres import PostgresServer
 from infra.settings import Settings, SinkSettings
-from schemas.records import Record
 from schemas.topics import TRADES
+from tests.sink_faults import SinkProcess, assert_exact, end, ended, fill
 from tests.sink_harness import (
-    PARTITIONS,
     Log,
     fresh_topics,
-    mark,
     query,
     rows_stored,
     running,
     settings_for,
-    sorted_rows,
-    stored_trades,
     totals,
-    trade,
     until_passed,
     until_stored,
 )
@@ -47,80 +40,10 @@ KILLS_IN_FULL = 100
 COPY_WITHOUT_END = "COPY kandle.market_trades FROM STDIN"
 
 
-class SinkProcess:
-    """`kandle sink` as a process of its own."""
-
-    def __init__(self, servers: str, url: str, folder: Path, instance: str) -> None:
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("KANDLE_")},
-            "KAFKA_BOOTSTRAP_SERVERS": servers,
-            "DATABASE_URL": url,
-            "KANDLE_KAFKA__PARTITIONS": str(PARTITIONS),
-            "KANDLE_KAFKA__SESSION_TIMEOUT_MS": "6000",
-            "KANDLE_KAFKA__HEARTBEAT_INTERVAL_MS": "1000",
-            "KANDLE_SINK__INSTANCE_ID": instance,
-            "KANDLE_SINK__MAX_ROWS": "2000",
-        }
-        self._log = folder / f"{instance}.log"
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", "kandle", "sink"], env=self._environment, stderr=log, stdout=log
-            )
-
-    def kill_and_restart(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.process = self._start()
-
-    def stop(self) -> str:
-        self.process.send_signal(signal.SIGCONT)
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        finally:
-            self.process.kill()
-            self.process.wait()
-        return self._log.read_text()
-
-
 @pytest.fixture
 def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="kandle-chaos-") as made:
         yield Path(made)
-
-
-def fill(log: Log, count: int, first: int = 0) -> list[Record]:
-    """Trades of three markets over both partitions, one in twenty sent twice, marks between."""
-    sent = [trade(number, f"S{number % 3}/USDT") for number in range(first, first + count)]
-    for partition in range(PARTITIONS):
-        own = [item for item in sent if (item.symbol == "S0/USDT") == (partition == 0)]
-        records: list[Record] = []
-        for number, item in enumerate(own):
-            records.append(item)
-            if number % 20 == 0:
-                records.append(own[max(0, number - 7)])
-            if number % 500 == 0:
-                records.append(mark(item.event_time))
-        log.put(TRADES, partition, records)
-    return list(sent)
-
-
-def end(log: Log) -> None:
-    for partition in range(PARTITIONS):
-        log.put(TRADES, partition, [mark(0, final=True)])
-
-
-async def ended(url: str, timeout_s: float = 60) -> None:
-    await until_passed(url, "timescale", TRADES, timeout_s=timeout_s)
-
-
-def assert_exact(url: str, sent: list[Record]) -> None:
-    expected = sorted_rows(sent)  # type: ignore[arg-type]
-    assert stored_trades(url) == expected
-    assert totals(url, "timescale")[1] == len(expected)
 
 
 async def test_a_sink_killed_again_and_again_stores_each_trade_once(
@@ -146,7 +69,7 @@ async def test_a_sink_killed_again_and_again_stores_each_trade_once(
         assert stops[-1] < len(sent)
     finally:
         said = sink.stop()
-    assert_exact(url, sent)
+    assert_exact(url, sent, "a sink killed again and again", kills=kills)
     assert "Traceback" not in said
 
 
@@ -171,7 +94,7 @@ async def test_a_stalled_sink_is_refused_after_another_has_taken_over(
             await ended(url)
     finally:
         stalled.stop()
-    assert_exact(url, sent)
+    assert_exact(url, sent, "a sink stopped past its session", stalls=1)
 
 
 async def test_a_database_that_crashes_in_the_middle_is_written_again_at_once(
@@ -194,7 +117,7 @@ async def test_a_database_that_crashes_in_the_middle_is_written_again_at_once(
                 os.kill(backends[0][0], signal.SIGKILL)
                 await until_stored(url, goal + 1_000, 15, task)
             await ended(url)
-        assert_exact(url, sent)
+        assert_exact(url, sent, "a backend killed, crash recovery", kills=3)
 
 
 async def test_a_database_that_was_away_is_written_again(kafka: str, folder: Path) -> None:
@@ -234,7 +157,7 @@ async def test_a_connection_cut_around_the_commit_repeats_nothing(kafka: str, si
         assert proxy.cuts == 6
         known = [line for line in said if line["event"].startswith("the connection was cut after the commit")]
         assert len(known) == 6
-    assert_exact(url, sent)
+    assert_exact(url, sent, "cut between COMMIT and its answer", cuts=6)
 
 
 async def test_a_sink_stopped_in_mid_copy_does_not_hold_up_the_next(kafka: str, postgres: object) -> None:
@@ -256,24 +179,4 @@ async def test_a_sink_stopped_in_mid_copy_does_not_hold_up_the_next(kafka: str, 
                 await until_passed(url, "timescale", TRADES, timeout_s=60, task=task)
         finally:
             stopped.close()
-    assert_exact(url, sent)
-
-
-async def test_a_locked_table_is_waited_for_in_the_group(kafka: str, sink_database: object) -> None:
-    url: str = sink_database()  # type: ignore[operator]
-    settings = settings_for(kafka, url)
-    fresh_topics(settings.kafka)
-    log = Log(kafka)
-    sent = fill(log, 1_000)
-    async with running(settings, ONLY) as task:
-        await until_stored(url, 1_000, 30, task)
-        with psycopg.connect(url) as blocker:
-            blocker.execute("LOCK TABLE kandle.market_trades IN ACCESS EXCLUSIVE MODE")
-            sent += fill(log, 1_000, 1_000)
-            # Longer than the session: a member that did not go on beating would have been thrown out.
-            await asyncio.sleep(8)
-            assert not task.done()
-            assert query(url, "SELECT sum(rows_stored)::bigint FROM kandle.offsets") == [(1_000,)]
-        end(log)
-        await ended(url)
     assert_exact(url, sent)
