@@ -112,10 +112,9 @@ class Partitions:
 
     def forget(self, table: str, starts: dt.datetime) -> None:
         """A partition is dropped; rows of its time need a new one."""
-        day = np.datetime64(starts.astimezone(dt.UTC).date())
-        self._known[table].discard(
-            _stem(day if self._widths[table] == "day" else day.astype("datetime64[M]"))
-        )
+        if table in self._known:  # else the first load is still to come
+            unit = "datetime64[D]" if self._widths[table] == "day" else "datetime64[M]"
+            self._known[table].discard(_stem(np.datetime64(starts.astimezone(dt.UTC).date()).astype(unit)))
 
     def is_calm(self, table: str) -> bool:
         """Whether this process has not written the table in bulk for a while."""
