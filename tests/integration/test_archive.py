@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import duckdb
 import msgspec
 import polars
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
+from infra.settings import Settings
+from kandle.sink_acceptance import accept
 from schemas import rows
 from schemas.records import Candle, Gap, Record, Signal, SystemEvent, Trade
 from schemas.topics import CANDLES, SIGNALS, SYSTEM_EVENTS, TRADES
-from sinks.archive.catalogue import partitions
-from sinks.archive.manifest import log_folder
+from sinks.archive.fields import arrow_schema
+from sinks.archive.files import parquet_bytes
 from sinks.archive.store import open_store
-from sinks.positions import TopicReplacedError
+from sinks.misfits import Misfit
+from sinks.positions import PositionLostError, TopicReplacedError
 from tests.archive_harness import (
     ONLY,
     archive_settings,
     archived,
     assert_whole,
     files_by_manifest,
+    problems,
+    rows_archived,
 )
 from tests.sink_harness import BASE_US, PARTITIONS, Log, fresh_topics, mark, running, trade, until
 
@@ -107,33 +116,105 @@ async def test_what_is_gathered_is_written_at_the_end_and_read_on_after_it(
     log = Log(kafka)
     old = Candle("v", "A/B", "1m", 0, 60_000_000, 1, 2, 0.5, 1.5, 9, 9, 4, 3, None, None, 0, True)
     new = msgspec.structs.replace(old, vwap=1.25, revision=1)
-    async with running(settings, ONLY) as task:
-        await until(lambda: archived(store, CANDLES) == {0: 0, 1: 0}, task=task)
-        log.put(CANDLES, 0, [old, b"\x00\x00\x00\x00\x63nothing", new])
-        # Fetched by then, and gathered for ten minutes if nothing hurries.
-        await asyncio.sleep(1.0)
-        assert archived(store, CANDLES) == {0: 0, 1: 0}
+    log.put(CANDLES, 0, [old, b"\x00\x00\x00\x00\x63nothing", new])
+    await ended_until(lambda: archived(store, CANDLES).get(0) == 3, settings)
     assert_whole(store, CANDLES, {0: [old, None, new]})
-    assert [message.value() for message in log.read(CANDLES.dead_letter_name)] == [
-        b"\x00\x00\x00\x00\x63nothing"
-    ]
-    async with running(settings, ONLY):
-        log.put(CANDLES, 0, [rows.encode(old)])
-        await asyncio.sleep(3.0)
+    letters = log.read(CANDLES.dead_letter_name)
+    assert {message.value() for message in letters} == {b"\x00\x00\x00\x00\x63nothing"}
+    log.put(CANDLES, 0, [rows.encode(old)])
+    await ended_until(lambda: archived(store, CANDLES).get(0) == 4, settings)
     assert_whole(store, CANDLES, {0: [old, None, new, old]})
 
 
-async def test_a_topic_made_again_stops_the_archive(kafka: str, tmp_path: Path) -> None:
+async def ended_until(condition: Callable[[], bool], settings: Settings) -> None:
+    """Run the sink, which gathers for ten minutes, and end it: what it has fetched by then is archived."""
+    for pause_s in (1, 2, 4, 8, 16):
+        async with running(settings, ONLY):
+            await asyncio.sleep(pause_s)
+        if condition():
+            return
+    raise AssertionError("nothing was archived at the end")
+
+
+async def test_a_topic_made_again_stops_the_archive_until_a_person_accepts_it(
+    kafka: str, tmp_path: Path
+) -> None:
     settings = archive_settings(kafka, tmp_path / "archive", topics=[TRADES.name])
     store = open_store(settings)
     fresh_topics(settings.kafka)
     log = Log(kafka)
     async with running(settings, ONLY) as task:
-        log.put(TRADES, 0, [trade(1)])
-        await until(lambda: archived(store, TRADES) == {0: 1, 1: 0}, task=task)
+        log.put(TRADES, 0, [trade(1), trade(2)])
+        await until(lambda: archived(store, TRADES) == {0: 2, 1: 0}, task=task)
     fresh_topics(settings.kafka)
-    with pytest.raises(TopicReplacedError):
+    with pytest.raises(TopicReplacedError, match="kandle sink accept"):
         async with running(settings, ONLY) as task:
             await until(lambda: task.done(), task=task)
-    assert len(store.folders(log_folder(TRADES.name))) == 1
-    assert len(partitions(store, [TRADES.name])) == PARTITIONS
+    assert await accepted(settings) == [(TRADES.name, True, {0: 2, 1: 0})]
+    log.put(TRADES, 0, [trade(3)])
+    async with running(settings, ONLY) as task:
+        await until(lambda: len(list(rows_archived(store))) == 3, task=task)
+        log.put(TRADES, 0, [trade(number) for number in range(4, 9)])
+        await until(lambda: len(list(rows_archived(store))) == 8, task=task)
+    ids = sorted(record.trade_id for _, _, record in rows_archived(store) if isinstance(record, Trade))
+    assert ids == [str(number) for number in range(1, 9)]
+    assert problems(store, TRADES) == []
+
+    # Records that are gone before they were archived are given up in the same way, and that stands there.
+    log.put(TRADES, 0, [trade(number) for number in range(9, 12)])
+    await asyncio.to_thread(delete_before, kafka, TRADES.name, 0, 8)
+    with pytest.raises(PositionLostError):
+        async with running(settings, ONLY) as task:
+            await until(lambda: task.done(), task=task)
+    assert await accepted(settings) == [(TRADES.name, False, {0: 6})]
+    async with running(settings, ONLY) as task:
+        await until(lambda: len(list(rows_archived(store))) == 9, task=task)
+    assert problems(store, TRADES) == ["offsets 6 to 8 were given up by a person"]
+
+
+async def accepted(settings: Settings) -> list[tuple[str, bool, dict[int, int]]]:
+    """Accept what does not fit; it is told as (topic, made again, stored positions)."""
+    told: list[tuple[str, bool, dict[int, int]]] = []
+
+    def confirm(misfits: Sequence[Misfit]) -> bool:
+        told.extend(
+            (misfit.topic, misfit.replaced, {p.partition: p.stored for p in misfit.positions})
+            for misfit in misfits
+        )
+        return True
+
+    assert await asyncio.to_thread(accept, settings, ONLY, [], confirm)
+    return told
+
+
+def delete_before(servers: str, topic: str, partition: int, offset: int) -> None:
+    client = AdminClient({"bootstrap.servers": servers})
+    for future in client.delete_records([TopicPartition(topic, partition, offset)]).values():
+        future.result(10)
+
+
+def test_a_field_that_is_new_is_a_column_that_older_files_lack(tmp_path: Path) -> None:
+    definition = {
+        "type": "record",
+        "name": "R",
+        "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": ["null", "string"], "default": None}],
+    }
+    schema = arrow_schema(definition)
+    plain = {
+        "kafka_partition": 0,
+        "kafka_offset": 0,
+        "kafka_time": 0,
+        "kafka_headers": [],
+        "kafka_schema_id": 1,
+    }
+    new = pa.Table.from_pylist([{"a": 1, "b": "x", **plain}, {"a": 2, **plain}], schema)
+    (tmp_path / "1.parquet").write_bytes(parquet_bytes(new.drop_columns("b")))
+    (tmp_path / "2.parquet").write_bytes(parquet_bytes(new))
+    with duckdb.connect() as db:
+        every = f"read_parquet('{tmp_path}/*.parquet', union_by_name = true)"
+        found = db.execute(f"SELECT a, b FROM {every} ORDER BY filename, a").fetchall()
+    assert found == [(1, None), (2, None), (1, "x"), (2, None)]
+    frame = polars.scan_parquet(
+        [tmp_path / "2.parquet", tmp_path / "1.parquet"], missing_columns="insert"
+    ).select("a", "b")
+    assert frame.collect().rows() == [(1, "x"), (2, None), (1, None), (2, None)]
