@@ -310,6 +310,26 @@ def test_a_watch_sees_sockets_of_every_kind(tmp_path: Path) -> None:
             datagrams.sendto(b"x", ("localhost", 9))
 
 
+async def test_a_watch_lets_no_library_follow_a_redirect() -> None:
+    def answer(path: str) -> Reply:
+        return Reply(b"{}") if path == "/there" else Reply(b"", 302, {"Location": "/there"})
+
+    async with RestServer(answer).running() as server:
+
+        def call(policy: OutboundPolicy) -> tuple[OutboundWatch, int | None]:
+            with OutboundWatch(policy) as watch:
+                try:
+                    return watch, requests.get(server.url, timeout=5).status_code
+                except requests.ConnectionError:
+                    return watch, None
+
+        watch, status = await asyncio.to_thread(call, OPEN)
+        assert (status, server.paths) == (None, ["/"])
+        assert "redirects are not followed" in watch.refusals[0]
+        watch, status = await asyncio.to_thread(call, OutboundPolicy(True, allow_redirects=True))
+        assert (status, server.paths) == (200, ["/", "/", "/there"])
+
+
 def test_a_watch_lets_no_program_start() -> None:
     import subprocess
 
