@@ -54,7 +54,7 @@ def folder() -> Iterator[Path]:
 
 
 def blocked() -> float:
-    return SINK_BLOCKED.labels("timescale")._value.get()
+    return float(SINK_BLOCKED.labels("timescale")._value.get())
 
 
 def start(server: PostgresServer, folder: Path) -> Child:
