@@ -63,8 +63,10 @@ _TYPES: Final = (
     EventType("market.data.updated", False, "market data changed"),
     EventType("balance.changed", False, "a balance of a user changed"),
     EventType("strategy.triggered", False, "a strategy acted"),
+    EventType("strategy.stopped", False, "a strategy was stopped"),
     EventType("risk.limit.exceeded", False, "a risk limit was exceeded"),
     EventType("payment.succeeded", False, "a payment came in"),
+    EventType("payment.failed", False, "a payment did not come in"),
     # chains and wallets
     EventType("integration.wallet.connected", False, "a wallet was connected"),
     EventType("integration.wallet.disconnected", False, "a wallet was disconnected"),
