@@ -33,6 +33,8 @@ from sinks.positions import PositionLostError
 
 INTERNED: Final = ("venue", "symbol", "interval", "source", "instance")
 """Texts with few values, of which the sinks want codes."""
+PORTION_BYTES: Final = 16 * 1024 * 1024
+"""Of one transaction, as Kafka holds them: rows may be long."""
 SHOW_POSITIONS_EVERY_S: Final = 1.0
 STOP_S: Final = 8.0
 """For what is stored at the end: who stops a process waits 10 s."""
@@ -152,7 +154,7 @@ class Runner:
         else:
             # Waiting for company pays while it is short beside the transaction that it may save.
             linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._store_s)
-            taken = await self._intake.take(self._settings.sink.max_rows, linger_s)
+            taken = await self._intake.take(self._settings.sink.max_rows, linger_s, PORTION_BYTES)
         return await asyncio.to_thread(self._decode, taken)
 
     def _decode(self, taken: list[Taken]) -> Portion:
