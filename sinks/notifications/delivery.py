@@ -163,7 +163,7 @@ class Delivery:
                 count = await outbox.keep_quiet(db, self._name, quiet, now_us, until_us, rule)
                 outcome = "held" if quiet.mode == "hold" else "suppressed"
                 metrics.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
-        backlog = await outbox.backlog(db, self._name, now_us, self._limits)
+        backlog = await outbox.backlog(db, self._name, now_us, self._limits, ended=self.ended)
         claims = plan(
             backlog.groups,
             backlog.late,

@@ -39,10 +39,14 @@ WHERE channel = %(channel)s AND message IS NULL
     AND (outcome = 'pending' OR outcome = 'held' AND due <= %(now)s)
     AND (%(rule)s::text IS NULL OR rule = %(rule)s) AND (severity <> 'error' OR NOT %(errors_pass)s)
 """
-_LATE: Final = """
-SELECT count(*) FROM (SELECT FROM kandle.notifications WHERE channel = %(channel)s AND message IS NULL
-    AND (outcome = 'held' AND due <= %(now)s OR outcome = 'pending' AND event_time < %(cutoff)s)
-    LIMIT %(enough_late)s) late
+_HELD_IS_DUE: Final = """
+SELECT EXISTS (SELECT FROM kandle.notifications WHERE channel = %(channel)s AND message IS NULL
+    AND outcome = 'held' AND due <= %(now)s)
+"""
+_FIRST_LATE: Final = """
+SELECT queued <= now() - %(window)s * interval '1 microsecond' FROM kandle.notifications
+WHERE channel = %(channel)s AND message IS NULL AND outcome = 'pending' AND event_time < %(cutoff)s
+ORDER BY event_time, cause_id LIMIT 1
 """
 _GROUPS: Final = """
 WITH waiting AS (
@@ -83,7 +87,6 @@ SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND ch
 """
 GROUPS_MOST: Final = 1_000
 """Windows looked at together: bounds memory when a long backlog is told without a limit of age."""
-LATE_MOST: Final = 2
 CAUSES_MOST: Final = 20_000
 """Of one message: bounds the time for which the ledger is busy with one channel."""
 
@@ -136,10 +139,16 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for a channel: groups, oldest first, and how much is late (`LATE_MOST`: so many or more)."""
+    """What waits for a channel.
+
+    Attributes:
+        groups: What is not late, oldest first.
+        late: Whether a digest is due: quiet hours are over, or something was too old when it came, a window
+            of folding ago. What comes in that time, in a replay all of it, goes into the same digest.
+    """
 
     groups: list[Group]
-    late: int
+    late: bool
 
 
 async def queue(db: Connection, entries: Sequence[Queued]) -> None:
@@ -181,17 +190,28 @@ async def keep_quiet(
     return cursor.rowcount
 
 
-async def backlog(db: Connection, channel: str, now_us: int, limits: ChannelLimits) -> Backlog:
-    """What waits for a channel and is in no message yet."""
+async def backlog(
+    db: Connection, channel: str, now_us: int, limits: ChannelLimits, *, ended: bool
+) -> Backlog:
+    """What waits for a channel and is in no message yet.
+
+    Args:
+        db: The connection that has the channel.
+        channel: Its name.
+        now_us: The time, µs since the epoch.
+        limits: Of the channel.
+        ended: Whether what is late waits for no company, since a feed has ended.
+    """
     moment = _moment(channel, now_us, limits)
-    cursor = await db.execute(_LATE, moment | {"enough_late": LATE_MOST})
-    row = await cursor.fetchone()
-    late = int(row[0]) if row else 0
-    # Rows of a window that were told are counted as far as it matters.
     figures = {"window": window_us(limits), "enough_told": limits.fold_over, "most": GROUPS_MOST}
+    cursor = await db.execute(_HELD_IS_DUE, moment)
+    held = await cursor.fetchone()
+    cursor = await db.execute(_FIRST_LATE, moment | figures)
+    old = await cursor.fetchone()
+    # Rows of a window that were told are counted as far as it matters.
     cursor = await db.execute(_GROUPS, moment | figures)
     groups = [Group(rule, type_, start, causes, told) async for rule, type_, start, causes, told in cursor]
-    return Backlog(groups, late)
+    return Backlog(groups, bool(held and held[0]) or (old is not None and (ended or old[0])))
 
 
 async def claim(db: Connection, channel: str, chosen: Claim, now_us: int, limits: ChannelLimits) -> None:

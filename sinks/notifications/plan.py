@@ -68,7 +68,7 @@ def window_us(limits: ChannelLimits) -> int:
 
 def plan(
     groups: Sequence[Group],
-    late: int,
+    late: bool,
     now_us: int,
     limits: ChannelLimits,
     *,
@@ -80,7 +80,7 @@ def plan(
 
     Args:
         groups: What waits, oldest windows first.
-        late: How many causes are late: too old, or held until quiet hours were over; from 2 on any number.
+        late: Whether a digest is due of what was too old, or held until quiet hours were over.
         now_us: The time, µs since the epoch.
         limits: Of the channel.
         together: Whether all of it goes into one message, since the channel could not take any for a while.
@@ -101,7 +101,7 @@ def plan(
         elif left:
             singles.append(Part(group, left))
     if together:
-        return _together(singles, storms, late)
+        return _together(singles, storms, late=late)
     claims = [Claim("digest", late=True)] if late else []
     claims += [_folded([Part(group)]) for group in storms]
     del claims[room:]
@@ -110,13 +110,13 @@ def plan(
     return claims
 
 
-def _together(singles: Sequence[Part], storms: Sequence[Group], late: int) -> list[Claim]:
+def _together(singles: Sequence[Part], storms: Sequence[Group], *, late: bool) -> list[Claim]:
     parts = [*singles, *(Part(group) for group in storms)]
     kinds = {(part.group.rule, part.group.type) for part in parts}
     if not parts and not late:
         return []
     if late or len(kinds) > 1:
-        return [Claim("digest", tuple(parts), late=bool(late))]
+        return [Claim("digest", tuple(parts), late=late)]
     return [_folded(parts)]
 
 

@@ -196,14 +196,19 @@ async def test_quiet_hours_of_one_rule_may_drop_its_messages(kafka: str, migrate
         await until(lambda: desk.outcomes() == expected, 10, task)
 
 
-async def test_what_is_older_than_its_time_goes_into_a_digest(kafka: str, migrated: str, server: Web) -> None:
+async def test_what_is_older_than_its_time_is_collected_for_a_digest(
+    kafka: str, migrated: str, server: Web
+) -> None:
     receiver, time = server.receiver("desk"), Time("2026-03-10 12:00:00")
-    desk = Desk(kafka, migrated, time, {"url": receiver.url})
-    await desk.queue(desk.signals("a", "b", age_us=6 * MINUTE_US))
-    await desk.queue(desk.signals("c", age_us=4 * MINUTE_US))
+    desk = Desk(kafka, migrated, time, {"url": receiver.url, "fold_window_s": 1.5})
     async with desk.serving() as task:
-        await until(lambda: sorted(told(receiver)) == [(1, "c"), (2, "a")], 10, task)
-        await until(lambda: desk.outcomes() == {"a": "digested", "b": "digested", "c": "sent"}, 10, task)
+        await desk.queue(desk.signals("a", "b", age_us=6 * MINUTE_US))
+        await desk.queue(desk.signals("c", age_us=4 * MINUTE_US))
+        await until(lambda: told(receiver) == [(1, "c")], 10, task)
+        await desk.queue(desk.signals("d", age_us=5 * MINUTE_US + 1))
+        await until(lambda: told(receiver)[1:] == [(3, "a")], 10, task)
+        expected = {"a": "digested", "b": "digested", "c": "sent", "d": "digested"}
+        await until(lambda: desk.outcomes() == expected, 10, task)
 
 
 async def test_what_waits_for_its_turn_at_a_limited_channel_goes_together(

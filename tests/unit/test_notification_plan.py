@@ -17,7 +17,7 @@ def group(waiting: int, told: int = 0, rule: str = "r", type_: str = "signal", s
 
 def planned(
     *groups: Group,
-    late: int = 0,
+    late: bool = False,
     now_us: int = OPEN_US,
     together: bool = False,
     ended: bool = False,
@@ -59,7 +59,7 @@ def test_rules_and_types_are_folded_apart() -> None:
 
 
 def test_what_is_late_goes_into_a_digest_before_the_rest() -> None:
-    assert planned(group(1), late=2, room=3) == [
+    assert planned(group(1), late=True, room=3) == [
         Claim("digest", late=True),
         Claim("single", (Part(group(1)),), most=2),
     ]
@@ -67,7 +67,10 @@ def test_what_is_late_goes_into_a_digest_before_the_rest() -> None:
 
 def test_no_more_is_made_than_there_is_room_for() -> None:
     groups = group(7, rule="a"), group(7, rule="b"), group(2, rule="c")
-    assert [claim.form for claim in planned(*groups, late=1, now_us=OVER_US, room=2)] == ["digest", "folded"]
+    assert [claim.form for claim in planned(*groups, late=True, now_us=OVER_US, room=2)] == [
+        "digest",
+        "folded",
+    ]
     assert planned(*groups, room=0) == []
 
 
@@ -76,7 +79,7 @@ def test_what_has_waited_for_the_channel_goes_together() -> None:
     assert planned(one, together=True) == [Claim("folded", (Part(one),))]
     assert planned(other, together=True) == [Claim("single", (Part(other),), most=1)]
     assert planned(one, other, together=True) == [Claim("digest", (Part(one), Part(other)))]
-    assert planned(one, late=1, together=True) == [Claim("digest", (Part(one),), late=True)]
+    assert planned(one, late=True, together=True) == [Claim("digest", (Part(one),), late=True)]
     assert planned(together=True) == []
     assert planned(group(3, told=5), together=True) == []
 
@@ -98,12 +101,12 @@ groups_of_windows = st.builds(
 
 @given(
     groups=st.lists(groups_of_windows, max_size=8, unique_by=lambda g: (g.rule, g.type, g.start_us)),
-    late=st.integers(0, 2),
+    late=st.booleans(),
     together=st.booleans(),
     limits=st.builds(ChannelLimits, fold_over=st.integers(0, 6)),
 )
 def test_everything_is_told_once_after_the_windows_are_over(
-    groups: list[Group], late: int, together: bool, limits: ChannelLimits
+    groups: list[Group], late: bool, together: bool, limits: ChannelLimits
 ) -> None:
     """With room for all, each waiting cause is in exactly one claim."""
     claims = plan(groups, late, OPEN_US + 10**9, limits, together=together, ended=False, room=10_000)
@@ -114,7 +117,7 @@ def test_everything_is_told_once_after_the_windows_are_over(
             count = part.group.waiting if part.most is None else part.most
             told[part.group] = told.get(part.group, 0) + count
     assert told == {each: each.waiting for each in groups}
-    assert sum(claim.late for claim in claims) == (late > 0)
+    assert sum(claim.late for claim in claims) == late
     if together:
         assert len(claims) <= 1
     for claim in claims:
