@@ -1,4 +1,4 @@
-"""Bytes of COPY read back are what was laid out; bytes that are something else are refused, never run over."""
+"""Bytes of COPY read back are what was laid out; other bytes are refused, never run over."""
 
 import numpy as np
 import pytest
