@@ -16,7 +16,8 @@ from schemas.identity import ce_id
 from schemas.records import AlertKind, PriceAlert, Signal, TimeMark, Trade
 from schemas.rows import encode
 from schemas.topics import ALERTS, TRADES
-from sinks.notifications.message import message_of
+from sinks.notifications.message import Templates
+from sinks.notifications.occasion import occasion_of
 from sinks.storable import signal_fault
 from tests.candle_stream import Item, KeyIds, rows_from
 
@@ -216,10 +217,10 @@ def test_the_signal_says_what_was_seen_and_is_fit_for_every_sink(
 
 def test_the_message_of_an_alert_speaks_of_a_trade() -> None:
     (firing,) = Watched(alert("above", 100.0)).see(trades(101.5))
-    message = message_of(signal_of(firing))
-    assert message.subject == "BTC/USDT long: price_alert_a (binance, trade)"
-    assert "candle" not in message.body
-    assert "price: 101.5" in message.body
+    message = Templates().render(occasion_of(signal_of(firing)), "json")
+    assert message.subject == "BTC/USDT at 101.5: price_alert_a (binance)"
+    assert "candle" not in message.text
+    assert "traded at 101.5" in message.text
 
 
 @pytest.mark.parametrize(
