@@ -26,7 +26,7 @@ DECLARE
                   WHERE c.relnamespace = 'kandle'::regnamespace AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition);
     written text := (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
                      WHERE c.relnamespace = 'kandle'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-                       AND c.relname NOT IN ('migrations', 'time_tables') AND c.relname !~ '^audit');
+                       AND c.relname NOT IN ('migrations', 'time_tables', 'audit_log'));
     shown text := (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c
                    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'v'
                      AND c.relowner = (SELECT nspowner FROM pg_namespace WHERE nspname = 'kandle')
@@ -43,6 +43,7 @@ BEGIN
         EXECUTE format('GRANT SELECT ON %s TO kandle_writer', ours);
         EXECUTE format('GRANT SELECT ON %s TO kandle_writer', shown);
         EXECUTE format('GRANT INSERT, UPDATE, DELETE ON %s TO kandle_writer', written);
+        GRANT INSERT ON kandle.audit_log TO kandle_writer;
         GRANT INSERT ON kandle.audit_log TO kandle_writer;
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA kandle TO kandle_writer;
     END IF;

@@ -153,7 +153,10 @@ async def _index_beside_writers(db: Connection, schema: str, partition: str) -> 
     """Make the index of a partition while others write it; one that a crash left unfinished is made anew."""
     index = f"{partition}_instrument"
     await db.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, index)))
-    await db.execute("SELECT set_config('statement_timeout', '0', false)")
+    # It waits for every older transaction of the database, and nobody waits for it.
+    await db.execute(
+        "SELECT set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)"
+    )
     await db.execute(
         sql.SQL('CREATE INDEX CONCURRENTLY {} ON {} (instrument_id, "time")').format(
             sql.Identifier(index), sql.Identifier(schema, partition)
