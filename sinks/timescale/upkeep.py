@@ -77,7 +77,7 @@ class Upkeep:
         try:
             if not await _one(db, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
                 return
-            await db.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+            await _wait_shortly(db)
             known = Partitions()
             await known.load(db)
             self._check_names(known)
@@ -152,6 +152,7 @@ class Upkeep:
 async def _index_beside_writers(db: Connection, schema: str, partition: str) -> None:
     """Make the index of a partition while others write it; one that a crash left unfinished is made anew."""
     index = f"{partition}_instrument"
+    await _wait_shortly(db)
     await db.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, index)))
     # It waits for every older transaction of the database, and nobody waits for it.
     await db.execute(
@@ -162,6 +163,10 @@ async def _index_beside_writers(db: Connection, schema: str, partition: str) -> 
             sql.Identifier(index), sql.Identifier(schema, partition)
         )
     )
+
+
+async def _wait_shortly(db: Connection) -> None:
+    await db.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
 
 
 async def _one(db: Connection, statement: str, values: tuple[Any, ...]) -> Any:
