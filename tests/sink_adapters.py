@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
-import pyarrow.dataset
 import pytest
+from pyarrow import parquet  # type: ignore[import-untyped]
 from pydantic import SecretStr
 
 from infra.settings import (
@@ -119,11 +119,9 @@ class _Archive(Adapter):
 
     def kept(self, settings: Settings) -> list[Any]:
         folder = Path((settings.archive.url or "").removeprefix("file://")) / TRADES.name
-        files = [str(path) for path in sorted(folder.glob("record=trade/**/*.parquet"))]
-        if not files:
-            return []
-        table = pyarrow.dataset.dataset(files).to_table(columns=["trade_id"])
-        return sorted(int(text) for text in table["trade_id"].to_pylist())
+        files = sorted(folder.glob("record=trade/**/*.parquet"))
+        tables = [parquet.ParquetFile(path).read(["trade_id"]) for path in files]
+        return sorted(int(text) for table in tables for text in table["trade_id"].to_pylist())
 
     def expected(self, records: Sequence[Any]) -> list[Any]:
         return sorted(int(item.trade_id) for item in records)
@@ -173,7 +171,7 @@ class _Cache(Adapter):
         assert url is not None
         with redis.Redis.from_url(url.get_secret_value()) as client:
             lists = [client.lrange(f"market:ohlcv:binance:S{n}/USDT:1m", 0, -1) for n in range(2)]
-        return sorted(msgspec.json.decode(text)[0] for texts in lists for text in texts)  # type: ignore[union-attr]
+        return sorted(msgspec.json.decode(text)[0] for texts in lists for text in texts)
 
     def expected(self, records: Sequence[Any]) -> list[Any]:
         return sorted(item.open_time // 1_000 for item in records)

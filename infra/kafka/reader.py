@@ -28,6 +28,8 @@ Assigned: TypeAlias = Callable[[set[TopicPartition]], Awaitable[Mapping[TopicPar
 Revoked: TypeAlias = Callable[[set[TopicPartition]], Awaitable[None]]
 
 PARTITION_BYTES = 2 * 1024 * 1024
+REQUEST_TIMEOUT_MS = 25_000
+"""A broker that has not answered by then is asked anew over another connection: the link may be half open."""
 FETCH_WAIT_MS = 100
 """A fetch that finds nothing holds up the next one to the same broker so long: a bound on latency."""
 
@@ -136,6 +138,7 @@ class BatchReader:
             heartbeat_interval_ms=self._settings.heartbeat_interval_ms,
             max_partition_fetch_bytes=PARTITION_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
             # The caller may take as long as it likes: what it may store is decided where it stores it.
             max_poll_interval_ms=2**31 - 1,
         )

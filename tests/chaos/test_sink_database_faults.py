@@ -89,7 +89,7 @@ async def start_again(server: PostgresServer, folder: Path) -> Child:
 async def test_a_database_killed_in_mid_copy_is_written_again_within_5_s(
     kafka: str, folder: Path, in_full: bool
 ) -> None:
-    kills = 10 if in_full else 2
+    kills = 10 if in_full else 1
     server = PostgresServer.prepare(folder)
     child = start(server, folder)
     try:
@@ -192,7 +192,7 @@ async def test_a_full_disk_is_waited_for_and_nothing_moves(
             offset, stored = totals(url, "timescale")[:2]
             process = psutil.Process()
             before = process.memory_info().rss
-            for _ in range(30 if in_full else 3):
+            for _ in range(30 if in_full else 2):
                 await asyncio.sleep(1)
                 assert totals(url, "timescale")[:2] == (offset, stored)
                 assert blocked() == 1

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from infra.settings import Settings, SinkSettings
 from schemas.records import Record
+from sinks import database_destination
 from tests.sink_faults import assert_exact, end, ended, fill
 from tests.sink_harness import Log, fresh_topics, running, settings_for, until_stored
 from tests.tcp_proxy import TcpProxy
@@ -56,11 +57,10 @@ async def linked(side: Side, kafka: str, url: str) -> AsyncIterator[Linked]:
     assert_exact(url, sent, f"link to {side}", connections=proxy.accepted, resets=proxy.resets)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("side", SIDES)
-async def test_a_link_that_is_reset_every_second(
-    side: Side, kafka: str, postgres: Callable[[], str], in_full: bool
-) -> None:
-    times = 20 if in_full else 3
+async def test_a_link_that_is_reset_every_second(side: Side, kafka: str, postgres: Callable[[], str]) -> None:
+    times = 20
     async with linked(side, kafka, postgres()) as link:
         for _ in range(times):
             link.send(500)
@@ -69,6 +69,20 @@ async def test_a_link_that_is_reset_every_second(
         assert link.proxy.resets >= times
         # Whoever reconnects at once, and all at the same moment, is the next fault.
         assert link.proxy.accepted < 40 * times
+
+
+async def test_a_server_that_does_not_answer_is_left_and_asked_again(
+    kafka: str, postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_destination, "PATIENCE_S", 1.0)
+    with capture_logs() as said:
+        async with linked("database", kafka, postgres()) as link:
+            link.proxy.link.clear()
+            link.send(2_000)
+            async with asyncio.timeout(20):
+                while not any(line["event"].startswith("storing has failed") for line in said):
+                    await asyncio.sleep(0.1)
+            link.proxy.link.set()
 
 
 @pytest.mark.full

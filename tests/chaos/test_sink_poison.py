@@ -32,7 +32,7 @@ from tests.sink_harness import (
 
 ONE_IN = 100
 GOOD, GOOD_IN_FULL = 7_000, 140_000
-LARGE, LARGE_IN_FULL = 2, 20
+LARGE, LARGE_IN_FULL = 1, 20
 """Records of 10 MB: more of them would test the disk."""
 ONLY = ("timescale",)
 

@@ -268,7 +268,9 @@ async def test_a_crash_at_any_moment_loses_and_doubles_nothing(
         )
 
 
-@pytest.mark.parametrize("name", SINKS)
+@pytest.mark.parametrize(
+    "name", [SINKS[0], *(pytest.param(name, marks=pytest.mark.full) for name in SINKS[1:])]
+)
 async def test_a_destination_that_is_slow_holds_up_the_reading_and_nothing_else(
     name: str, kafka: str, postgres: Callable[[], str], sent: dict[str, list[Record]], in_full: bool
 ) -> None:
