@@ -150,6 +150,15 @@ def group(columns: Sequence[tuple[npt.NDArray[Any], Mask]], rows: int) -> tuple[
     return (codes, end) if end <= 4 * rows + 1024 else _ranked(codes)
 
 
+def without(rows: Rows, others: Rows, names: Sequence[str]) -> Rows:
+    """The rows that have no equal among others in these fields; texts are of one list of words."""
+    if not len(rows) or not len(others):
+        return rows
+    both = Rows.concatenated([Rows({name: each.columns[name] for name in names}) for each in (rows, others)])
+    codes, _ = group([(column.values, column.present) for column in both.columns.values()], len(both))
+    return rows.take(~np.isin(codes[: len(rows)], codes[len(rows) :]))
+
+
 def newest(rows: Rows, identity: Sequence[str], version: Sequence[str] = ()) -> Ints:
     """Indexes of the newest version of each identity, ascending; of equal versions the first.
 

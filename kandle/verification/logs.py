@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from infra.kafka.admin import Admin
 from infra.settings import KafkaSettings
 from kandle.verification.recomputed import Passed, note_marks
 from kandle.verification.topic_rows import TopicRows, held_from, new_reader, slices
+from schemas.records import TimeMark
 from schemas.topics import Topic
+from sinks.portion import Slice
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being read, the records read of it and how many there are."""
@@ -74,22 +78,38 @@ class Logs:
         since = await held_from(self._kafka, self.reader, topic, partition, first, end)
         return Held(since, is_whole=since is not None)
 
-    async def read(
-        self,
-        topic: Topic,
-        partition: int,
-        start: int,
-        end: int,
-        taken: TopicRows,
-        passed: Passed | None = None,
-    ) -> None:
-        """Take in the records of [start, end), and note their marks if that is wanted."""
+    async def read(self, topic: Topic, partition: int, start: int, end: int, taken: TopicRows) -> None:
+        """Take in the records of [start, end)."""
         told = self.told(f"{topic.name} {partition}", end - start)
         async with aclosing(slices(self._kafka, self.reader, topic, partition, start, end, told)) as found:
             async for slice_ in found:
                 taken.take(slice_)
-                if passed is not None:
-                    note_marks(slice_, passed)
+
+    async def read_to_mark(
+        self, topic: Topic, partition: int, bounds: tuple[int, int], taken: TopicRows, tail: TopicRows
+    ) -> Passed:
+        """Take in the records up to the last mark, and apart from them those after it.
+
+        Returns:
+            The marks.
+        """
+        passed: Passed = {}
+        waiting: list[Slice] = []
+        told = self.told(f"{topic.name} {partition}", bounds[1] - bounds[0])
+        async with aclosing(slices(self._kafka, self.reader, topic, partition, *bounds, told)) as found:
+            async for slice_ in found:
+                note_marks(slice_, passed)
+                marks = slice_.columns.rows(TimeMark)
+                if not len(marks):
+                    waiting.append(slice_)
+                    continue
+                is_before = np.arange(len(slice_.good)) < marks[-1]
+                for part in (*waiting, replace(slice_, good=slice_.good & is_before)):
+                    taken.take(part)
+                waiting = [replace(slice_, good=slice_.good & ~is_before)]
+        for part in waiting:
+            tail.take(part)
+        return passed
 
     def told(self, what: str, whole: int) -> Callable[[int], None]:
         """Counts what is read, and tells of it."""

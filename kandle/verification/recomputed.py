@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from dataclasses import replace
 
 import numpy as np
 
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.record_batches import RawRecords
-from infra.keyed_rows import Rows, group
+from infra.keyed_rows import Rows, without
 from infra.settings import Settings
 from kandle.verification.topic_rows import Told, TopicRows, slice_of, slices
 from processors.agents.candle_messages import CandleMessages
@@ -36,31 +37,29 @@ async def recompute(
     settings: Settings,
     reader: ColumnReader,
     taken: TopicRows,
+    coming: TopicRows,
     partition: int,
     bounds: tuple[int, int],
     passed: Passed,
     told: Told,
-) -> int:
+) -> None:
     """Fold the trades of a partition from the first that its log holds, and take in the candles.
 
     Args:
         settings: Intervals and times as the workers have them, and where Kafka is.
         reader: Reads all topics.
         taken: Takes the candles that the topic of candles should hold by now.
+        coming: Takes those that were closed by marks that no worker has passed on yet.
         partition: Its number.
         bounds: First and end offset of the trades.
         passed: Marks that the topic of candles holds: workers write the candles that a mark closes before it.
         told: Is told of the progress.
-
-    Returns:
-        How many candles were closed by marks that no worker has passed on yet.
     """
     builder, messages, keys = (
         CandleBuilder(CandleRules.of_settings(settings.processors)),
         CandleMessages(),
         KeyTable(),
     )
-    not_yet = 0
     async with aclosing(slices(settings.kafka, reader, TRADES, partition, *bounds, told)) as found:
         async for slice_ in found:
             records = slice_.records
@@ -71,10 +70,9 @@ async def recompute(
                 continue
             made = slice_of(reader, CANDLES, partition, _as_read(messages.of(folded.candles)))
             behind = [row for row, mark in batch.marks.items() if _is_behind(mark, passed)]
-            made.good &= np.isin(folded.candles.mark_rows, np.array(behind, np.int64))
-            not_yet += int(len(made.good) - made.good.sum())
-            taken.take(made)
-    return not_yet
+            is_due = np.isin(folded.candles.mark_rows, np.array(behind, np.int64))
+            taken.take(replace(made, good=made.good & is_due))
+            coming.take(replace(made, good=made.good & ~is_due))
 
 
 def without_history(expected: Rows, found: Rows, identity: tuple[str, ...]) -> tuple[Rows, Rows]:
@@ -82,14 +80,7 @@ def without_history(expected: Rows, found: Rows, identity: tuple[str, ...]) -> t
     if not len(found) or not found.columns["backfilled"].values.any():
         return expected, found
     history = found.columns["backfilled"].values
-    if len(expected):
-        both = Rows.concatenated(
-            [Rows({name: side.columns[name] for name in identity}) for side in (expected, found)]
-        )
-        codes, _ = group([(c.values, c.present) for c in both.columns.values()], len(both))
-        told = codes[len(expected) :][history]
-        expected = expected.take(~np.isin(codes[: len(expected)], told))
-    return expected, found.take(~history)
+    return without(expected, found.take(history), identity), found.take(~history)
 
 
 def _is_behind(mark: TimeMark, passed: Passed) -> bool:

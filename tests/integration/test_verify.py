@@ -17,12 +17,13 @@ from kandle.commands.verify import verify as command
 from kandle.verification.stored import Range
 from schemas.errors import ConfigurationError, ConflictError
 from schemas.topics import CANDLES, TRADES
-from tests.processor_harness import BASE_US, PARTITIONS, market, read_topic
+from tests.processor_harness import BASE_US, PARTITIONS, expected, market, read_topic
 from tests.sink_harness import Log, fresh_topics, query, settings_for
 from tests.stored_market import DAMAGES, faults, put, store, verify
 
 SECOND = 1_000_000
 TABLE = "topic and table"
+FEED = market(seconds=75, rate=40)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def stored(kafka: str, sink_database: Callable[[], str]) -> tuple[Settings, str]
     url = sink_database()
     settings = settings_for(kafka, url)
     fresh_topics(settings.kafka)
-    put(Log(kafka), market(seconds=75, rate=40))
+    put(Log(kafka), FEED)
     asyncio.run(store(settings, url))
     return settings, url
 
@@ -106,6 +107,14 @@ def test_what_the_sink_has_not_come_to_is_not_lost(stored: tuple[Settings, str])
     recomputed = after["candles", "trades and topic"]
     assert recomputed.comparison.clean, "candles that no worker has come to are not lost either"
     assert recomputed.not_stored_yet > 0
+
+    known = expected(FEED)[CANDLES.name]
+    whole = expected({partition: [*FEED[partition], *more[partition]] for partition in FEED})[CANDLES.name]
+    coming = [candle for name, candle in whole.items() if name not in known]
+    assert coming
+    log.put(CANDLES, 0, [candle for candle in coming if candle.symbol == "S0/USDT"])  # type: ignore[attr-defined]
+    found = verify(settings, ["candles"])["candles", "trades and topic"]
+    assert found.comparison.clean, "those that a worker has written before their mark are not unseen"
 
 
 def test_a_wrong_candle_in_the_topic_is_found_by_recomputation(stored: tuple[Settings, str]) -> None:
