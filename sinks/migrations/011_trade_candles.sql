@@ -79,10 +79,14 @@ BEGIN
     FOR wide IN
         SELECT v.*, c.view_name IS NOT NULL AS is_made, j.job_id, (j.config ->> 'start_offset')::interval AS start_offset
         FROM (VALUES
-            ('market_trades_1m', interval '1 minute', interval '1 minute'), ('market_trades_5m', interval '5 minutes', interval '1 minute'),
-            ('market_trades_15m', interval '15 minutes', interval '5 minutes'), ('market_trades_1h', interval '1 hour', interval '15 minutes'),
-            ('market_trades_4h', interval '4 hours', interval '1 hour'), ('market_trades_1d', interval '1 day', interval '4 hours')
-        ) AS v (name, width, every)
+            -- Each begins after the one that it is made from: all at once, each would go down to the trades.
+            ('market_trades_1m', interval '1 minute', interval '1 minute', interval '0'),
+            ('market_trades_5m', interval '5 minutes', interval '1 minute', interval '3 minutes'),
+            ('market_trades_15m', interval '15 minutes', interval '5 minutes', interval '5 minutes'),
+            ('market_trades_1h', interval '1 hour', interval '15 minutes', interval '7 minutes'),
+            ('market_trades_4h', interval '4 hours', interval '1 hour', interval '9 minutes'),
+            ('market_trades_1d', interval '1 day', interval '4 hours', interval '11 minutes')
+        ) AS v (name, width, every, delay)
         JOIN timescaledb_information.continuous_aggregates c ON c.view_schema = 'kandle' AND c.view_name = v.name
         LEFT JOIN timescaledb_information.jobs j ON j.proc_name = 'policy_refresh_continuous_aggregate'
              AND j.hypertable_schema = c.view_schema AND j.hypertable_name = c.view_name
@@ -90,7 +94,8 @@ BEGIN
         CONTINUE WHEN wide.job_id IS NOT NULL AND wide.start_offset IS NOT DISTINCT FROM since;
         EXECUTE format('SELECT %I.remove_continuous_aggregate_policy(%L::regclass, if_exists => true)', extension_schema, 'kandle.' || wide.name);
         EXECUTE format('SELECT %I.add_continuous_aggregate_policy(%L::regclass, start_offset => %L::interval, end_offset => %L::interval, '
-            'schedule_interval => %L::interval)', extension_schema, 'kandle.' || wide.name, since, wide.width, wide.every);
+            'schedule_interval => %L::interval, initial_start => %L::timestamptz)',
+            extension_schema, 'kandle.' || wide.name, since, wide.width, wide.every, now() + wide.delay);
         changed := true;
     END LOOP;
     RETURN changed;

@@ -30,6 +30,8 @@ LOCK_KEY: Final = 0x6B616E646C7570
 """Key of the advisory lock ("kandlup" in ASCII)."""
 LOCK_TIMEOUT: Final = "2s"
 """Nobody waits for long behind upkeep that waits for a lock; it is tried again in the next round."""
+SMALL_BYTES: Final = 64 * 1024 * 1024
+"""A smaller partition is indexed in half a second; beside the writers it waits for the longest reader."""
 TABLE_PREFIX: Final = "market_"
 NAME: Final = "upkeep"
 
@@ -136,13 +138,15 @@ class Upkeep:
 
     async def _make_indexes(self, db: Connection) -> None:
         cursor = await db.execute(
-            "SELECT p.table_name, p.partition::text, c.relname, n.nspname, pg_has_role(c.relowner, 'USAGE') "
+            "SELECT p.table_name, p.partition::text, c.relname, n.nspname, "
+            "pg_has_role(c.relowner, 'USAGE') AND pg_relation_size(c.oid) >= %s "
             "FROM kandle.partitions() p JOIN pg_class c ON c.oid = p.partition "
-            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.wants_index ORDER BY p.starts DESC"
+            "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE p.wants_index ORDER BY p.starts DESC",
+            (SMALL_BYTES,),
         )
-        for table, partition, name, schema, is_owner in await cursor.fetchall():
+        for table, partition, name, schema, beside in await cursor.fetchall():
             if self._partitions.is_calm(table):
-                if is_owner:
+                if beside:
                     await _index_beside_writers(db, schema, name)
                 else:
                     await db.execute("SELECT kandle.index_partition(%s::regclass)", (partition,))

@@ -102,7 +102,10 @@ async def test_a_table_gets_its_index_when_nobody_writes_it_in_bulk(url: str, da
     assert wanting(url) == []
 
 
-async def test_an_index_that_was_left_unfinished_is_made_anew(url: str, database: Database) -> None:
+async def test_an_index_that_was_left_unfinished_is_made_anew(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.timescale.upkeep.SMALL_BYTES", 0)
     put_trades(url, [dt.datetime.fromtimestamp(BASE_US / 1e6, dt.UTC)])
     upkeep = Upkeep(database, SinkSettings(), Partitions())
     await upkeep.once()
