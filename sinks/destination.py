@@ -20,7 +20,6 @@ from dataclasses import dataclass
 
 from aiokafka import TopicPartition
 
-from schemas.errors import ConfigurationError
 from schemas.topics import Topic
 from sinks.misfits import Misfit
 from sinks.portion import Portion, Slice
@@ -121,10 +120,9 @@ class Destination(ABC):
     async def misfits(self, logs: Mapping[TopicPartition, Log]) -> Sequence[Misfit]:
         """Positions that the logs do not bear out; changes nothing. For `kandle sink accept`.
 
-        Raises:
-            ConfigurationError: This destination has another way to go on.
+        None where a destination begins anew by itself, as a cache does.
         """
-        raise ConfigurationError(f"{self.name} keeps no positions that can be given up by a command")
+        return []
 
     async def accept(self, misfits: Sequence[Misfit]) -> None:
         """Go on at the first records of the logs; all of what `misfits` has told, or nothing.
