@@ -29,7 +29,7 @@ class ArchiveSettings(Section):
     )
     flush_s: PositiveFloat = Field(60.0, description="records wait no longer than this for company")
     max_rows: PositiveInt = Field(300_000, description="rows written at once, at most")
-    max_mb: PositiveInt = Field(32, description="the same in megabytes as Kafka holds them: compressed")
+    max_mb: PositiveInt = Field(16, description="the same in megabytes as Kafka holds them: compressed")
     endpoint: str | None = Field(None, description="of S3: another than Amazon's, as http://localhost:9000")
     region: str | None = Field(None, description="of S3; unset: AWS_REGION, or us-east-1")
     access_key_id: SecretStr | None = Field(None, description="of S3; unset: the usual AWS variables")

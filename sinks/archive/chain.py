@@ -65,6 +65,8 @@ class Chain:
         """Look up the last manifest; None: there is none at all."""
         number = self._last_number(0 if self._head is None else self._head.number)
         self._head = None if number < 0 else self.read(number)
+        # Whoever wrote it, and whatever became of the answer: its files may wait for their names.
+        self._unmoved = [] if self._head is None else list(self._head.files)
         return self._head
 
     def begin(self, first_offset: int) -> int:
@@ -77,7 +79,6 @@ class Chain:
             if self.find() is None:
                 self._append(self._next("start", first_offset, first_offset))
                 continue
-            self._unmoved = list(self.head.files)
             self.settle()
             left = self._staged()
             if not left:
