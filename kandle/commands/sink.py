@@ -3,6 +3,7 @@
 import click
 
 from kandle.commands.sink_accept import accept
+from kandle.commands.sink_migrate import migrate
 from kandle.commands.sink_rebuild import rebuild
 from kandle.commands.stages import prepare_stage, run_stage
 
@@ -26,4 +27,5 @@ def sink(context: click.Context, only: tuple[str, ...]) -> None:
 
 
 sink.add_command(accept)
+sink.add_command(migrate)
 sink.add_command(rebuild)
