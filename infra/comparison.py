@@ -55,7 +55,7 @@ class Example:
 
     def as_line(self) -> str:
         """For people."""
-        row = " ".join(f"{name}={_text(value)}" for name, value in self.row.items())
+        row = " ".join(f"{name}={_text(value)}" for name, value in self.row.items() if value is not None)
         changes = ", ".join(
             f"{name} {_text(now)} instead of {_text(was)}" for name, (was, now) in self.fields.items()
         )

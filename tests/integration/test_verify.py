@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from infra.settings import Settings
+from kandle.__main__ import main
 from kandle.commands.verify import verify as command
 from kandle.verification.stored import Range
 from schemas.errors import ConfigurationError, ConflictError
@@ -37,14 +39,17 @@ def stored(kafka: str, sink_database: Callable[[], str]) -> tuple[Settings, str]
     return settings, url
 
 
-def invoke(settings: Settings, *arguments: str) -> Result:
+def environment(settings: Settings) -> dict[str, str]:
     assert settings.database.url is not None
-    environment = {
+    return {
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers or "",
         "KANDLE_KAFKA__PARTITIONS": str(PARTITIONS),
         "DATABASE_URL": settings.database.url.get_secret_value(),
     }
-    return CliRunner().invoke(command, arguments, env=environment)
+
+
+def invoke(settings: Settings, *arguments: str) -> Result:
+    return CliRunner().invoke(command, arguments, env=environment(settings))
 
 
 def test_all_that_the_sink_has_stored_is_equal(stored: tuple[Settings, str]) -> None:
@@ -72,7 +77,9 @@ def test_a_range_and_symbols_are_looked_at_alone(stored: tuple[Settings, str]) -
     assert 0 < found["candles", "trades and topic"].comparison.found < 25
 
 
-def test_rows_removed_doubled_or_changed_by_hand_are_found(stored: tuple[Settings, str]) -> None:
+def test_rows_removed_doubled_or_changed_by_hand_are_found(
+    stored: tuple[Settings, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, url = stored
     for damage in DAMAGES:
         damage.do(url)
@@ -92,6 +99,12 @@ def test_rows_removed_doubled_or_changed_by_hand_are_found(stored: tuple[Setting
     text = invoke(settings, "--tables", "trades").stdout
     assert "1 lost, 1 duplicate, 1 differing" in text
     assert "instrument_id=binance:S" in text, "examples name the market"
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["kandle", "verify", "--tables", "trades"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
 
 
 def test_what_the_sink_has_not_come_to_is_not_lost(stored: tuple[Settings, str]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.comparison import KINDS, compare
-from infra.keyed_rows import Rows, group, newest
+from infra.keyed_rows import Rows, group, newest, without
 
 NAN = float("nan")
 
@@ -113,6 +113,17 @@ def test_the_newest_revision_is_kept_and_of_equal_ones_the_first(
         return
     rows = Rows.of({"key": [key for key, _, _ in found], "revision": [number for _, number, _ in found]})
     assert newest(rows, ["key"], ["revision"]).tolist() == sorted(best.values())
+
+
+@given(st.lists(items, max_size=8), st.lists(items, max_size=8))
+def test_rows_without_an_equal_are_left(found: list[Item], others: list[Item]) -> None:
+    both = rows_of([*found, *others])
+    mine, theirs = both.take(np.arange(len(found))), both.take(np.arange(len(found), len(both)))
+    names = ["key", "number", "note"]
+    known = {(item.key, item.number, item.note) for item in others}
+    left = [item.key for item in found if (item.key, item.number, item.note) not in known]
+    kept = without(mine, theirs, names)
+    assert [kept.columns["key"].at(row) for row in range(len(kept))] == left
 
 
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1)), max_size=20))
