@@ -210,6 +210,8 @@ class Delivery:
         most = SHOWN_OF_DIGEST if parcel.form == "digest" else SHOWN
         async with self._means.locks.holding(self._name) as db:
             causes = await self._parcels.ends(db, parcel, most)
+        if not causes:
+            raise ServedElsewhereError(f"another process has settled {parcel.key}")
         occasions = [self._occasion(cause) for cause in causes]
         templates, kind = self._means.templates, self._channel.kind
         match parcel.form:

@@ -172,11 +172,11 @@ async def test_what_waits_for_a_suspended_channel_is_one_message_when_it_is_back
     log = Log(kafka)
     async with running(settings, ONLY) as task:
         log.put(SIGNALS, 0, signals(100))
-        await until(lambda: bool(suspensions(log)), 60, task)
-        asked = len(desk.keys)
+        await until(lambda: len(desk.keys) == 5, 60, task)
         desk.answer = lambda: (200, {})
         await asyncio.sleep(10)
-        assert len(desk.keys) == asked
+        assert len(desk.keys) == 5
+        assert suspensions(log) == {"desk": 1}
         await until(lambda: desk.causes == 100, 60, task)
     assert len(desk.taken) <= 5 + 1
     assert outcomes(url, "desk").keys() <= {"sent", "folded"}
@@ -252,6 +252,11 @@ class SinkProcess:
         self.process.wait()
         self.process = self._start()
 
+    def reached(self, condition: bool) -> bool:
+        """The condition, as long as the process lives."""
+        assert self.process.poll() is None, self._log.read_text()
+        return condition
+
     def stop(self) -> str:
         self.process.terminate()
         try:
@@ -276,9 +281,9 @@ async def test_a_sink_killed_in_the_middle_repeats_no_more_than_was_under_way(
         try:
             for kill in range(kills):
                 goal = 20 * (kill + 1)
-                await until(lambda goal=goal: len(set(desk.keys)) >= goal, 60)  # type: ignore[misc]
+                await until(lambda goal=goal: sink.reached(len(set(desk.keys)) >= goal), 60)  # type: ignore[misc]
                 sink.kill_and_restart()
-            await until(lambda: len(set(desk.keys)) == count, 60)
+            await until(lambda: sink.reached(len(set(desk.keys)) == count), 60)
             await until(lambda: outcomes(url, "desk") == {"sent": count}, 20)
         finally:
             said = sink.stop()
