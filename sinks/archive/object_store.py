@@ -64,7 +64,7 @@ class ObjectStore(Store):
         try:
             self._store: Any = from_url(url, client_options=options, retry_config=RETRY, **given)
         except (BaseError, ValueError) as error:
-            raise ConfigurationError(f"the archive at {url} cannot be used: {error}") from error
+            raise ConfigurationError(f"the archive at {url} cannot be used: {_first_line(error)}") from error
 
     def put(self, path: str, data: bytes) -> None:
         """One request."""

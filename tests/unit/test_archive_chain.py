@@ -230,6 +230,14 @@ def test_a_bucket_that_is_not_there_is_a_wrong_setting(s3: str) -> None:
         open_store(Settings(archive=away)).put("a", b"1")
 
 
+def test_googles_store_is_made_and_a_key_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    settings = ArchiveSettings(url="gs://bucket/prefix")
+    assert open_store(Settings(archive=settings)).address("x") == "gs://bucket/prefix/x"
+    wrong = settings.model_copy(update={"service_account": tmp_path / "none.json"})
+    with pytest.raises(ConfigurationError, match="Unable to open service account file"):
+        open_store(Settings(archive=wrong))
+
+
 @pytest.mark.parametrize("url", ["/tmp/x", "http://x/y", "s3://", "file://x"])
 def test_a_place_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="an archive is at"):
