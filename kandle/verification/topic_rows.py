@@ -30,6 +30,8 @@ Told = Callable[[int], None]
 """Called with the number of records that were read since the last call."""
 SAME_START_US: Final = 60_000_000
 """Sources whose first marks are so near to each other feed a partition since its log begins."""
+AHEAD_US: Final = 60_000_000
+"""No source delivers a record so long before the mark of its time."""
 
 
 class TopicRows:
@@ -170,8 +172,9 @@ async def held_from(
 ) -> int | None:
     """The time from which on the log holds all of a partition whose first records are gone.
 
-    A mark says that everything before its time was delivered before: what is later comes after it. So all is
-    there from the first mark of the slowest source on.
+    A mark says that everything before its time was delivered before: what is later comes after it, but for
+    what the source had delivered ahead of its mark. So all is there from the first mark of the slowest source
+    on, and `AHEAD_US` more.
 
     Returns:
         Microseconds; None if there is no mark.
@@ -189,5 +192,5 @@ async def held_from(
                 first.setdefault(source, time)
                 if time > min(first.values()) + SAME_START_US:
                     began = min(first.values()) + SAME_START_US
-                    return max(each for each in first.values() if each <= began)
-    return max(first.values(), default=None)
+                    return max(each for each in first.values() if each <= began) + AHEAD_US
+    return max(first.values()) + AHEAD_US if first else None
