@@ -45,7 +45,7 @@ def list_(topics: Sequence[str], as_json: bool, data_dir: str | None, files: boo
       kandle archive list
       kandle archive list --topic market.trades.v1 --files
     """  # noqa: D301 - click asks for this control character
-    from sinks.archive.catalogue import Holding, holding, partitions
+    from sinks.archive.catalogue import holdings, partitions
     from sinks.archive.store import open_store
 
     store = open_store(_settings(data_dir))
@@ -54,7 +54,7 @@ def list_(topics: Sequence[str], as_json: bool, data_dir: str | None, files: boo
         for line in _file_lines(store, ids, as_json):
             click.echo(line)
         return
-    found: list[Holding] = [holding(store, id_) for id_ in ids]
+    found = holdings(store, ids)
     if as_json:
         for held in found:
             click.echo(json.dumps(_held(held)))

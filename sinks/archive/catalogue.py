@@ -25,7 +25,7 @@ from sinks.archive.manifest import (
 from sinks.archive.store import Store
 
 AHEAD: Final = 16
-"""Manifests that are asked for at once."""
+"""Questions to the store at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,21 @@ def partitions(store: Store, topics: Sequence[str] = ()) -> list[PartitionId]:
         for number in store.folders(f"{log_folder(topic)}/{kafka_id}")
     ]
     # A disk has the folder a moment before the first manifest.
-    return [id_ for id_ in found if store.size(id_.manifest(0)) is not None or any(store.files(id_.log))]
+    with ThreadPoolExecutor(AHEAD, "partitions") as threads:
+        there = threads.map(
+            lambda id_: store.size(id_.manifest(0)) is not None or any(store.files(id_.log)), found
+        )
+        return [id_ for id_, is_there in zip(found, there, strict=True) if is_there]
+
+
+def holdings(store: Store, ids: Sequence[PartitionId]) -> list[Holding]:
+    """What there is of partitions, in their order.
+
+    Raises:
+        BrokenArchiveError: One has no manifest.
+    """
+    with ThreadPoolExecutor(AHEAD, "holdings") as threads:
+        return list(threads.map(lambda id_: holding(store, id_), ids))
 
 
 def holding(store: Store, id_: PartitionId) -> Holding:

@@ -30,8 +30,8 @@ from tests.archive_harness import (
 )
 from tests.sink_harness import PARTITIONS, Log, fresh_topics, mark, running, trade, until
 
-SENT, SENT_IN_FULL = 20_000, 300_000
-KILLS, KILLS_IN_FULL = 2, 30
+SENT, SENT_IN_FULL = 10_000, 300_000
+KILLS, KILLS_IN_FULL = 1, 30
 PUT_AT_ONCE = 250
 """Records of a batch of Kafka's, which is what a sink takes at the least: so that portions are many."""
 

@@ -149,7 +149,7 @@ def assert_nothing_besides(held: dict[str, bytes]) -> None:
     assert present <= {ID.final(file) for manifest in manifests(store, ID) for file in manifest.files}
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9)), max_size=30),
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
