@@ -81,7 +81,7 @@ def chosen_tables(names: Sequence[str]) -> list[AnyTable]:
 class Verification:
     """Compares tables one after the other; each as of one moment, while sinks and workers go on.
 
-    Memory: the rows of one partition and of one table in the range, some 350 bytes each on both sides together.
+    Memory: the rows of one partition in the range, some 350 bytes each on both sides together.
 
     Args:
         settings: Where Kafka and the database are, and what the workers compute.
