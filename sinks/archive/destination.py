@@ -158,7 +158,8 @@ class ArchiveDestination(Destination):
         return found
 
     def _since(self, topic: str, kafka_id: str) -> dt.datetime:
-        return max(position.since for position in self._positions(topic, kafka_id, {}))
+        known = self._positions(topic, kafka_id, {})
+        return max((position.since for position in known), default=dt.datetime.min.replace(tzinfo=dt.UTC))
 
     def _positions(self, topic: str, kafka_id: str, logs: Mapping[int, Log]) -> list[Misplaced]:
         found = []
