@@ -31,6 +31,7 @@ from tests.sink_harness import (
     query,
     running,
     settings_for,
+    totals,
     until,
 )
 
@@ -112,9 +113,9 @@ async def test_bad_channels_end_in_dead_letters_and_the_others_know_nothing_of_i
         }
         url = postgres()
         settings = start(kafka, url, channels, at_once=1, timeout_s=0.8)
-        log = Log(kafka)
+        log, sent = Log(kafka), signals(2)
         async with running(settings, ONLY) as task:
-            log.put(SIGNALS, 0, signals(2))
+            log.put(SIGNALS, 0, sent)
             await until(lambda: good.causes >= 2 and len(box.mails) == 2, 20, task)
             # By then the bad ones are at their first attempts still.
             assert outcomes(url, "hanging") == {"pending": 2}
@@ -130,6 +131,9 @@ async def test_bad_channels_end_in_dead_letters_and_the_others_know_nothing_of_i
     assert revoked.repeats == 0
     dead = log.read(SIGNALS.dead_letter_name)
     assert len(dead) == 6
+    assert {message.value() for message in dead} == {rows.encode(each) for each in sent}
+    # Causes told, and given up: good, mail and busy have taken both.
+    assert totals(url, "notifications", SIGNALS)[1::3] == (6, 6)
     reasons = [dict(m.headers())["__connect.errors.exception.message"].decode() for m in dead]
     for words in ("failing answers 500", "revoked answers 401", "did not answer"):
         assert sum(words in reason for reason in reasons) == 2, reasons
