@@ -84,15 +84,18 @@ def size_of(db: psycopg.Connection[Any]) -> dict[str, float]:
         )
         return {"bytes_per_row": round(value_of(db, whole) / count, 1)}
     schema = copy_peers.timescale_schema(db)
-    whole = f"SELECT {schema}.hypertable_size('{TABLE}')"
-    before = value_of(db, whole)
+    # Its policy may have begun already: old chunks are put there soon after they are written.
     db.execute(
         f"SELECT {schema}.compress_chunk(chunk, if_not_compressed => true) "
         f"FROM {schema}.show_chunks('{TABLE}') chunk".encode()
     )
+    ((before, after),) = db.execute(
+        "SELECT before_compression_total_bytes, after_compression_total_bytes "
+        f"FROM {schema}.hypertable_compression_stats('{TABLE}')".encode()
+    ).fetchall()
     return {
         "bytes_per_row": round(before / count, 1),
-        "bytes_per_row_compressed": round(value_of(db, whole) / count, 1),
+        "bytes_per_row_compressed": round(after / count, 1),
     }
 
 
