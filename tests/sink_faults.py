@@ -53,6 +53,7 @@ class SinkProcess:
             "KANDLE_SINK__MAX_ROWS": "2000",
             **more,
         }
+        self.name = instance
         self._log = folder / f"{instance}.log"
         self.process = self._start()
 

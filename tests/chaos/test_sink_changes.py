@@ -55,10 +55,15 @@ async def test_sinks_added_and_removed_every_5_s(kafka: str, sink_database: Call
                 log.put(SIGNALS, partition, [mark(0, final=True)])
             if not live:
                 live.append(SinkProcess(kafka, url, Path(made), f"sink-{added}"))
+            print("at work at the end:", [(each.name, each.process.poll()) for each in live])
             await ended(url, 120)
             await until_passed(url, "timescale", SIGNALS, timeout_s=60)
+        except AssertionError:
+            print(query(url, "SELECT * FROM kandle.offsets ORDER BY 1, 2, 3"))
+            raise
         finally:
             told += [each.stop() for each in live]
+            print("\n\n".join(text[-3_000:] for text in told[-3:]))
     assert killed > 3
     assert stopped > 3
     assert not any("Traceback" in text for text in told)
