@@ -46,6 +46,9 @@ class Damage:
             7: f"UPDATE {table} t SET {self.column} = {self.column} + 1 FROM picked WHERE {this}",
         }
         with psycopg.connect(url) as db:
+            if db.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchall():
+                # Rows in the columnstore, where a policy may have put them, have no place of their own.
+                db.execute("SELECT decompress_chunk(c, true) FROM show_chunks(%s::regclass) c", (table,))
             unique = "SELECT conname FROM pg_constraint WHERE contype = 'p' AND conrelid = %s::regclass"
             for (name,) in db.execute(unique, (table,)).fetchall():
                 db.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"'.encode())
