@@ -64,8 +64,8 @@ async def test_sinks_added_and_removed_every_5_s(kafka: str, sink_database: Call
         finally:
             told += [each.stop() for each in live]
             print("\n\n".join(text[-3_000:] for text in told[-3:]))
-    assert killed > 3
-    assert stopped > 3
+    assert killed >= 3
+    assert stopped >= 3
     assert not any("Traceback" in text for text in told)
     stored = query(url, "SELECT count(*), count(DISTINCT candle_id) FROM signals")
     assert stored == [(20 * (LENGTH_S // EVERY_S),) * 2]
