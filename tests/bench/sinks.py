@@ -15,6 +15,7 @@ With KANDLE_TEST_TIMESCALE_URL all of it is measured there as well.
 import argparse
 import json
 import os
+import platform
 import statistics
 import sys
 import tempfile
@@ -45,6 +46,10 @@ BY_ROW = 50_000
 LATENCY_S = 15.0
 TIMESCALE_VARIABLE = "KANDLE_TEST_TIMESCALE_URL"
 HELD_UP_S = 6.0
+METHOD = (
+    "kandle sink as shipped, from a filled topic to committed rows with offsets; peers write the same rows, "
+    "prepared, into the same table without an index; in turn, medians, the sink's rate by the peer's"
+)
 
 Runs = dict[str, list[float]]
 
@@ -206,7 +211,13 @@ def main() -> int:
             return throughput(broker, server, log.trades, given.rounds)
 
         figures = on_servers(servers, measured)
-    figures |= latency | {"trades": log.trades, "symbols": SYMBOLS, "cores": os.cpu_count()}
+    figures |= latency | {"method": METHOD, "python": platform.python_version()}
+    figures |= {
+        "psycopg": psycopg.__version__,
+        "trades": log.trades,
+        "symbols": SYMBOLS,
+        "cores": os.cpu_count(),
+    }
     print(json.dumps(figures) if given.json else json.dumps(figures, indent=2))
     return 0
 
