@@ -30,6 +30,9 @@ YIELD_S: Final = 0.01
 TOGETHER: Final = 256
 """Frames after which what they brought is handed on, at the latest."""
 
+BOOK_WITHIN_S: Final = 5.0
+"""A lossless feed stands still for so long, at most, for the snapshot of a book that was asked for, s."""
+
 FLUSH_TIMEOUT_S: Final = 15.0
 SHED_TOLD_EVERY_S: Final = 10.0
 
@@ -61,7 +64,8 @@ class Session:
         url: Base of the WebSocket endpoint.
         desk: Makes the calls that the feed asks for.
         hot_feeds: How many times everything is subscribed; the first copy of a record wins.
-        lossless: Whether a slow Kafka stops the reading of the sockets, instead of shedding.
+        lossless: Whether a slow Kafka stops the reading of the sockets, instead of shedding. So does a book
+            whose snapshot is asked for: then a playback gives the same records in one order at any speed.
         opening: Opens the connections.
         pace: Turns to connect; one for all sessions of a venue in a process. Its own by default.
     """
@@ -96,7 +100,10 @@ class Session:
             opening=opening,
             pace=pace,
         )
+        self._lossless = lossless
         self._answers: deque[Answer] = deque()
+        self._books_asked_s: dict[Call, float] = {}
+        """Snapshots that a lossless feed stands still for, and since when."""
         self._shed: Counter[str] = Counter()
         self._shed_told_s = 0.0
         self._ticked_s = 0.0
@@ -146,7 +153,7 @@ class Session:
             Exception: What a link has failed with.
         """
         self.links.raise_if_failed()
-        found = self.links.next_line()
+        found = None if self._stands_still else self.links.next_line()
         if found is not None:
             await self._take(*found)
         await self._take_events()
@@ -162,9 +169,17 @@ class Session:
             await asyncio.sleep(0)
             self._yielded_s = time.monotonic()
 
+    @property
+    def _stands_still(self) -> bool:
+        """Whether no frames are taken until a snapshot comes."""
+        if not self._books_asked_s:
+            return False
+        since_s = time.monotonic() - BOOK_WITHIN_S
+        return any(asked_s > since_s for asked_s in self._books_asked_s.values())
+
     async def _rest(self) -> None:
         self._wake.clear()
-        if self._answers or self.links.has_news:
+        if self._answers or (self.links.has_news and not self._stands_still):
             return
         timer = asyncio.get_running_loop().call_later(TICK_S, self._wake.set)
         await self._wake.wait()
@@ -216,6 +231,8 @@ class Session:
                 line.heed(control)
         for output in outputs:
             if type(output) is Ask:
+                if self._lossless and output.call.kind == "book":
+                    self._books_asked_s[output.call] = time.monotonic()
                 self._desk.submit(output.call, self._answered)
 
     def _answered(self, answer: Answer) -> None:
@@ -225,6 +242,7 @@ class Session:
     async def _take_answers(self) -> None:
         while self._answers:
             answer = self._answers.popleft()
+            self._books_asked_s.pop(answer.call, None)
             outputs: list[Output] = []
             now_s = time.monotonic()
             self._feed.answer(answer.call, answer.body, time.time_ns() // 1_000, now_s, outputs)

@@ -57,6 +57,9 @@ class SeededMarket:
     def changed(self) -> None:
         """Nothing depends on who listens."""
 
+    def asked(self) -> None:
+        """Nothing depends on who asks."""
+
     async def play(self, server: SimulatorServer) -> None:
         """Run the market until it is cancelled."""
         for event in self._events:

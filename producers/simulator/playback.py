@@ -14,6 +14,8 @@ Rules of a playback:
 - REST knows what has been played so far and nothing later. One exception: until the first recorded snapshot
   of a book is reached, it is what a request for that book is answered with, since before it the book is not
   known; a client waits for the updates that follow it.
+- After the first change of a book that clients get, on a connection or behind a fault, it stands still until
+  one has asked for that book (see `BookHold`): at every speed they can follow it from there on.
 - Its end closes every connection with code 4000, and every one that subscribes later.
 """
 
@@ -27,6 +29,7 @@ import msgspec
 
 from infra.logging import get_logger
 from producers.capture import CaptureError, CaptureReader, Entry, summarize
+from producers.simulator.book_hold import BookHold
 from producers.simulator.server import SimulatorServer
 from producers.simulator.venue import SimulatedVenue, venue_class
 from schemas.errors import ConfigurationError
@@ -73,6 +76,7 @@ class Playback:
         }
         self.venue = self._foresee(self._simulated(path))
         """The venue, with what has happened in it so far."""
+        self._books = BookHold(self.venue)
         self._changed = asyncio.Event()
         self._now_ns = self._summary.first_receive_ns
         self._server: SimulatorServer | None = None
@@ -87,7 +91,13 @@ class Playback:
 
     def changed(self) -> None:
         """Wake the playback: a subscription has come or gone."""
+        if self._server is not None:
+            self._books.changed(self._server.streams())
         self._changed.set()
+
+    def asked(self) -> None:
+        """Look whether that was what the playback waits for."""
+        self._books.wake()
 
     async def play(self, server: SimulatorServer) -> None:
         """Play to the end, then close whoever subscribes; runs until it is cancelled.
@@ -128,25 +138,28 @@ class Playback:
             if server.departures != departures and not server.injection.runs_on:
                 return max(furthest, position - 1)
             self._now_ns = max(self._now_ns, entry.receive_ns)
-            await self._send(server, entry, is_new)
+            if await self._send(server, entry, is_new):
+                base = None
             self.played = max(self.played, position)
         return position
 
-    async def _send(self, server: SimulatorServer, entry: Entry, is_new: bool) -> None:
+    async def _send(self, server: SimulatorServer, entry: Entry, is_new: bool) -> bool:
+        """Send what is in an entry; returns whether it stood still for a book."""
         rest = entry.rest
         if rest is not None:
             if is_new:
                 self.venue.learn(rest.url, bytes(rest.body))
-            return
+            return False
         found = self.venue.split(entry.frame, entry.binary)
         if found is None:
             if not entry.binary and _is_damaged_text(entry.frame):
                 await server.send_all(entry.frame)
-            return
+            return False
         stream, data = found
         if is_new:
             self.venue.observe(stream, data)
-        await server.send(stream, data)
+        is_whole = await server.send(stream, data)
+        return is_new and await self._books.wait(server, stream, is_whole)
 
     @staticmethod
     async def _wait_for(base: tuple[float, int], receive_ns: int, speed: float) -> None:

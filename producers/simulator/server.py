@@ -53,6 +53,10 @@ class Market(Protocol):
         """The set of clients or of their streams has changed."""
         ...
 
+    def asked(self) -> None:
+        """A REST request was answered."""
+        ...
+
 
 class SimulatorServer:
     """Serves one market to any number of clients.
@@ -142,14 +146,19 @@ class SimulatorServer:
         """Keys of all streams that any client is subscribed to."""
         return {stream for client in self.clients.values() for stream in client.streams}
 
-    async def send(self, stream: str, data: bytes) -> None:
-        """Send to every subscriber and wait until each takes it, unless the faults have it otherwise."""
+    async def send(self, stream: str, data: bytes) -> bool:
+        """Send to every subscriber and wait until each takes it, unless the faults have it otherwise.
+
+        Returns whether they got it as it is.
+        """
         if self.injection.is_idle:
             await self._send(stream, data)
-            return
+            return True
         found = self._market.venue.channel_of(stream)
-        for step in self.injection.frame(stream, data, found[0] if found else None):
+        steps = self.injection.frame(stream, data, found[0] if found else None)
+        for step in steps:
             await self._perform(step)
+        return any(isinstance(step, Send) and step.data == data and not step.cut for step in steps)
 
     async def send_all(self, frame: bytes) -> None:
         """Send a text as it is to every client that has subscribed to anything; waits as `send` does."""
@@ -285,7 +294,9 @@ class SimulatorServer:
             except ValueError:
                 return connection.respond(http.HTTPStatus.NOT_FOUND, "no such stream path\n")
             return None
-        return self.rest.answer(request.path, self._market.now_ms())
+        response = self.rest.answer(request.path, self._market.now_ms())
+        self._market.asked()
+        return response
 
 
 async def serve_until(server: SimulatorServer, stop: asyncio.Event, work: asyncio.Task[None]) -> None:

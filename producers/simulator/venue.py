@@ -20,6 +20,7 @@ from typing import ClassVar, NamedTuple
 
 import producers.simulator.venues
 from producers.exchange import Channel
+from producers.simulator.ledger import SimulatedBook
 from schemas.errors import ConfigurationError
 
 
@@ -99,6 +100,8 @@ class SimulatedVenue(ABC):
 
     def __init__(self, symbols: Mapping[str, str]) -> None:
         self.symbols = dict(symbols)
+        self.books_told: set[str] = set()
+        """Venue symbols of the books that clients have been told since somebody took them out of here."""
 
     @abstractmethod
     def client(self, path: str) -> Client:
@@ -134,6 +137,11 @@ class SimulatedVenue(ABC):
         Raises:
             RestError: The path or a parameter is unknown.
         """
+
+    def note_told(self, symbol: str, book: SimulatedBook) -> None:
+        """Note that a client is told a book, unless there is nothing in it yet; called by the venues."""
+        if book.last:
+            self.books_told.add(symbol)
 
     def weight(self, path: str, query: Mapping[str, str]) -> int:
         """What a request costs of `weight_per_minute`."""

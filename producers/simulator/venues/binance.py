@@ -287,6 +287,7 @@ class BinanceSpotSimulated(SimulatedVenue):
 
     def _depth(self, symbol: str, limit: int, now_ms: int) -> dict[str, Any]:
         book = self._books.get(symbol) or SimulatedBook()
+        self.note_told(symbol, book)
         return {"lastUpdateId": book.last, "bids": book.bids(limit), "asks": book.asks(limit)}
 
     def _historical(self, query: Mapping[str, str]) -> list[dict[str, Any]]:

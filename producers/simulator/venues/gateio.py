@@ -149,6 +149,7 @@ class GateSpotSimulated(SimulatedVenue):
     def whole_book(self, key: str, now_ms: int) -> str:
         """The first message of `spot.obu`."""
         book = self._books.get(self.symbol_of(key)) or SimulatedBook()
+        self.note_told(self.symbol_of(key), book)
         bids, asks = book.bids(400), book.asks(400)
         levels = {"b": self._levels(bids), "a": self._levels(asks)}
         result = {"t": now_ms, "full": True, "s": key.partition("/")[2], "u": book.last, **levels}
@@ -260,6 +261,7 @@ class GateSpotSimulated(SimulatedVenue):
 
     def _book(self, symbol: str, query: Mapping[str, str], now_ms: int) -> dict[str, Any]:
         book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 10, 1_000)
+        self.note_told(symbol, book)
         number = {"id": book.last} if query.get("with_id") == "true" else {}
         asks, bids = self._levels(book.asks(limit)), self._levels(book.bids(limit))
         return number | self._times(now_ms) | {"asks": asks, "bids": bids}

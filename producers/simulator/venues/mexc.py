@@ -222,6 +222,7 @@ class MexcSpotSimulated(SimulatedVenue):
                 raise RestError(400, _rest_error(-1120, "Invalid interval."))
         elif name == "depth":
             book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 100, 5_000)
+            self.note_told(symbol, book)
             sides = {"bids": book.bids(limit), "asks": book.asks(limit)}
             body = {"lastUpdateId": book.last, **sides, "timestamp": now_ms}
         else:

@@ -215,6 +215,7 @@ class MexcFuturesSimulated(SimulatedVenue):
             rows = [{key: deal[key] for key in named if key in deal} for deal in reversed(found)]
             return _success(rows)
         book, limit = self._books.get(symbol) or SimulatedBook(), limit_of(query, 1_000, 1_000)
+        self.note_told(symbol, book)
         sides = {"asks": _levels(book.asks(limit)), "bids": _levels(book.bids(limit))}
         return _success({**sides, "version": book.last, "timestamp": now_ms})
 
