@@ -5,19 +5,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from infra.clock import SystemClock
 from infra.kafka.publisher import Acknowledged, Headers, Publisher
 from infra.order_book import OrderBook
 from infra.resilience.call_guard import CallPolicy
-from producers.exchange import Channel, Exchange
+from producers.exchange import Call, Channel, Exchange
 from producers.feed import Feed, Patience
 from producers.instruments import fetch_instruments
 from producers.markets import exchange_class
 from producers.outlet import Outlet, fed_topics
 from producers.rest_desk import DeskFigures, RestDesk
+from producers.rest_queue import Deliver
 from producers.session import Session
 from producers.simulator.faults import Fault, parse_fault
 from producers.simulator.playback import Playback
@@ -146,24 +147,54 @@ def exchange_playing(path: Path, speed: float | Literal["max"] = 20.0) -> Playba
     return Playback(path, speed, rewind=False)
 
 
-async def produce(playback: Playback, faults: Sequence[str] = (), patience_s: float = 20.0) -> Outcome:
+class LateBooks(RestDesk):
+    """Hands over the snapshots of books a while after they came.
+
+    Args:
+        late_s: How long after, s.
+        args: For the desk.
+        kwargs: For the desk.
+    """
+
+    def __init__(self, late_s: float, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._late_s = late_s
+
+    def submit(self, call: Call, deliver: Deliver | None = None) -> None:
+        assert deliver is not None
+        if call.kind == "book":
+            loop, take = asyncio.get_running_loop(), deliver
+            super().submit(call, lambda answer: loop.call_later(self._late_s, take, answer))
+        else:
+            super().submit(call, deliver)
+
+
+async def produce(
+    playback: Playback,
+    faults: Sequence[str] = (),
+    patience_s: float = 20.0,
+    lossless: bool = True,
+    late_s: float = 0.0,
+) -> Outcome:
     """Feed a playback with faults, by the parts that the stage `produce` is made of.
 
     Args:
         playback: What is fed.
         faults: As in settings.
         patience_s: How long marks wait for what is missing, s.
+        lossless: As in settings.
+        late_s: How long snapshots of books are under way, s.
     """
     server = SimulatorServer(playback, 0, [parse_fault(text) for text in faults])
     await server.start()
     market = exchange_class(playback.venue.venue, playback.venue.market)
-    desk = RestDesk(market, server.rest_url, lambda _: None, figures=DESK)
+    desk = LateBooks(late_s, market, server.rest_url, lambda _: None, figures=DESK)
     stop = asyncio.Event()
     tasks = [asyncio.create_task(playback.play(server)), asyncio.create_task(desk.run(stop))]
     try:
         publisher = CollectingPublisher()
         async with asyncio.timeout(TIMEOUT_S):
-            exchange = await _feed(market, playback, server, desk, publisher, patience_s)
+            exchange = await _feed(market, playback, server, desk, publisher, patience_s, lossless)
         return Outcome(
             publisher.written,
             server.injection.injected,
@@ -186,12 +217,13 @@ async def _feed(
     desk: RestDesk,
     publisher: CollectingPublisher,
     patience_s: float,
+    lossless: bool,
 ) -> Exchange:
     listed = await fetch_instruments(market, desk, SystemClock().now_us())
     exchange = market([one for one in listed if one.symbol in playback.venue.symbols], CHANNELS)
     feed = Feed(exchange, "source", "run", idle_marks=False, patience=Patience(gap_s=patience_s))
     outlet = Outlet(publisher, market.venue, "source", 1, fed_topics(exchange.channels), SystemClock())
-    session = Session(exchange, feed, outlet, server.websocket_url, desk=desk, lossless=True)
+    session = Session(exchange, feed, outlet, server.websocket_url, desk=desk, lossless=lossless)
     assert await session.run(asyncio.Event()) == "ended"
     return exchange
 
