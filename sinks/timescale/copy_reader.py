@@ -1,4 +1,4 @@
-"""The bytes of `COPY ... (FORMAT binary)` back to columns: the way back of `copy_binary`, by a compiled kernel."""
+"""The bytes of `COPY ... (FORMAT binary)` back to columns, by a compiled kernel; see `copy_binary`."""
 
 from __future__ import annotations
 
