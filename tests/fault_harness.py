@@ -18,7 +18,7 @@ from producers.instruments import fetch_instruments
 from producers.markets import exchange_class
 from producers.outlet import Outlet, fed_topics
 from producers.rest_desk import DeskFigures, RestDesk
-from producers.rest_queue import Deliver
+from producers.rest_queue import Answer, Deliver
 from producers.session import Session
 from producers.simulator.faults import Fault, parse_fault
 from producers.simulator.playback import Playback
@@ -162,11 +162,12 @@ class LateBooks(RestDesk):
 
     def submit(self, call: Call, deliver: Deliver | None = None) -> None:
         assert deliver is not None
-        if call.kind == "book":
-            loop, take = asyncio.get_running_loop(), deliver
-            super().submit(call, lambda answer: loop.call_later(self._late_s, take, answer))
-        else:
-            super().submit(call, deliver)
+        take, loop = deliver, asyncio.get_running_loop()
+
+        def take_late(answer: Answer) -> None:
+            loop.call_later(self._late_s, take, answer)
+
+        super().submit(call, take_late if call.kind == "book" and self._late_s else deliver)
 
 
 async def produce(

@@ -27,7 +27,8 @@ SLOW = 40.0
 
 @pytest.fixture(params=[pytest.param(made, id="-".join(made)) for made in MADE])
 def market(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return write_market(tmp_path / "made.capture.gz", *request.param, SECONDS)
+    venue, kind = request.param
+    return write_market(tmp_path / "made.capture.gz", venue, kind, SECONDS)
 
 
 @pytest.fixture
