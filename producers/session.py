@@ -289,6 +289,10 @@ class Session:
         if outputs:
             await self._carry(outputs, now_s)
         await self._take_shed(now_s)
+        if self._stands_still:
+            # A playback waits with us: its silence is our own.
+            for line in self.links.lines:
+                self.links.pardon(line, now_s)
         self.links.forget_retired()
 
     async def _take_shed(self, now_s: float) -> None:
