@@ -257,6 +257,9 @@ def is_passing(error: BaseException) -> bool:
         return True
     if isinstance(error, psycopg.Error) and error.sqlstate in _PASSING_STATES:
         return True
+    if isinstance(error, psycopg.errors.CheckViolation) and error.diag.constraint_name is None:
+        # No partition for a row: retention has dropped it between our looking and our writing.
+        return True
     return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
 
 

@@ -47,6 +47,7 @@ class DatabaseDestination(Destination):
         self._topics = [topic if isinstance(topic, Topic) else _known(topic) for topic in sink.topics]
         self._positions = Positions(sink.name)
         self._db: Connection | None = None
+        self._written: Portion | None = None
         self._connection_name = f"sink-{sink.name}"
         self._patience_s = PATIENCE_S
         self._log = log.bind(sink=sink.name)
@@ -85,19 +86,23 @@ class DatabaseDestination(Destination):
         counts: Mapping[PartitionRef, Counts] = {}
         if not await self._was_stored(db, portion):
             counts = await self._write(db, portion)
+        self._written = None
         self._sink.committed(portion, counts)
 
     async def _was_stored(self, db: Connection, portion: Portion) -> bool:
         """After a failure: whether it came after the commit. The rows know.
 
         Raises:
-            MovedError: The rows are neither where they were nor where this portion ends.
+            MovedError: The rows are neither where they were nor where this portion ends; or they are there,
+                and it was another process that has stored it, so that what we remember is out of date.
         """
         if not portion.uncertain:
             return False
         with self._patience(db):
             rows = await self._positions.read(db, [slice_.ref for slice_ in portion.slices])
-        if all(rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices):
+        if self._written is portion and all(
+            rows.get(slice_.ref) == slice_.next_offset for slice_ in portion.slices
+        ):
             self._log.info("the connection was cut after the commit; nothing to repeat")
             return True
         if any(rows.get(slice_.ref) != slice_.expected for slice_ in portion.slices):
@@ -115,6 +120,7 @@ class DatabaseDestination(Destination):
             if not await self._positions.move(db, moves):
                 raise MovedError
             counts = dict(await self._sink.write(db, portion))
+            self._written = portion
             for slice_ in portion.slices:
                 if slice_.refused:
                     counts.setdefault(slice_.ref, Counts()).dead_letters += len(slice_.refused)

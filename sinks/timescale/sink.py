@@ -36,7 +36,7 @@ from sinks.timescale.stage import (
     make_stages,
     revise,
 )
-from sinks.timescale.table import Int64s, Table
+from sinks.timescale.table import Int64s, Mask, Table
 from sinks.timescale.tables import QUOTES, TABLES, TRADES
 from sinks.timescale.venue_order import write_order
 
@@ -96,6 +96,8 @@ class TimescaleSink(Sink):
     async def prepare(self, db: Connection, portion: Portion) -> None:
         """Make the temporary tables, instruments and partitions that the rows need."""
         if self._connection is not db:
+            # A new one comes after a failure: it may be that somebody has dropped a partition.
+            await self._partitions.load(db)
             self._connection, self._staged = db, set()
         for table in self._tables:
             for slice_ in portion.of(table.topic):
@@ -208,47 +210,53 @@ class TimescaleSink(Sink):
         await copy(db, table, parts, staged=True)
         times = np.concatenate([table.row_times(slice_)[verdict.doubtful] for slice_, verdict in doubts])
         inserted = await insert_missing(db, table, times)
-        for ref, count in self._by_partition(table, [slice_ for slice_, _ in doubts], inserted).items():
-            counts[ref].stored += count
-            counts[ref].repeated -= count
+        asked = [(slice_, verdict.doubtful) for slice_, verdict in doubts]
+        for ref, (stored,) in self._by_partition(table, asked, inserted).items():
+            counts[ref].stored += stored
+            counts[ref].repeated -= stored
 
     async def _store_by_key(
         self, db: Connection, table: Table, slices: Sequence[Slice]
     ) -> dict[PartitionRef, Counts]:
-        parts: list[Part] = []
-        row_times = []
-        for slice_ in slices:
-            kept = slice_.kept(table.record)
-            parts.append(partial(table.rows, slice_, self._instruments.ids(slice_, table.record), kept))
-            row_times.append(table.row_times(slice_)[kept])
+        asked = [(slice_, slice_.kept(table.record)) for slice_ in slices]
+        parts: list[Part] = [
+            partial(table.rows, slice_, self._instruments.ids(slice_, table.record), kept)
+            for slice_, kept in asked
+        ]
         await copy(db, table, parts, staged=True)
-        times = np.concatenate(row_times)
+        times = np.concatenate([table.row_times(slice_)[kept] for slice_, kept in asked])
         changed: ByInstrument = {}
         if table.repeats == "newest" and any(_may_revise(table, slice_) for slice_ in slices):
             changed = await revise(db, table, times)
         elif table.repeats == "filled":
             changed = await fill(db, table, times)
         inserted = await insert_chosen(db, table)
-        stored_by = self._by_partition(table, slices, inserted)
-        changed_by = self._by_partition(table, slices, changed)
-        return {
-            slice_.ref: Counts(
-                stored_by[slice_.ref],
-                changed_by[slice_.ref],
-                len(rows) - stored_by[slice_.ref] - changed_by[slice_.ref],
-            )
-            for slice_, rows in zip(slices, row_times, strict=True)
-        }
+        shares = self._by_partition(table, asked, inserted, changed)
+        counts = {}
+        for slice_, kept in asked:
+            stored, revised = shares[slice_.ref]
+            counts[slice_.ref] = Counts(stored, revised, int(kept.sum()) - stored - revised)
+        return counts
 
     def _by_partition(
-        self, table: Table, slices: Sequence[Slice], rows: ByInstrument
-    ) -> dict[PartitionRef, int]:
-        """Numbers of rows by partition: each instrument stands in one."""
-        left = dict(rows)
-        found: dict[PartitionRef, int] = {}
-        for slice_ in slices:
-            own = np.unique(self._instruments.ids(slice_, table.record)).tolist()
-            found[slice_.ref] = sum(left.pop(instrument, 0) for instrument in own)
+        self, table: Table, asked: Sequence[tuple[Slice, Mask]], *changes: ByInstrument
+    ) -> dict[PartitionRef, list[int]]:
+        """Numbers of changed rows by partition, of each kind of change.
+
+        An instrument stands in one partition, or in two if its topic was given more of them; then no
+        partition is said to have more rows than came of it.
+        """
+        left = [dict(rows) for rows in changes]
+        found: dict[PartitionRef, list[int]] = {}
+        for slice_, chosen in asked:
+            ids, counts = np.unique(self._instruments.ids(slice_, table.record)[chosen], return_counts=True)
+            shares = found[slice_.ref] = [0] * len(left)
+            for instrument, room in zip(ids.tolist(), counts.tolist(), strict=True):
+                for kind, rows in enumerate(left):
+                    share = min(room, rows.get(instrument, 0))
+                    rows[instrument] = rows.get(instrument, 0) - share
+                    shares[kind] += share
+                    room -= share
         return found
 
     async def serve(self) -> None:

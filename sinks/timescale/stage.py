@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Final
 
@@ -19,11 +20,7 @@ Part = Bytes | Callable[[], Bytes]
 ByInstrument = dict[int, int]
 """Numbers of rows by instrument."""
 
-_TIME: Final = sql.SQL(
-    "{}.\"time\" BETWEEN timestamptz 'epoch' + {} * interval '1 microsecond' "
-    "AND timestamptz 'epoch' + {} * interval '1 microsecond'"
-)
-
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST_VALUE: Final = "(array_agg(s.{0} ORDER BY s.ctid) FILTER (WHERE s.{0} IS NOT NULL))[1] AS {0}"
 """Staged rows stand in the order in which they were copied."""
 
@@ -187,5 +184,9 @@ def _chosen(table: Table) -> sql.Composed:
 
 
 def _near(times: npt.NDArray[np.int64]) -> sql.Composed:
-    """Bounds by which the planner leaves out the partitions that cannot hold the rows."""
-    return _TIME.format(sql.SQL("t"), sql.Literal(int(times.min())), sql.Literal(int(times.max())))
+    """Bounds by which the planner leaves out the partitions that cannot hold the rows.
+
+    Constants, not terms that the server would compute: it would lock every partition before it does.
+    """
+    edges = (_EPOCH + dt.timedelta(microseconds=int(edge)) for edge in (times.min(), times.max()))
+    return sql.SQL('t."time" BETWEEN {} AND {}').format(*map(sql.Literal, edges))
