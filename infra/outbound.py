@@ -20,6 +20,8 @@ GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
 """All that IANA has opened for hosts of the internet."""
 TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 """NAT64: the last 32 bits are the IPv4 address that is reached (RFC 6052)."""
+ASSIGNED: Final = ipaddress.IPv4Network("192.0.0.0/24")
+"""For protocols of the network itself (RFC 6890); older Pythons take some of it for public."""
 METADATA: Final = frozenset(
     map(
         ipaddress.ip_address,
@@ -29,6 +31,10 @@ METADATA: Final = frozenset(
             "169.254.170.23",
             "fd00:ec2::254",
             "fd00:ec2::23",
+            "fe80::a9fe:a9fe",  # OpenStack
+            "169.254.42.42",  # Scaleway
+            "fd00:42::42",
+            "169.254.0.23",  # Tencent
             "fd20:ce::254",  # Google
             "100.100.100.200",  # Alibaba
             "168.63.129.16",  # Azure; looks public
@@ -113,4 +119,4 @@ def is_public(address: Address) -> bool:
         return meant in GLOBAL_V6 and meant.is_global and not meant.is_multicast
     if meant is not address and isinstance(address, ipaddress.IPv6Address) and address.teredo is not None:
         return is_public(address.teredo[0]) and is_public(meant)
-    return meant.is_global and not (meant.is_multicast or meant.is_reserved)
+    return meant.is_global and not (meant.is_multicast or meant.is_reserved or meant in ASSIGNED)
