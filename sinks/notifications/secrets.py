@@ -21,11 +21,12 @@ def secrets_of(url: str) -> set[str]:
     network, _, host = parts.netloc.rpartition("@")
     words = [*re.split(r"[:@]", network), *parts.path.split("/")]
     words += [value for _, value in urllib.parse.parse_qsl(parts.query)]
+    words += [pair.partition("=")[2] for pair in parts.query.split("&")]
     if "." not in host and not host.startswith("localhost"):
         words.append(host)
-    return {url} | {
-        form for word in words for form in (word, urllib.parse.unquote(word)) if len(form) >= SHORTEST
-    }
+    # Libraries write a URL anew: in another form than that in which it came.
+    plain = {form for word in words for form in (word, urllib.parse.unquote(word)) if len(form) >= SHORTEST}
+    return {url} | plain | {urllib.parse.quote(word, safe="") for word in plain}
 
 
 class Mask(logging.Filter):
