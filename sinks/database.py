@@ -54,8 +54,12 @@ def database_url(settings: DatabaseSettings) -> str:
     url = settings.url.get_secret_value()
     try:
         conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"DATABASE_URL cannot be used: {error}") from error
+    except psycopg.ProgrammingError:
+        # What libpq says of it may hold the password.
+        raise ConfigurationError(
+            "DATABASE_URL cannot be used: one is postgresql://user:password@host:5432/name, with what is "
+            "not a letter or digit in the password written as %XX"
+        ) from None
     return url
 
 

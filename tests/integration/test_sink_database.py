@@ -141,10 +141,12 @@ async def test_a_server_that_is_back_is_found_within_five_seconds(postgres: Call
 
 
 @pytest.mark.parametrize(
-    ("url", "said"), [(None, "no database is configured"), ("postgres:/what", "DATABASE_URL cannot be used")]
+    ("url", "said"),
+    [(None, "no database is configured"), ("postgres:/me:hunter22@what", "DATABASE_URL cannot be used")],
 )
 async def test_a_url_that_is_none_is_an_error_of_the_settings(url: str | None, said: str) -> None:
     database = Database(DatabaseSettings(url=None if url is None else SecretStr(url)))
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
         await database.hold("mine")
+    assert "hunter22" not in str(caught.value)
     await database.close()
