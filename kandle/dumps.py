@@ -27,6 +27,8 @@ from infra.embedded.postgres import server_programs
 from schemas.errors import ConfigurationError, ConflictError, KandleError, ResourceError, UnavailableError
 
 SERVICE: Final = "kandle"
+MAINTENANCE: Final = "postgres"
+"""The database that commands over databases are given in."""
 LOOK_EVERY_S: Final = 0.2
 RENAME_ATTEMPTS: Final = 10
 _VERSION: Final = re.compile(r"\(PostgreSQL\) (\d+)")
@@ -103,8 +105,8 @@ def restore(url: str, file: Path, *, replace: bool) -> str | None:
         The name under which the old database is kept; None if there was nothing in it.
 
     Raises:
-        ConfigurationError: There is no such file, or it is no backup; no pg_restore is new enough; or the
-            backup needs TimescaleDB, which the server does not have.
+        ConfigurationError: There is no such file, or it is no backup; no pg_restore is new enough; the
+            backup needs TimescaleDB, which the server does not have; or the database cannot be replaced.
         ConflictError: The database is not empty, or sinks are at work on it.
         UnavailableError: The database does not answer.
         DumpError: pg_restore has failed. An empty database may then hold a part.
@@ -112,6 +114,13 @@ def restore(url: str, file: Path, *, replace: bool) -> str | None:
     if not file.is_file():
         raise ConfigurationError(f"there is no file {file}")
     with _connected(url) as db:
+        # A URL need not name it; then it is called as the user is.
+        name = db.info.dbname
+        if replace and name == MAINTENANCE:
+            raise ConfigurationError(
+                f"--replace is not for the database {MAINTENANCE}, in which others are made and renamed: "
+                "restore into one of another name, and let DATABASE_URL name that"
+            )
         program = _program("pg_restore", _server_version(db))
         hypertables = _needs_timescale(program, file)
         if hypertables and not _offers_timescale(db):
@@ -125,15 +134,14 @@ def restore(url: str, file: Path, *, replace: bool) -> str | None:
                 "the database is not empty: nothing was changed. Name an empty one, or say --replace, which "
                 "keeps this one under another name"
             )
-    return _beside(url, program, file, hypertables)
+    return _beside(url, name, program, file, hypertables)
 
 
-def _beside(url: str, program: str, file: Path, hypertables: bool) -> str:
+def _beside(url: str, name: str, program: str, file: Path, hypertables: bool) -> str:
     """Restore into a new database, and let it take the name of the old one."""
-    name = str(conninfo_to_dict(url)["dbname"])
     stamp = time.strftime("%Y%m%d_%H%M%S", time.gmtime())
     fresh, kept = f"{name[:40]}_restored_{stamp}", f"{name[:40]}_before_{stamp}"
-    with _connected(make_conninfo(url, dbname="postgres")) as db:
+    with _connected(make_conninfo(url, dbname=MAINTENANCE)) as db:
         _command(db, "CREATE DATABASE {}", fresh)
         try:
             _fill(make_conninfo(url, dbname=fresh), program, file, hypertables)
@@ -195,7 +203,7 @@ def _connected(url: str) -> Iterator[Db]:
     except psycopg.OperationalError as error:
         raise UnavailableError(f"the database does not answer: {error}") from error
     except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"DATABASE_URL cannot be used: {error}") from error
+        raise ConfigurationError(f"the database cannot be used: {error}") from error
 
 
 def _server_version(db: Db) -> int:

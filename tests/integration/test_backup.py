@@ -143,6 +143,10 @@ def test_what_cannot_be_done_is_told_and_nothing_is_left(
         refused = invoke(command, settings, str(file)).exception
         assert isinstance(refused, ConfigurationError)
         assert message in str(refused)
+    url = psycopg.conninfo.make_conninfo(postgres(), dbname="postgres")
+    for_all = invoke(restore, settings_for(kafka, url), str(file), "--replace").exception
+    assert isinstance(for_all, ConfigurationError)
+    assert "not for the database postgres" in str(for_all)
     missing = invoke(restore, settings, str(tmp_path / "none")).exception
     assert isinstance(missing, ConfigurationError)
     monkeypatch.setattr(dumps, "server_programs", lambda: tmp_path)
