@@ -85,7 +85,9 @@ def verify(
         for check in checks:
             for line in check.as_lines():
                 click.echo(line)
-        click.echo("all is equal" if clean else "not all is equal")
+        compared = any(check.comparison.expected or check.comparison.found for check in checks)
+        equal = "all is equal" if compared else "nothing was there to be compared"
+        click.echo(equal if clean else "not all is equal")
     if not clean:
         sys.exit(1)
 

@@ -102,17 +102,21 @@ class Verification:
             ConflictError: A table was filled from another topic, or records are gone that were never stored.
             UnavailableError: Kafka or the database does not answer.
         """
-        present = [table for table in tables if self._logs.has(table.topic)]
-        checks = [await self._table(db, table) for table in present]
+        checks = [await self._table(db, table) for table in tables]
         if CANDLES in tables and self._logs.has(CANDLES.topic) and self._logs.has(TRADES.topic):
             checks.append(await self._candles(db))
         return checks
 
     async def _table(self, db: Db, table: AnyTable) -> Check:
         check = Check(table.view, "topic and table")
+        if not self._logs.has(table.topic):
+            check.notes.append(f"Kafka has no topic {table.topic.name}: nothing was compared")
+            return check
         with stored.snapshot(db):
             offsets = stored.positions(db, table.topic.name, self._logs.kafka_id(table.topic))
             if not offsets:
+                bounds = self._logs.bounds(table.topic).values()
+                check.not_stored_yet = sum(end - first for first, end in bounds)
                 check.notes.append("no sink has stored anything of this topic")
                 return check
             known = KnownInstruments(stored.instruments(db))
@@ -137,6 +141,7 @@ class Verification:
                 of = known.wanted(taken.instruments, range_.symbols) if columns.has_instruments else None
                 found = stored.rows(db, columns, range_, of=of)
                 expected = columns.settled(taken.rows())
+                check.comparison.repeats += len(taken) - len(expected)
                 check.comparison.add(_compared(columns, expected, found, held.is_whole))
             if columns.has_instruments:
                 # What no partition knows at all.

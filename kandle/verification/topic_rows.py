@@ -123,6 +123,10 @@ class TopicRows:
             ):
                 self._records.append(tuple(cell.of(record, self._known) for cell in table.cells))
 
+    def __len__(self) -> int:
+        """How many there are, repeats included."""
+        return sum(map(len, self._parts)) + len(self._records)
+
     def rows(self) -> Rows:
         """All of them in the order of the topic; repeats and older revisions too."""
         if isinstance(self._columns, TableColumns):

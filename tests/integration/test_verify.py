@@ -18,9 +18,10 @@ from kandle.__main__ import main
 from kandle.commands.verify import verify as command
 from kandle.verification.stored import Range
 from schemas.errors import ConfigurationError, ConflictError
+from schemas.records import Trade
 from schemas.topics import CANDLES, TRADES
 from tests.processor_harness import BASE_US, PARTITIONS, expected, market, read_topic
-from tests.sink_harness import Log, fresh_topics, query, settings_for
+from tests.sink_harness import Log, fresh_topics, query, running, settings_for, until
 from tests.stored_market import DAMAGES, faults, put, store, verify
 
 SECOND = 1_000_000
@@ -75,6 +76,27 @@ def test_a_range_and_symbols_are_looked_at_alone(stored: tuple[Settings, str]) -
     compared = found["trades", TABLE].comparison
     assert (compared.expected, compared.found, compared.clean) == (count, count, True)
     assert 0 < found["candles", "trades and topic"].comparison.found < 25
+    assert "nothing was there to be compared" in invoke(settings, "--symbols", "NO/SUCH").stdout
+
+
+def test_records_that_the_topic_holds_twice_are_counted_and_are_one_row(stored: tuple[Settings, str]) -> None:
+    settings, url = stored
+    before = verify(settings, ["trades"])["trades", TABLE].comparison
+    again = [item for item in FEED[0] if isinstance(item, Trade)][:7]
+    passed = (
+        "SELECT o.next_offset FROM kandle.offsets o JOIN kandle.topics t ON t.id = o.topic_id "
+        f"WHERE o.sink = 'timescale' AND t.name = '{TRADES.name}' AND o.partition = 0"
+    )
+    ((end,),) = query(url, passed)
+
+    async def store_again() -> None:
+        Log(settings.kafka.bootstrap_servers or "").put(TRADES, 0, again)
+        async with running(settings, ["timescale"]) as task:
+            await until(lambda: query(url, passed) == [(end + 7,)], 30, task)
+
+    asyncio.run(store_again())
+    after = verify(settings, ["trades"])["trades", TABLE].comparison
+    assert (after.repeats - before.repeats, after.clean, after.found) == (7, True, before.found)
 
 
 def test_rows_removed_doubled_or_changed_by_hand_are_found(
