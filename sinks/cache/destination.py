@@ -140,11 +140,7 @@ class CacheDestination(Destination):
                 log.info("the connection was cut after the transaction; nothing to repeat")
                 return
         batch = self._fold.read(portion.slices)
-        await self._asking(self._fold.load(self._store, batch))
-        owned, claims = await self._asking(self._owners.claim(self._store, batch.markets))
-        for name in batch.markets - set(owned):
-            self._fold.disown(name)
-        changes = [*claims, *self._fold.changes(batch, set(owned))]
+        changes = await self._asking(self._fold.take(self._store, self._owners, batch))
         if not self._bridge.is_silent:
             changes += self._bridge.events(batch, await self._asking(self._subscribers(batch)))
         if not await self._asking(self._store.move(changes, expected, after)):

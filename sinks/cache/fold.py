@@ -30,6 +30,7 @@ from sinks.cache.market import (
     loaded_signals,
     milliseconds,
 )
+from sinks.cache.owners import Owners
 from sinks.cache.store import Reading
 from sinks.portion import Slice
 
@@ -128,6 +129,14 @@ class Fold:
                 known = await store.fields(names.indicators(_key(name), record.interval))
                 market.indicator_floors[record.interval] = int(known.get("timestamp", "-1")) * 1000
 
+    async def take(self, store: Reading, owners: Owners, batch: Batch) -> list[Change]:
+        """All that a batch changes: what is not known yet is loaded, bare symbols are claimed."""
+        await self.load(store, batch)
+        claim = await owners.claim(store, batch.markets)
+        for name in (batch.markets - claim.owned) | claim.unsettled:
+            self.disown(name)
+        return [*claim.changes, *self.changes(batch, claim.owned)]
+
     def changes(self, batch: Batch, owners: Collection[Name]) -> Iterator[Change]:
         """What a batch changes in the store; the markets of `owners` stand under their bare symbols too."""
         for name, (price, at) in batch.prices.items():
@@ -195,7 +204,7 @@ class Fold:
         return SetList(key, items, ttl_s)
 
     def disown(self, name: Name) -> None:
-        """Another venue has the bare symbol now: what stands there is not ours any more."""
+        """What stands under the bare symbol may be another venue's: put all of it when it is ours to put."""
         bare = (names.candles(name[1], ""), names.signals(name[1]))
         self._mirrored = {
             (owner, key)

@@ -44,9 +44,7 @@ async def filled(settings: Settings, sources: Sequence[Topic]) -> MemoryStore:
         async for records in scan(settings.kafka, tp.topic, tp.partition, starts[tp], logs[tp].end):
             slice_ = _decoded(columns, tp, records)
             batch = fold.read([slice_])
-            await fold.load(store, batch)
-            owned, claims = await owners.claim(store, batch.markets)
-            await store.move([*claims, *fold.changes(batch, set(owned))], {}, {})
+            await store.move(await fold.take(store, owners, batch), {}, {})
     return store
 
 

@@ -2,11 +2,12 @@
 
 import math
 
+import msgspec
 import pytest
 
 from infra.settings import CacheSettings
 from schemas.errors import ConfigurationError
-from schemas.records import Ticker
+from schemas.records import Signal, Ticker
 from sinks.cache import names
 from sinks.cache.answers import Answers
 from sinks.cache.bridge import Bridge
@@ -118,9 +119,9 @@ async def test_the_first_venue_that_is_alive_has_the_symbol() -> None:
     gateio, binance, other = (venue_market(v) for v in ("gateio", "binance", "kraken"))
 
     async def claim(*markets: tuple[str, str]) -> list[tuple[str, str]]:
-        owned, claims = await owners.claim(store, markets)
-        await store.move(claims, {}, {})
-        return owned
+        found = await owners.claim(store, markets)
+        await store.move(found.changes, {}, {})
+        return sorted(found.owned)
 
     assert await claim(other) == [other]
     now += 20
@@ -129,6 +130,63 @@ async def test_the_first_venue_that_is_alive_has_the_symbol() -> None:
     assert await claim(binance, gateio, other) == [binance]
     now += HELD_S + 1
     assert await claim(gateio) == [gateio]
+
+
+async def test_a_venue_that_comes_back_replaces_the_lists_of_the_one_that_stood_in() -> None:
+    now = 0.0
+    store = MemoryStore(lambda: now)
+    owners = {name: Owners(["binance", "gateio"], lambda: now) for name in ("binance", "gateio")}
+    folds = {name: Fold(SETTINGS) for name in owners}
+
+    async def take(venue: str, number: int) -> None:
+        """One process for each venue: their partitions are not those of one member."""
+        taken = msgspec.structs.replace(candle(number), venue=venue)
+        batch = Batch(records=[taken, signal_of(venue, number)])
+        assert await store.move(await folds[venue].take(store, owners[venue], batch), {}, {})
+
+    for number in range(2):
+        await take("binance", number)
+    now += HELD_S + 1
+    await take("gateio", 2)
+    now += 1
+    await take("binance", 3)
+    answers = Answers(store)
+    assert await answers.candles("BTC/USDT", "1m") == await answers.candles("binance:BTC/USDT", "1m")
+    assert await answers.signals("BTC/USDT") == await answers.signals("binance:BTC/USDT")
+
+
+async def test_two_venues_that_both_believe_to_have_a_symbol_do_not_mix_for_long() -> None:
+    now = 0.0
+    store = MemoryStore(lambda: now)
+    owners = {name: Owners(["binance", "gateio"], lambda: now) for name in ("binance", "gateio")}
+    folds = {name: Fold(CacheSettings(candles=100)) for name in owners}
+
+    async def take(venue: str, number: int) -> None:
+        batch = Batch(records=[msgspec.structs.replace(candle(number), venue=venue)])
+        assert await store.move(await folds[venue].take(store, owners[venue], batch), {}, {})
+
+    await take("gateio", 0)
+    now += 1
+    for number in range(1, 50):
+        # The other process asks again 15 s after it did so last, and until then thinks that it is the holder.
+        await take("binance", number)
+        await take("gateio", number)
+        now += 1
+    answers = Answers(store)
+    assert await answers.candles("BTC/USDT", "1m") == await answers.candles("binance:BTC/USDT", "1m")
+
+
+async def test_of_two_venues_in_one_process_the_first_has_the_symbol_at_once() -> None:
+    store, owners, fold = MemoryStore(), Owners(["binance", "gateio"]), Fold(SETTINGS)
+    for number, venue in enumerate(("gateio", "binance", "gateio")):
+        batch = Batch(records=[msgspec.structs.replace(candle(number), venue=venue)])
+        assert await store.move(await fold.take(store, owners, batch), {}, {})
+    answers = Answers(store)
+    assert await answers.candles("BTC/USDT", "1m") == await answers.candles("binance:BTC/USDT", "1m")
+
+
+def signal_of(venue: str, number: int) -> Signal:
+    return msgspec.structs.replace(signal(number), venue=venue, id=f"{venue}{number}")
 
 
 def venue_market(venue: str) -> tuple[str, str]:
