@@ -82,8 +82,19 @@ UPDATE kandle.notifications n SET outcome = 'pending', form = %(form)s, message 
     ELSE %(form)s || '/' || (SELECT cause_id FROM picked ORDER BY event_time, cause_id LIMIT 1) END
 FROM picked WHERE n.channel = %(channel)s AND n.cause_id = picked.cause_id
 """
+# In two parts here and below, for two indexes: the rest of the ledger is never looked through.
 _ANY_PENDING: Final = """
-SELECT EXISTS (SELECT FROM kandle.notifications WHERE outcome = 'pending' AND channel = ANY(%s))
+SELECT EXISTS (SELECT FROM kandle.notifications
+        WHERE outcome = 'pending' AND message IS NULL AND channel = ANY(%(channels)s))
+    OR EXISTS (SELECT FROM kandle.notifications
+        WHERE outcome = 'pending' AND message IS NOT NULL AND channel = ANY(%(channels)s))
+"""
+_STRANDED: Final = """
+SELECT channel, count(*) FROM (
+    SELECT channel FROM kandle.notifications WHERE outcome IN ('pending', 'held') AND message IS NULL
+    UNION ALL
+    SELECT channel FROM kandle.notifications WHERE outcome = 'pending' AND message IS NOT NULL) waiting
+WHERE channel <> ALL(%s) GROUP BY channel ORDER BY channel
 """
 GROUPS_MOST: Final = 1_000
 """Windows looked at together: bounds memory when a long backlog is told without a limit of age."""
@@ -235,9 +246,15 @@ async def claim(db: Connection, channel: str, chosen: Claim, now_us: int, limits
 
 async def is_empty(db: Connection, channels: Sequence[str]) -> bool:
     """Whether nothing is to be told to these channels now; what quiet hours hold is not."""
-    cursor = await db.execute(_ANY_PENDING, (list(channels),))
+    cursor = await db.execute(_ANY_PENDING, {"channels": list(channels)})
     row = await cursor.fetchone()
     return row is not None and not row[0]
+
+
+async def stranded(db: Connection, channels: Sequence[str]) -> dict[str, int]:
+    """How many causes wait for channels other than these, by channel: nobody will tell of them."""
+    cursor = await db.execute(_STRANDED, (list(channels),))
+    return {channel: count async for channel, count in cursor}
 
 
 def _time(us: int) -> dt.datetime:

@@ -64,6 +64,7 @@ class NotificationSink(Sink):
         self._routing = Routing(chosen)
         templates = Templates(chosen.templates, chosen.sender)
         self._locks = ChannelLocks(database)
+        self._has_looked = False
         means = Means(self._locks, templates, publisher, dead_letters, clock or SystemClock())
         quiet = {rule.name: rule.quiet for rule in chosen.rules if rule.quiet is not None}
         self._deliveries = {
@@ -95,6 +96,18 @@ class NotificationSink(Sink):
             slice_.decode(Signal, signal_fault)
         else:
             slice_.decode(SystemEvent, _event_fault)
+
+    async def restore(self, db: Connection, refs: Sequence[PartitionRef]) -> None:
+        """Say, once, what waits for channels that have another name by now, or none."""
+        if self._has_looked:
+            return
+        for channel, causes in (await outbox.stranded(db, list(self._deliveries))).items():
+            log.warning(
+                "notifications wait for a channel that the settings do not name",
+                channel=channel,
+                causes=causes,
+            )
+        self._has_looked = True
 
     async def prepare(self, db: Connection, portion: Portion) -> None:
         """Queue causes, before the offset moves; at the end of a feed, wait until they are delivered."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from infra.kafka.admin import Admin
 from infra.kafka.dead_letters import DeadLetters
@@ -131,6 +132,18 @@ class Desk:
                 (seconds, self._name),
             )
 
+    async def restored(self) -> list[tuple[str, int]]:
+        """Channels that a sink warns of as it is given partitions, and how many causes wait for them."""
+        publisher, database = Publisher(self._settings.kafka), Database(self._settings.database)
+        sink = NotificationSink(self._settings, database, publisher, DeadLetters(publisher, "sink"))
+        with capture_logs() as said:
+            async with database.connection() as db:
+                await sink.restore(db, [])
+                await sink.restore(db, [])
+        await database.close()
+        await publisher.close()
+        return [(entry["channel"], entry["causes"]) for entry in said if "causes" in entry]
+
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.Task[None]]:
         """The channels of one process."""
@@ -219,6 +232,18 @@ async def test_what_is_older_than_its_time_is_collected_for_a_digest(
         await until(lambda: told(receiver)[1:] == [(3, "a")], 10, task)
         expected = {"a": "digested", "b": "digested", "c": "sent", "d": "digested"}
         await until(lambda: desk.outcomes() == expected, 10, task)
+
+
+async def test_what_waits_for_a_channel_that_has_gone_is_told_of_at_the_start(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    time = Time("2026-03-10 12:00:00")
+    gone = Desk(kafka, migrated, time, {"url": server.receiver("gone").url})
+    await gone.queue(gone.signals("a", "b"))
+    desk = Desk(kafka, migrated, time, {"url": server.receiver("desk").url})
+    said = await desk.restored()
+    assert (gone._name, 2) in said
+    assert await gone.restored() == [each for each in said if each[0] != gone._name]
 
 
 async def test_what_waits_for_its_turn_at_a_limited_channel_goes_together(
