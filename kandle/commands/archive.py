@@ -148,18 +148,20 @@ def verify(
     from kandle.archive_verification import verify_archive
 
     settings = _settings(data_dir)
-    clean = True
+    clean, partitions = True, 0
     with ExitStack() as stack:
         kafka = None if offline else stack.enter_context(reach_kafka(settings)).kafka
         for found in verify_archive(settings, kafka, topics, deep=deep):
             clean &= found.clean
+            partitions += 1
             if as_json:
                 click.echo(json.dumps(found.as_dict()))
             else:
                 for line in found.as_lines():
                     click.echo(line)
     if not as_json:
-        click.echo("all is well" if clean else "not all is well")
+        well = "all is well" if partitions else "the archive holds nothing yet: nothing was verified"
+        click.echo(well if clean else "not all is well")
     context.exit(0 if clean else 1)
 
 

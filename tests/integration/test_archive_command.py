@@ -75,6 +75,8 @@ async def filled(kafka: str, folder: Path) -> tuple[Settings, Store]:
 
 
 async def test_what_is_archived_is_listed_and_verified_beside_the_log(kafka: str, tmp_path: Path) -> None:
+    empty = await Command(archive_settings(kafka, tmp_path / "empty"))("verify", "--offline")
+    assert "nothing was verified" in empty.output
     settings, _ = await filled(kafka, tmp_path)
     command = Command(settings)
     listed = await command("list")
