@@ -105,14 +105,12 @@ def restore(url: str, file: Path, *, replace: bool) -> str | None:
         The name under which the old database is kept; None if there was nothing in it.
 
     Raises:
-        ConfigurationError: There is no such file, or it is no backup; no pg_restore is new enough; the
+        ConfigurationError: The file is no backup; no pg_restore is new enough; the
             backup needs TimescaleDB, which the server does not have; or the database cannot be replaced.
         ConflictError: The database is not empty, or sinks are at work on it.
         UnavailableError: The database does not answer.
         DumpError: pg_restore has failed. An empty database may then hold a part.
     """
-    if not file.is_file():
-        raise ConfigurationError(f"there is no file {file}")
     with _connected(url) as db:
         # A URL need not name it; then it is called as the user is.
         name = db.info.dbname

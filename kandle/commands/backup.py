@@ -12,6 +12,7 @@ from kandle.dumps import backup as write
 from kandle.dumps import restore as read
 from kandle.patience import patience
 from kandle.servers import reach_servers
+from schemas.errors import ConfigurationError
 from sinks.database import database_url
 
 
@@ -54,6 +55,8 @@ def restore(file: Path, replace: bool, as_json: bool, data_dir: str | None) -> N
       kandle restore kandle-2026-03-01.dump
       kandle restore kandle-2026-03-01.dump --replace
     """  # noqa: D301 - click asks for this control character
+    if not file.is_file():  # before any server is made for it
+        raise ConfigurationError(f"there is no file {file}")
     with reach_servers(_settings(data_dir), may_make=True) as reached:
         with patience(f"restoring {file}"):
             kept = read(database_url(reached.database), file, replace=replace)

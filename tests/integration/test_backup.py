@@ -147,8 +147,10 @@ def test_what_cannot_be_done_is_told_and_nothing_is_left(
     for_all = invoke(restore, settings_for(kafka, url), str(file), "--replace").exception
     assert isinstance(for_all, ConfigurationError)
     assert "not for the database postgres" in str(for_all)
-    missing = invoke(restore, settings, str(tmp_path / "none")).exception
+    options = (str(tmp_path / "none"), "--data", str(tmp_path / "var"))
+    missing = CliRunner().invoke(restore, options).exception
     assert isinstance(missing, ConfigurationError)
+    assert not (tmp_path / "var").exists(), "no servers are made for a file that is not there"
     monkeypatch.setattr(dumps, "server_programs", lambda: tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("pg_dump", "pg_restore"):
