@@ -21,6 +21,9 @@ ByInstrument = dict[int, int]
 """Numbers of rows by instrument."""
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+RANGES_MAX: Final = 16
+APART_US: Final = 600_000_000
+"""Rows further apart are looked up apart: for one late row the whole time up to now would be read, else."""
 _FIRST_VALUE: Final = "(array_agg(s.{0} ORDER BY s.ctid) FILTER (WHERE s.{0} IS NOT NULL))[1] AS {0}"
 """Staged rows stand in the order in which they were copied."""
 
@@ -188,5 +191,17 @@ def _near(times: npt.NDArray[np.int64]) -> sql.Composed:
 
     Constants, not terms that the server would compute: it would lock every partition before it does.
     """
-    edges = (_EPOCH + dt.timedelta(microseconds=int(edge)) for edge in (times.min(), times.max()))
+    moments = np.unique(times)
+    gaps = np.diff(moments)
+    widest = np.argsort(gaps)[1 - RANGES_MAX :]
+    parts = np.split(moments, np.sort(widest[gaps[widest] > APART_US]) + 1)
+    whole = _between(moments)
+    if len(parts) == 1:
+        return whole
+    # The whole besides: TimescaleDB looks for no chunks by alternatives.
+    return sql.SQL("{} AND ({})").format(whole, sql.SQL(" OR ").join(map(_between, parts)))
+
+
+def _between(moments: npt.NDArray[np.int64]) -> sql.Composed:
+    edges = (_EPOCH + dt.timedelta(microseconds=int(edge)) for edge in (moments[0], moments[-1]))
     return sql.SQL('t."time" BETWEEN {} AND {}').format(*map(sql.Literal, edges))

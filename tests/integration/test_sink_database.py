@@ -51,6 +51,7 @@ async def test_every_connection_has_the_settings_of_a_session(postgres: Callable
                 assert db.autocommit
                 assert await told(db, "TimeZone") == "UTC"
                 assert await told(db, "lock_timeout") == "8s"
+                assert await told(db, "jit") == "off"
                 assert await told(db, "statement_timeout") == "1min"
                 assert await told(db, "idle_in_transaction_session_timeout") == "30s"
             assert await told(held, "application_name") == "kandle-sink-mine"

@@ -125,7 +125,8 @@ async def test_a_revision_locks_the_partitions_of_its_time_alone(
     await sink.destination.store(
         await sink.portion(DERIVATIVES, [funding(day, None, 1.0) for day in range(5)])
     )
-    portion = await sink.portion(DERIVATIVES, [funding(2, 0.5, None)], first=5)
+    late = [funding(1, 0.5, None), funding(3, 0.5, None)]
+    portion = await sink.portion(DERIVATIVES, late, first=5)
     market = TimescaleSink(SinkSettings(), database)
     async with database.connection() as db:
         await market.restore(db, [slice_.ref for slice_ in portion.slices])
@@ -134,7 +135,7 @@ async def test_a_revision_locks_the_partitions_of_its_time_alone(
             counts = await market.write(db, portion)
             cursor = await db.execute(
                 "SELECT DISTINCT relname FROM pg_locks JOIN pg_class c ON c.oid = relation "
-                "WHERE pid = pg_backend_pid() AND relname ~ '^market_derivatives_\\d+$'"
+                "WHERE pid = pg_backend_pid() AND relname ~ '^market_derivatives_\\d+$' ORDER BY 1"
             )
-            assert await cursor.fetchall() == [("market_derivatives_20231116",)]
-    assert [count.revised for count in counts.values()] == [1]
+            assert [name[-2:] for (name,) in await cursor.fetchall()] == ["15", "17"]
+    assert [count.revised for count in counts.values()] == [2]
