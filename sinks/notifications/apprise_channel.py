@@ -28,6 +28,7 @@ UNWATCHED: Final = frozenset(
         "gnome",
         "kde",
         "macosx",
+        "mqtt",  # a thread of its own connects again, to wherever the name leads by then
         "qt",
         "syslog",
         "windows",
@@ -89,9 +90,18 @@ def instance(url: str) -> Any:
     MASK.hide(url)
     _apprise_log.disabled = True
     try:
-        return apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(**OURS))
+        plugin = apprise.Apprise.instantiate(url, asset=apprise.AppriseAsset(**OURS))
     finally:
         _apprise_log.disabled = False
+    if plugin is not None:
+        # Some log out when they are thrown away: in any thread, the event loop's too, where no watch is on.
+        kind = type(plugin)
+        plugin.__class__ = type(kind.__name__, (kind,), {"__del__": _leave_silently})
+    return plugin
+
+
+def _leave_silently(plugin: Any) -> None:
+    """The destructor of a plugin."""
 
 
 def apprise_plugin(url: str, rule_name: str, policy: OutboundPolicy) -> Any:
