@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -237,9 +237,12 @@ class Runner:
     async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
         topics = sorted({partition.topic for partition in unready})
         kafka_ids = await asyncio.to_thread(self._admin.topic_ids, topics)
-        ranges = await asyncio.to_thread(self._admin.log_ranges, [(tp.topic, tp.partition) for tp in unready])
-        logs = {tp: Log(kafka_ids[tp.topic], *ranges[tp.topic, tp.partition]) for tp in unready}
+        logs = await asyncio.to_thread(self._logs, kafka_ids, unready)
         places = await self._destination.place(logs)
+        # Who had them before may have stored since what came since.
+        overtaken = [tp for tp in unready if places[tp].offset > logs[tp].end]
+        if overtaken:
+            logs |= await asyncio.to_thread(self._logs, kafka_ids, overtaken)
         for tp, epoch in unready.items():
             offset, held = places[tp].offset, logs[tp]
             if not held.first <= offset <= held.end:
@@ -250,6 +253,12 @@ class Runner:
                     f"kandle sink accept --sink {self._destination.name} --topic {tp.topic}"
                 )
             await self._intake.ready(tp, epoch, places[tp].ref, offset)
+
+    def _logs(
+        self, kafka_ids: Mapping[str, str], partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, Log]:
+        ranges = self._admin.log_ranges([(tp.topic, tp.partition) for tp in partitions])
+        return {TopicPartition(*tp): Log(kafka_ids[tp[0]], *held) for tp, held in ranges.items()}
 
     async def _wait(self, error: Exception) -> None:
         """Pause before the next attempt, if one can help.
