@@ -2,6 +2,7 @@
 
     from kandle import Bar, Indicator, Period, State          # write an indicator
     from kandle import Crossing, Decision, SignalRule         # write a rule
+    from kandle import ClosedCandle, Line, Strategy           # write a strategy
     from kandle import Candle, ce_id, decode                  # read the topics
     from kandle import Counts, Portion, Sink, Slice           # store them elsewhere
 
@@ -12,6 +13,10 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from backtest.bars import ClosedCandle
+    from backtest.lines import Line
+    from backtest.orders import Fill, Order
+    from backtest.strategy import Strategy
     from processors.crossing import Crossing
     from processors.indicator import Bar, Indicator, Period, State
     from processors.signal import Decision, SignalRule
@@ -47,6 +52,10 @@ if TYPE_CHECKING:
     from sinks.sink import Sink
 
 _HOMES: Final = {
+    "backtest.bars": ("ClosedCandle",),
+    "backtest.lines": ("Line",),
+    "backtest.orders": ("Fill", "Order"),
+    "backtest.strategy": ("Strategy",),
     "processors.crossing": ("Crossing",),
     "processors.indicator": ("Bar", "Indicator", "Period", "State"),
     "processors.signal": ("Decision", "SignalRule"),
@@ -88,6 +97,7 @@ __all__ = [
     "Bar",
     "BookUpdate",
     "Candle",
+    "ClosedCandle",
     "ConfigurationError",
     "Counts",
     "Crossing",
@@ -95,14 +105,17 @@ __all__ = [
     "DerivativeTicker",
     "Exchange",
     "ExchangeCandle",
+    "Fill",
     "Gap",
     "Indicator",
     "IndicatorValue",
     "Instrument",
     "KandleError",
+    "Line",
     "Liquidation",
     "LiveCandle",
     "Notification",
+    "Order",
     "PartitionRef",
     "Period",
     "Portion",
@@ -114,6 +127,7 @@ __all__ = [
     "Sink",
     "Slice",
     "State",
+    "Strategy",
     "SystemEvent",
     "Ticker",
     "TimeMark",

@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "candles": "kandle.commands.candles",
     "indicators": "kandle.commands.indicators",
     "signals": "kandle.commands.signals",
+    "backtest": "kandle.commands.backtest",
     "parse": "kandle.commands.parse",
     "record": "kandle.commands.record",
     "reprocess": "kandle.commands.reprocess",

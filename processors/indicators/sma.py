@@ -1,10 +1,10 @@
 """Simple moving average."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from processors.fixed_point import BITS, UNITS
-from processors.indicator import Bar, Indicator, Period, State
+from processors.fixed_point import BITS, UNITS, window_means
+from processors.indicator import Bar, Columns, Indicator, Period, State
 
 
 class Sma(Indicator):
@@ -37,6 +37,11 @@ class Sma(Indicator):
         self._sum += int(value * UNITS)
         window.append(value)
         return self._sum / self._divisor if len(window) == self.period else None
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        means = window_means(columns.closes, self.period)
+        return None if means is None else {self.name: means}
 
     def snapshot(self) -> State:
         """The window; the sum follows from it."""

@@ -1,0 +1,174 @@
+"""Cash, positions and closed trades, in exact decimals: what goes out somewhere comes in elsewhere.
+
+    cash + sum(size * price) = capital + realized + unrealized - fees
+
+holds to the last digit after every fill, at whatever prices the positions are valued.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Final
+
+from backtest.orders import Fill
+from schemas.records import Micros
+
+ZERO: Final = Decimal(0)
+FEE_STEP: Final = Decimal("1e-24")
+"""To which the share of a fee is cut, quote currency."""
+
+
+@dataclass(slots=True)
+class Lot:
+    """A part of a position that was opened by one fill.
+
+    Attributes:
+        size: Units, above 0 for long and below 0 for short.
+        price: At which it was opened.
+        fee: What opening it has cost, for the units that are left.
+        time: When, µs.
+    """
+
+    size: Decimal
+    price: Decimal
+    fee: Decimal
+    time: Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """A lot, or a part of one, that was closed.
+
+    Attributes:
+        market: `venue:symbol`.
+        size: Units, above 0 for long and below 0 for short.
+        entry_price: Quote currency per unit.
+        exit_price: Quote currency per unit.
+        entry_time: Microseconds.
+        exit_time: Microseconds.
+        fee: Of opening and closing.
+        profit: Quote currency, fees deducted.
+    """
+
+    market: str
+    size: Decimal
+    entry_price: Decimal
+    exit_price: Decimal
+    entry_time: Micros
+    exit_time: Micros
+    fee: Decimal
+    profit: Decimal
+
+    @property
+    def profit_part(self) -> float:
+        """Profit as a part of what was paid for the lot."""
+        return float(self.profit / (abs(self.size) * self.entry_price))
+
+
+@dataclass(slots=True)
+class Position:
+    """What is held of a market: lots of one direction, the oldest first."""
+
+    lots: deque[Lot] = field(default_factory=deque)
+    size: Decimal = ZERO
+
+    @property
+    def value_at_entry(self) -> Decimal:
+        """What was paid, or taken in, for what is held; above 0 either way."""
+        return sum((abs(lot.size) * lot.price for lot in self.lots), ZERO)
+
+
+class Account:
+    """One account in one currency.
+
+    Args:
+        capital: Cash to begin with.
+    """
+
+    def __init__(self, capital: Decimal) -> None:
+        self.capital = capital
+        self.cash = capital
+        self.realized = ZERO
+        self.fees = ZERO
+        self.positions: dict[str, Position] = {}
+        self.trades: list[Trade] = []
+
+    def size(self, market: str) -> Decimal:
+        """Units held of a market; below 0 for short."""
+        position = self.positions.get(market)
+        return ZERO if position is None else position.size
+
+    def equity(self, prices: Mapping[str, float]) -> Decimal:
+        """Cash and what the positions are worth at these prices."""
+        total = self.cash
+        for name, each in self.positions.items():
+            if each.size:
+                total += each.size * decimal_of(prices[name])
+        return total
+
+    def unrealized(self, prices: Mapping[str, float]) -> Decimal:
+        """What closing all positions at these prices would win, without fees."""
+        total = ZERO
+        for name, each in self.positions.items():
+            for lot in each.lots:
+                total += lot.size * (decimal_of(prices[name]) - lot.price)
+        return total
+
+    @property
+    def value_at_entry(self) -> Decimal:
+        """What was paid, or taken in, for all that is held; above 0 either way."""
+        total = ZERO
+        for each in self.positions.values():
+            if each.size:
+                total += each.value_at_entry
+        return total
+
+    def take(self, fill: Fill) -> list[Trade]:
+        """Book a fill; returns the trades that it has closed, first in, first out."""
+        position = self.positions.get(fill.market)
+        if position is None:
+            position = self.positions[fill.market] = Position()
+        left = fill.signed_size
+        fee_left = fill.fee
+        self.cash -= left * fill.price + fill.fee
+        self.fees += fill.fee
+        closed: list[Trade] = []
+        while left and position.lots and (position.lots[0].size > 0) != (left > 0):
+            lot = position.lots[0]
+            part = -left if abs(left) < abs(lot.size) else lot.size
+            entry_fee = share(lot.fee, part, lot.size)
+            exit_fee = share(fee_left, -part, left)
+            gain = part * (fill.price - lot.price)
+            fee = entry_fee + exit_fee
+            self.realized += gain
+            closed.append(
+                Trade(fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, gain - fee)
+            )
+            left += part
+            fee_left -= exit_fee
+            position.size -= part
+            lot.size -= part
+            lot.fee -= entry_fee
+            if not lot.size:
+                position.lots.popleft()
+        if left:
+            position.lots.append(Lot(left, fill.price, fee_left, fill.time))
+            position.size += left
+        self.trades += closed
+        return closed
+
+
+def share(fee: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    """The share of a fee that falls on a part of a size.
+
+    Shares are cut to `FEE_STEP`, and the last one is what the others have left: they add up to the fee.
+    """
+    return fee if part == of else (fee * part / of).quantize(FEE_STEP)
+
+
+def decimal_of(value: float) -> Decimal:
+    """A price or a size as the shortest decimal that means this double: what the venue wrote."""
+    return Decimal(repr(value))

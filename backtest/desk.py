@@ -1,0 +1,113 @@
+"""The desk of a backtest: all that a strategy can reach; it knows what has happened, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from math import nan
+
+from backtest.account import Account
+from backtest.bars import ClosedCandle
+from backtest.broker import Broker
+from backtest.lines import Line
+from backtest.orders import Order, OrderKind, Side
+from processors.indicator import Indicator
+from schemas.errors import ConfigurationError
+from schemas.records import Micros
+
+
+class Feed:
+    """An indicator, and the line of one of its outputs.
+
+    Args:
+        spec: As `sma(20)`, or `macd(12,26,9).signal`; without a name the first output is meant.
+
+    Raises:
+        ConfigurationError: There is no such indicator or output.
+    """
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        name, dot, output = spec.rpartition(".")
+        if not dot or not output.isidentifier():
+            name, output = spec, ""
+        self.indicator = Indicator.create(name)
+        outputs = self.indicator.outputs or (self.indicator.name,)
+        self.output = output or outputs[0]
+        if self.output not in outputs:
+            raise ConfigurationError(f"{spec}: {self.indicator.name} has {', '.join(outputs)}")
+        self.line = Line()
+
+    def take(self, candle: ClosedCandle) -> None:
+        """Let the line grow by the value at a candle."""
+        values = self.indicator.update(candle)
+        self.line.add(nan if values is None else values.get(self.output, nan))
+
+
+class SimulatedDesk:
+    """See `backtest.strategy.Desk`.
+
+    Args:
+        account: Of the run.
+        broker: Of the run.
+        markets: All that may be traded.
+    """
+
+    def __init__(self, account: Account, broker: Broker, markets: Sequence[str]) -> None:
+        self.now: Micros = 0
+        """Close time of the newest candle, µs; kept by the engine."""
+        self.feeds: dict[str, list[Feed]] = {market: [] for market in markets}
+        """What grows candle by candle, by market."""
+        self._lines: dict[tuple[str, str], Line] = {}
+        self._account, self._broker = account, broker
+
+    @property
+    def markets(self) -> tuple[str, ...]:
+        """See `Desk`."""
+        return tuple(self.feeds)
+
+    def line(self, market: str, spec: str) -> Line:
+        """See `Desk`."""
+        self._check(market)
+        known = self._lines.get((market, spec))
+        if known is None:
+            feed = Feed(spec)
+            self.feeds[market].append(feed)
+            known = self._lines[market, spec] = feed.line
+        return known
+
+    def place(
+        self,
+        market: str,
+        side: Side,
+        size: Decimal | None,
+        part: Decimal | None,
+        kind: OrderKind,
+        price: Decimal | None,
+        reduce_only: bool,
+    ) -> Order:
+        """See `Desk`."""
+        self._check(market)
+        return self._broker.place(market, side, self.now, size, part, kind, price, reduce_only)
+
+    def cancel(self, order: Order) -> None:
+        """See `Desk`."""
+        self._broker.cancel(order)
+
+    def size(self, market: str) -> Decimal:
+        """See `Desk`."""
+        return self._account.size(market)
+
+    @property
+    def cash(self) -> Decimal:
+        """See `Desk`."""
+        return self._account.cash
+
+    @property
+    def equity(self) -> Decimal:
+        """See `Desk`."""
+        return self._broker.equity()
+
+    def _check(self, market: str) -> None:
+        if market not in self.feeds:
+            raise ConfigurationError(f"there is no market {market} here; there are {', '.join(self.markets)}")

@@ -1,0 +1,174 @@
+"""Runs a strategy over candles: each closed candle first fills orders, then is shown to the strategy."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest.account import Account, Trade
+from backtest.bars import Bars, ClosedCandle
+from backtest.broker import Broker
+from backtest.costs import Costs
+from backtest.desk import SimulatedDesk
+from backtest.orders import Fill, Order
+from backtest.strategy import Strategy
+from schemas.errors import ConfigurationError
+
+DIGITS: Final = 60
+"""Of all arithmetic with money: products of prices, sizes and rates keep every digit."""
+
+Ahead = tuple[Callable[[float], None], Callable[[], float]]
+"""How a line grows, and where its next value comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what a strategy trades.
+
+    Attributes:
+        capital: Cash to begin with, quote currency.
+        costs: Fees and slippage.
+        lot: Smallest step of a size.
+        leverage: 1: a position needs all of its value.
+    """
+
+    capital: Decimal = Decimal(10_000)
+    costs: Costs = field(default_factory=Costs)
+    lot: Decimal = Decimal(1)
+    leverage: Decimal = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a run.
+
+    Attributes:
+        bars: What it ran over.
+        terms: Under what.
+        times: int64[n]: close times of the candles, µs, ascending.
+        equity: float64[n]: cash and positions at each of these times, all at last known closes.
+        exposed: bool[n]: whether anything was held then.
+        cash: At the end.
+        final_equity: Cash and positions at the last closes.
+        fees: All that were paid.
+        orders: All that were placed.
+        fills: All that were executed.
+        trades: All that were closed.
+    """
+
+    bars: Sequence[Bars]
+    terms: Terms
+    times: npt.NDArray[np.int64]
+    equity: npt.NDArray[np.float64]
+    exposed: npt.NDArray[np.bool_]
+    cash: Decimal
+    final_equity: Decimal
+    fees: Decimal
+    orders: Sequence[Order]
+    fills: Sequence[Fill]
+    trades: Sequence[Trade]
+
+
+def run(strategy: Strategy, bars: Sequence[Bars], terms: Terms) -> Run:
+    """Run a strategy over all candles of some markets, in the order of their closing.
+
+    The strategy is used up: a second run needs a fresh one.
+
+    Raises:
+        ConfigurationError: There is no candle, a market comes twice, or the strategy refuses.
+    """
+    if not bars or not all(len(each) for each in bars):
+        raise ConfigurationError("there are no candles to run over")
+    if len({each.market for each in bars}) < len(bars):
+        raise ConfigurationError("each market is given once")
+    with localcontext() as context:
+        context.prec = DIGITS
+        account = Account(terms.capital)
+        broker = Broker(account, terms.costs, terms.lot, terms.leverage)
+        steps = _play(strategy, bars, account, broker)
+        times, equity, exposed = _curve(bars, steps)
+        return Run(
+            bars,
+            terms,
+            times,
+            equity,
+            exposed,
+            account.cash,
+            broker.equity(),
+            account.fees,
+            broker.orders,
+            broker.fills,
+            account.trades,
+        )
+
+
+Step = tuple[int, Decimal, dict[str, Decimal]]
+"""From which candle on the account holds what: its index, cash, units by market."""
+
+
+def _play(strategy: Strategy, bars: Sequence[Bars], account: Account, broker: Broker) -> list[Step]:
+    """The loop. What is to come stands in its local variables alone, where no strategy looks."""
+    desk = SimulatedDesk(account, broker, [each.market for each in bars])
+    strategy.attach(desk)
+    strategy.on_start()
+    ahead = {each.market: list(_ahead(desk, each)) for each in bars}
+    steps: list[Step] = [(0, account.cash, {})]
+    feeds, on_candle, on_fill = desk.feeds, strategy.on_candle, strategy.on_fill
+    last, pending, fills = broker.last, broker.open, broker.fills
+    for index, candle in enumerate(_candles(bars)):
+        market = candle.market
+        if pending:
+            done = len(fills)
+            broker.take(candle, on_fill)
+            if len(fills) > done:
+                held = {name: each.size for name, each in account.positions.items() if each.size}
+                steps.append((index, account.cash, held))
+        last[market] = candle.close
+        desk.now = candle.close_time
+        for add, following in ahead[market]:
+            add(following())
+        for feed in feeds[market]:
+            feed.take(candle)
+        on_candle(candle)
+    strategy.on_stop()
+    return steps
+
+
+def _ahead(desk: SimulatedDesk, bars: Bars) -> Iterator[Ahead]:
+    """Take over the lines whose indicators can be computed by columns; they still grow one by one."""
+    for feed in tuple(desk.feeds[bars.market]):
+        columns = feed.indicator.over(bars)
+        if columns is not None:
+            desk.feeds[bars.market].remove(feed)
+            yield feed.line.add, iter(columns[feed.output]).__next__
+
+
+def _candles(bars: Sequence[Bars]) -> Iterable[ClosedCandle]:
+    if len(bars) == 1:
+        return bars[0]
+    return heapq.merge(*bars, key=lambda candle: (candle.close_time, candle.market))
+
+
+def _curve(
+    bars: Sequence[Bars], steps: Sequence[Step]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Times, equity and whether anything was held, after each candle in the order of the run."""
+    closes = [np.asarray(each.open_times, np.int64) + each.length for each in bars]
+    rank = {name: number for number, name in enumerate(sorted(each.market for each in bars))}
+    owner = np.concatenate([np.full(len(each), rank[each.market]) for each in bars])
+    order = np.lexsort((owner, np.concatenate(closes)))
+    spans = np.diff(np.array([index for index, _, _ in steps] + [len(order)]))
+    equity = np.repeat([float(cash) for _, cash, _ in steps], spans)
+    exposed = np.repeat([bool(held) for _, _, held in steps], spans)
+    for each in bars:
+        units = np.repeat([float(held.get(each.market, 0)) for _, _, held in steps], spans)
+        seen = np.cumsum(owner[order] == rank[each.market]) - 1
+        last = np.asarray(each.closes, np.float64)[np.maximum(seen, 0)]
+        equity = equity + np.where(seen >= 0, units * last, 0.0)
+    return np.concatenate(closes)[order], equity, exposed

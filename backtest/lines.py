@@ -1,0 +1,44 @@
+"""Values of an indicator as a strategy sees them: the newest, and those before."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import nan
+from typing import Final
+
+from schemas.errors import ValidationError
+
+KEPT: Final = 1024
+"""Values that a line remembers; who wants more keeps them."""
+
+
+class Line:
+    """A row of values that ends now: `line[0]` is of the newest candle, `line[1]` of the one before.
+
+    A value that is not defined yet, as of an average over too few candles, is nan.
+    """
+
+    __slots__ = ("_values", "add")
+
+    def __init__(self) -> None:
+        self._values: deque[float] = deque((nan, nan), maxlen=KEPT)
+        self.add = self._values.appendleft
+        """Called by what runs the strategy, once a candle."""
+
+    def __getitem__(self, ago: int) -> float:
+        if ago < 0:
+            raise ValidationError(f"line[{ago}] lies in the future; line[0] is the newest value")
+        try:
+            return self._values[ago]
+        except IndexError:
+            return nan
+
+    def crossed_above(self, other: Line) -> bool:
+        """Whether it stood below the other one candle ago, and stands above it now."""
+        ours, theirs = self._values, other._values
+        return ours[0] > theirs[0] and ours[1] < theirs[1]
+
+    def crossed_below(self, other: Line) -> bool:
+        """Whether it stood above the other one candle ago, and stands below it now."""
+        ours, theirs = self._values, other._values
+        return ours[0] < theirs[0] and ours[1] > theirs[1]

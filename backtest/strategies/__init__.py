@@ -1,0 +1,7 @@
+"""Strategies that come with Kandle: one class a file, registered by being imported."""
+
+import importlib
+import pkgutil
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
