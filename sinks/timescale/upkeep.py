@@ -21,7 +21,7 @@ from psycopg import sql
 from infra.logging import get_logger
 from infra.settings import SinkSettings
 from schemas.errors import ConfigurationError, UnavailableError
-from sinks.database import Connection, Database, is_passing
+from sinks.database import STATEMENT_TIMEOUT_MS, Connection, Database, is_passing
 from sinks.timescale.partitions import Partitions
 
 AHEAD: Final = 2
@@ -146,6 +146,7 @@ class Upkeep:
         )
         for table, partition, name, schema, beside in await cursor.fetchall():
             if self._partitions.is_calm(table):
+                await _wait_shortly(db)
                 if beside:
                     await _index_beside_writers(db, schema, name)
                 else:
@@ -156,7 +157,6 @@ class Upkeep:
 async def _index_beside_writers(db: Connection, schema: str, partition: str) -> None:
     """Make the index of a partition while others write it; one that a crash left unfinished is made anew."""
     index = f"{partition}_instrument"
-    await _wait_shortly(db)
     await db.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(sql.Identifier(schema, index)))
     # It waits for every older transaction of the database, and nobody waits for it.
     await db.execute(
@@ -170,7 +170,10 @@ async def _index_beside_writers(db: Connection, schema: str, partition: str) -> 
 
 
 async def _wait_shortly(db: Connection) -> None:
-    await db.execute("SELECT set_config('lock_timeout', %s, false)", (LOCK_TIMEOUT,))
+    await db.execute(
+        "SELECT set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)",
+        (LOCK_TIMEOUT, str(STATEMENT_TIMEOUT_MS)),
+    )
 
 
 async def _one(db: Connection, statement: str, values: tuple[Any, ...]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator, Callable
 
@@ -118,6 +119,23 @@ async def test_an_index_that_was_left_unfinished_is_made_anew(
     assert wanting(url) == ["market_trades"]
     await upkeep.once()
     assert wanting(url) == []
+
+
+async def test_after_an_index_beside_the_writers_nobody_waits_for_long_again(
+    url: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sinks.timescale.upkeep.SMALL_BYTES", 16_384)
+    small = dt.datetime.fromtimestamp(BASE_US / 1e6, dt.UTC)
+    put_trades(url, [small, *[small + dt.timedelta(days=1)] * 300])
+    with psycopg.connect(url) as db:
+        db.execute(
+            'INSERT INTO kandle.market_trades ("time", receive_time, price, size, instrument_id) '
+            "VALUES (%s, %s, 1, 1, 1)",
+            (small, small),
+        )
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            await asyncio.wait_for(Upkeep(database, SinkSettings(), Partitions()).once(), 20)
+    assert len(query(url, "SELECT FROM kandle.partitions() WHERE wants_index")) == 1
 
 
 async def test_retention_drops_what_is_old_says_so_and_leaves_the_rest(url: str, database: Database) -> None:
