@@ -19,7 +19,7 @@ from schemas.errors import BreakerOpenError, ConflictError, DataError, KandleErr
 from schemas.records import Notification, Signal, SystemEvent
 from sinks.database import Connection, is_passing
 from sinks.notifications import outbox
-from sinks.notifications.channel import Channel, ChannelRefusedError
+from sinks.notifications.channel import Channel, ChannelBusyError, ChannelRefusedError
 from sinks.notifications.channel_locks import ChannelLocks, ServedElsewhereError
 from sinks.notifications.gate import Gate
 from sinks.notifications.message import SHOWN, SHOWN_OF_DIGEST, Message, Templates
@@ -198,7 +198,7 @@ class Delivery:
             await self._tell_suspension(parcel, error)
             if isinstance(error, ChannelRefusedError):
                 await self._give_up(parcel, error)
-            else:
+            elif not isinstance(error, ChannelBusyError):  # one that asks us to wait works
                 await self._failed(parcel, error, on_trial=on_trial)
             return
         metrics.NOTIFICATIONS_SENT.labels(self._name).inc()

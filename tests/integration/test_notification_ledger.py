@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
@@ -260,6 +261,20 @@ async def test_what_waits_for_its_turn_at_a_limited_channel_goes_together(
         assert sorted(told(receiver)[:2]) == [(1, "a"), (1, "b")]
         assert told(receiver)[2:] == [(4, "c")]
         assert receiver.at_s[2] - receiver.at_s[1] > 2
+
+
+async def test_a_channel_that_asks_us_to_wait_again_and_again_gets_the_message_in_the_end(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk"), Time("2026-03-10 12:00:00")
+    answers = itertools.chain([(429, {"Retry-After": "0.1"})] * 4, itertools.repeat((200, {})))
+    receiver.answer = lambda: next(answers)
+    desk = Desk(kafka, migrated, time, {"url": receiver.url, "attempts": 3})
+    await desk.queue(desk.signals("a"))
+    async with desk.serving() as task:
+        await until(lambda: "pending" not in desk.outcomes().values(), 20, task)
+    assert desk.outcomes() == {"a": "sent"}
+    assert (len(receiver.keys), receiver.repeats) == (5, 4)
 
 
 async def test_dead_letters_that_are_retried_are_told_and_what_was_told_is_not(
