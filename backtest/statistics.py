@@ -7,7 +7,7 @@ candles lie on weekends, else 252.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import exp, log, nan, sqrt
 from typing import Final
 
 import numpy as np
@@ -105,7 +105,7 @@ def statistics_of(run: Run) -> Statistics:
     final = float(run.final_equity)
     total = final / capital - 1
     years = (end - start) / YEAR_US
-    cagr = (final / capital) ** (1 / years) - 1 if final > 0 else -1.0
+    cagr = _yearly(final / capital, years)
     days = daily_returns(equity, times, capital)
     per_year = 365 if np.isin(times // DAY_US % 7, WEEKEND).any() else 252
     drawdown = deepest_drawdown(equity, times, capital, start)
@@ -180,6 +180,14 @@ def longest_drawdown(equity: Floats, times: npt.NDArray[np.int64], capital: floa
     if ends[-1] > at_peak[-1]:
         spans[-1] = at[-1] - at[at_peak[-1]]
     return int(spans.max())
+
+
+def _yearly(growth: float, years: float) -> float:
+    """A growth as one a year, less 1; nan where minutes would make it more than a double holds."""
+    if growth <= 0.0:
+        return -1.0
+    power = log(growth) / years
+    return exp(power) - 1 if power < 700.0 else nan
 
 
 def _ratio(above: float, below: float) -> float:
