@@ -125,6 +125,8 @@ async def test_after_an_index_beside_the_writers_nobody_waits_for_long_again(
     url: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sinks.timescale.upkeep.SMALL_BYTES", 16_384)
+    upkeep = Upkeep(database, SinkSettings(), Partitions())
+    await upkeep.once()
     small = dt.datetime.fromtimestamp(BASE_US / 1e6, dt.UTC)
     put_trades(url, [small, *[small + dt.timedelta(days=1)] * 300])
     with psycopg.connect(url) as db:
@@ -134,7 +136,7 @@ async def test_after_an_index_beside_the_writers_nobody_waits_for_long_again(
             (small, small),
         )
         with pytest.raises(psycopg.errors.LockNotAvailable):
-            await asyncio.wait_for(Upkeep(database, SinkSettings(), Partitions()).once(), 20)
+            await asyncio.wait_for(upkeep.once(), 20)
     assert len(query(url, "SELECT FROM kandle.partitions() WHERE wants_index")) == 1
 
 
