@@ -39,6 +39,9 @@ class PastMarket:
     def changed(self) -> None:
         """Nobody waits for subscriptions."""
 
+    def asked(self) -> None:
+        """Nobody waits for requests."""
+
 
 @contextlib.asynccontextmanager
 async def past_market(
