@@ -117,8 +117,12 @@ class OutboundWatch:
             self._stop(f"a socket of kind {sock.family!r} leads to this machine; it is not connected to")
         host = str(address[0])
         try:
-            # A name is looked up by the system while it connects: nobody can tell where that leads.
-            if not (self._policy.allow_private and is_name(host)):
+            if self._policy.allow_private and is_name(host):
+                # The system looks it up again while it connects. What is never allowed is not, as far as
+                # anybody can tell; and 2852039166 is a name that leads nowhere else.
+                for found in _addresses(host):
+                    self._policy.check(found, host)
+            else:
                 self._policy.check(host)
         except AddressRefusedError as error:
             self._stop(str(error))
@@ -179,6 +183,13 @@ class _WatchedResponse(http.client.HTTPResponse):
 
 def _response_class(watch: OutboundWatch) -> type[_WatchedResponse]:
     return type("WatchedResponse", (_WatchedResponse,), {"_watch": watch})
+
+
+def _addresses(name: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(name, None)}
+    except (OSError, UnicodeError):
+        return set()  # as whoever connects will see
 
 
 _thread: Final = threading.local()

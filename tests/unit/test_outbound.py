@@ -306,6 +306,11 @@ def test_a_watch_sees_sockets_of_every_kind(tmp_path: Path) -> None:
             with socket.socket() as plain, pytest.raises(OSError, match="not an address of the internet"):
                 plain.connect_ex(("127.0.0.1", 9))
         assert len(watch.refusals) == 5
+        for name in ("2852039166", "0xa9fea9fe", "0251.0376.43518"):
+            with OutboundWatch(OPEN), socket.socket() as plain:
+                plain.settimeout(0.1)
+                with pytest.raises(OSError, match="metadata service"):
+                    plain.connect((name, 80))
         with OutboundWatch(OPEN), socket.socket(socket.AF_UNIX) as other:
             other.connect(str(tmp_path / "s"))
             datagrams.sendto(b"x", ("localhost", 9))
