@@ -73,6 +73,10 @@ def fresh_topics(kafka: KafkaSettings) -> None:
     while present() and time.monotonic() < deadline:
         time.sleep(0.05)
     Admin(kafka).ensure_topics()
+    # A broker answers that a topic is made a moment before it lists it.
+    made = {topic.name for topic in TOPICS} | {t.dead_letter_name for t in TOPICS if t.dead_letters}
+    while present() < made and time.monotonic() < deadline + 10:
+        time.sleep(0.05)
 
 
 def limit_record_bytes(kafka: KafkaSettings, topic: str, limit: int) -> None:

@@ -15,7 +15,6 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from infra.kafka.admin import Admin
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.settings import NotificationSettings
@@ -31,7 +30,7 @@ from sinks.notifications.sink import NotificationSink
 from sinks.positions import PartitionRef, Positions
 from tests.notification_receivers import Receiver, Web, web
 from tests.notification_records import event, signal
-from tests.sink_harness import query, settings_for, until
+from tests.sink_harness import fresh_topics, query, settings_for, until
 
 Databases = Callable[[], str]
 NIGHT = {"begin": "22:00", "end": "07:00"}
@@ -167,7 +166,7 @@ class Desk:
 def migrated(kafka: str, postgres: Databases) -> str:
     url = postgres()
     migrate(url)
-    Admin(settings_for(kafka, url).kafka).ensure_topics()
+    fresh_topics(settings_for(kafka, url).kafka)
     return url
 
 

@@ -263,7 +263,7 @@ def warm() -> Iterator[WarmKandle]:
         (["sql", "SELECT 1", "--data", "empty"], "kandle up"),
         (["tail", "market.trades.v1", "--data", "empty"], "kandle up"),
         (["process"], "KAFKA_BOOTSTRAP_SERVERS"),
-        (["sink"], "DATABASE_URL"),
+        (["sink"], "KAFKA_BOOTSTRAP_SERVERS"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
