@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from backtest.orders import Fill
 from schemas.records import Micros
 
@@ -21,8 +23,7 @@ FEE_STEP: Final = Decimal("1e-24")
 """To which the share of a fee is cut, quote currency."""
 
 
-@dataclass(slots=True)
-class Lot:
+class Lot(msgspec.Struct, gc=False):
     """A part of a position that was opened by one fill.
 
     Attributes:
@@ -38,8 +39,7 @@ class Lot:
     time: Micros
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(msgspec.Struct, gc=False, frozen=True):
     """A lot, or a part of one, that was closed.
 
     Attributes:

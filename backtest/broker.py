@@ -26,6 +26,8 @@ from schemas.errors import ValidationError
 from schemas.records import Micros
 
 FillListener = Callable[[Fill], None]
+_OPEN: Final = OrderState.OPEN
+ONE: Final = Decimal(1)
 LOOKED_AT_FIRST: Final[dict[OrderKind, int]] = {"market": 0, "stop": 1, "limit": 2}
 
 
@@ -78,11 +80,11 @@ class Broker:
         """
         if (size is None) is (part is None):
             raise ValidationError("an order has a size or a part")
-        if size is not None and not size > 0:
+        if size is not None and not size > ZERO:
             raise ValidationError(f"the size of an order is above 0, got {size}")
-        if part is not None and not 0 < part <= 1:
+        if part is not None and not ZERO < part <= ONE:
             raise ValidationError(f"the part of an order is above 0 and at most 1, got {part}")
-        if (price is None) is not (kind == "market") or (price is not None and not price > 0):
+        if (price is None) is not (kind == "market") or (price is not None and not price > ZERO):
             raise ValidationError(
                 f"a {kind} order has {'no price' if kind == 'market' else 'a price above 0'}, got {price}"
             )
@@ -120,22 +122,23 @@ class Broker:
             due.sort(key=lambda order: LOOKED_AT_FIRST[order.kind])
         # What can be afforded is known by the open; the close comes later.
         self.last[candle.market] = candle.open
+        first = decimal_of(candle.open)
         for order in due:
-            if order.is_open:
-                self._look(order, candle, listener)
+            if order.state is _OPEN:
+                self._look(order, candle, first, listener)
 
-    def _look(self, order: Order, candle: ClosedCandle, listener: FillListener) -> None:
-        price = fill_price(order, candle)
+    def _look(self, order: Order, candle: ClosedCandle, first: Decimal, listener: FillListener) -> None:
+        price = fill_price(order, candle, first)
         if price is None:
             return
         self.open.remove(order)
-        at_open = order.kind == "market" or price == decimal_of(candle.open)
+        at_open = price == first
         if order.kind == "limit":
             rate = self._costs.maker_fee
         else:
             rate, price = self._costs.fee, self._costs.slipped(price, order.sign)
         held = self.account.size(order.market)
-        against = held * order.sign < 0
+        against = held < ZERO if order.side == "buy" else held > ZERO
         if order.part is not None:
             order.size = self._affordable(order.part, price, rate)
         size = order.size
@@ -151,7 +154,9 @@ class Broker:
             )
             return
         opened = max(ZERO, size - abs(held)) if against else size
-        if opened and not self._carries(order.market, opened, size - opened, price, rate):
+        # What a part buys can be carried, unless prices that have moved since the open count as well.
+        checked = opened and (order.part is None or held)
+        if checked and not self._carries(order.market, opened, size - opened, price, rate):
             order.state, order.reason = OrderState.REFUSED, "the account cannot carry it"
             return
         order.state = OrderState.FILLED
@@ -163,7 +168,7 @@ class Broker:
 
     def _affordable(self, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
-        return self.free() * part // (price * (1 + rate) * self._lot) * self._lot
+        return self.free() * part // (price * (ONE + rate) * self._lot) * self._lot
 
     def _carries(self, market: str, opened: Decimal, closed: Decimal, price: Decimal, rate: Decimal) -> bool:
         """Whether what is free after closing a part carries the rest."""
@@ -175,12 +180,11 @@ class Broker:
             equity += held * (price - decimal_of(self.last[market])) - closed * price * rate
             if closed:
                 used -= account.positions[market].value_at_entry
-        return opened * price * (1 + rate) <= equity * self._leverage - used
+        return opened * price * (ONE + rate) <= equity * self._leverage - used
 
 
-def fill_price(order: Order, candle: ClosedCandle) -> Decimal | None:
-    """The price at which a candle fills an order, before slippage; None if it does not."""
-    first = decimal_of(candle.open)
+def fill_price(order: Order, candle: ClosedCandle, first: Decimal) -> Decimal | None:
+    """The price at which a candle that opens at `first` fills an order, before slippage; None if not."""
     if order.price is None:
         return first
     if order.kind == "limit":

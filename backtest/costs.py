@@ -22,4 +22,4 @@ class Costs:
 
     def slipped(self, price: Decimal, sign: int) -> Decimal:
         """A price, worse by the slippage for a buy (1) or a sell (-1)."""
-        return price + sign * price * self.slippage
+        return price + sign * price * self.slippage if self.slippage else price

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from itertools import accumulate, repeat
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from backtest.account import Account, Trade
+from backtest.account import ZERO, Account, Trade
 from backtest.bars import Bars, ClosedCandle
 from backtest.broker import Broker
 from backtest.costs import Costs
@@ -23,8 +24,20 @@ from schemas.errors import ConfigurationError
 DIGITS: Final = 60
 """Of all arithmetic with money: products of prices, sizes and rates keep every digit."""
 
-Ahead = tuple[Callable[[float], None], Callable[[], float]]
-"""How a line grows, and where its next value comes from."""
+
+@dataclass(slots=True)
+class Steps:
+    """What the account held since when; three columns, a row for each candle with fills.
+
+    Attributes:
+        candles: Index of the candle in the order of the run.
+        fills: How many fills there had been then.
+        cash: Quote currency, after them.
+    """
+
+    candles: list[int] = field(default_factory=lambda: [0])
+    fills: list[int] = field(default_factory=lambda: [0])
+    cash: list[Decimal] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,7 @@ def run(strategy: Strategy, bars: Sequence[Bars], terms: Terms) -> Run:
         account = Account(terms.capital)
         broker = Broker(account, terms.costs, terms.lot, terms.leverage)
         steps = _play(strategy, bars, account, broker)
-        times, equity, exposed = _curve(bars, steps)
+        times, equity, exposed = _curve(bars, steps, broker.fills)
         return Run(
             bars,
             terms,
@@ -108,18 +121,14 @@ def run(strategy: Strategy, bars: Sequence[Bars], terms: Terms) -> Run:
         )
 
 
-Step = tuple[int, Decimal, dict[str, Decimal]]
-"""From which candle on the account holds what: its index, cash, units by market."""
-
-
-def _play(strategy: Strategy, bars: Sequence[Bars], account: Account, broker: Broker) -> list[Step]:
+def _play(strategy: Strategy, bars: Sequence[Bars], account: Account, broker: Broker) -> Steps:
     """The loop. What is to come stands in its local variables alone, where no strategy looks."""
     desk = SimulatedDesk(account, broker, [each.market for each in bars])
     strategy.attach(desk)
     strategy.on_start()
-    ahead = {each.market: list(_ahead(desk, each)) for each in bars}
-    steps: list[Step] = [(0, account.cash, {})]
-    feeds, on_candle, on_fill = desk.feeds, strategy.on_candle, strategy.on_fill
+    growing = {each.market: (_ahead(desk, each), desk.feeds[each.market]) for each in bars}
+    steps = Steps(cash=[account.cash])
+    on_candle, on_fill = strategy.on_candle, strategy.on_fill
     last, pending, fills = broker.last, broker.open, broker.fills
     for index, candle in enumerate(_candles(bars)):
         market = candle.market
@@ -127,26 +136,29 @@ def _play(strategy: Strategy, bars: Sequence[Bars], account: Account, broker: Br
             done = len(fills)
             broker.take(candle, on_fill)
             if len(fills) > done:
-                held = {name: each.size for name, each in account.positions.items() if each.size}
-                steps.append((index, account.cash, held))
+                steps.candles.append(index)
+                steps.fills.append(len(fills))
+                steps.cash.append(account.cash)
         last[market] = candle.close
         desk.now = candle.close_time
-        for add, following in ahead[market]:
-            add(following())
-        for feed in feeds[market]:
+        grow, feeds = growing[market]
+        grow()
+        for feed in feeds:
             feed.take(candle)
         on_candle(candle)
     strategy.on_stop()
     return steps
 
 
-def _ahead(desk: SimulatedDesk, bars: Bars) -> Iterator[Ahead]:
-    """Take over the lines whose indicators can be computed by columns; they still grow one by one."""
+def _ahead(desk: SimulatedDesk, bars: Bars) -> Callable[[], object]:
+    """Take over the lines whose indicators can be computed by columns; returns what lets them grow by one."""
+    rows = []
     for feed in tuple(desk.feeds[bars.market]):
         columns = feed.indicator.over(bars)
         if columns is not None:
             desk.feeds[bars.market].remove(feed)
-            yield feed.line.add, iter(columns[feed.output]).__next__
+            rows.append(map(feed.line.add, columns[feed.output]))
+    return zip(*rows, strict=True).__next__ if rows else repeat(None).__next__
 
 
 def _candles(bars: Sequence[Bars]) -> Iterable[ClosedCandle]:
@@ -156,19 +168,22 @@ def _candles(bars: Sequence[Bars]) -> Iterable[ClosedCandle]:
 
 
 def _curve(
-    bars: Sequence[Bars], steps: Sequence[Step]
+    bars: Sequence[Bars], steps: Steps, fills: Sequence[Fill]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Times, equity and whether anything was held, after each candle in the order of the run."""
     closes = [np.asarray(each.open_times, np.int64) + each.length for each in bars]
     rank = {name: number for number, name in enumerate(sorted(each.market for each in bars))}
     owner = np.concatenate([np.full(len(each), rank[each.market]) for each in bars])
     order = np.lexsort((owner, np.concatenate(closes)))
-    spans = np.diff(np.array([index for index, _, _ in steps] + [len(order)]))
-    equity = np.repeat([float(cash) for _, cash, _ in steps], spans)
-    exposed = np.repeat([bool(held) for _, _, held in steps], spans)
+    spans = np.diff(np.array([*steps.candles, len(order)]))
+    equity = np.repeat(np.array(steps.cash, np.float64), spans)
+    exposed = np.zeros(len(order), np.bool_)
     for each in bars:
-        units = np.repeat([float(held.get(each.market, 0)) for _, _, held in steps], spans)
+        signed = (fill.signed_size if fill.market == each.market else ZERO for fill in fills)
+        held = list(accumulate(signed, initial=ZERO))
+        units = np.repeat(np.array([float(held[count]) for count in steps.fills]), spans)
         seen = np.cumsum(owner[order] == rank[each.market]) - 1
         last = np.asarray(each.closes, np.float64)[np.maximum(seen, 0)]
         equity = equity + np.where(seen >= 0, units * last, 0.0)
+        exposed |= units != 0.0
     return np.concatenate(closes)[order], equity, exposed

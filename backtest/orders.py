@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from schemas.records import Micros
 
@@ -22,8 +23,7 @@ class OrderState(enum.Enum):
     REFUSED = "refused"
 
 
-@dataclass(slots=True)
-class Order:
+class Order(msgspec.Struct, gc=False):
     """One order.
 
     Attributes:
@@ -63,8 +63,7 @@ class Order:
         return self.state is OrderState.OPEN
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, gc=False, frozen=True):
     """What a part of an order, or all of it, was executed at.
 
     Attributes:
@@ -77,7 +76,7 @@ class Fill:
         fee: Quote currency.
     """
 
-    order: Order = field(repr=False)
+    order: Order
     time: Micros
     market: str
     side: Side

@@ -64,7 +64,7 @@ def write(folder: Path, *closes: float, step: int = MINUTE, header: str = "time,
 def test_recorded_candles_give_the_trades_and_the_equity_of_another_backtester(
     captures: Path, fee: str, equity: float, per_cent: float
 ) -> None:
-    # The figures of backtesting.py 0.6.5: same rule, cash 10,000, commission as the fee.
+    # The figures of backtesting.py 0.6.6: same rule, cash 10,000, commission as the fee.
     file = captures / "equities" / "aapl_daily.csv"
     if not file.exists():
         pytest.skip(f"no {file}")
