@@ -89,11 +89,13 @@ def plan(
     """
     if room < 1:
         return []
+    window = window_us(limits)
     singles: list[Part] = []
     storms: list[Group] = []
     for group in groups:
         left = group.waiting if not limits.fold_over else max(0, limits.fold_over - group.told)
-        over = ended or now_us >= group.start_us + window_us(limits)
+        # A cause ahead of the clock by more than a window waits for no end: it may be hours, or years, away.
+        over = ended or not group.start_us - window <= now_us < group.start_us + window
         if left >= group.waiting:
             singles.append(Part(group))
         elif over:

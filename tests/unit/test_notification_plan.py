@@ -44,6 +44,14 @@ def test_a_storm_whose_window_is_over_already_is_one_message() -> None:
     assert planned(group(6), now_us=OVER_US) == [Claim("folded", (Part(group(6)),))]
 
 
+def test_a_window_far_ahead_of_the_clock_is_not_waited_for() -> None:
+    rest = group(2, told=5)
+    length_us = OVER_US - OPEN_US
+    assert planned(rest, now_us=OPEN_US - 60 * length_us) == [Claim("folded", (Part(rest),))]
+    assert planned(rest, now_us=OPEN_US - length_us - 1) == [Claim("folded", (Part(rest),))]
+    assert planned(rest, now_us=OPEN_US - length_us) == []
+
+
 def test_the_end_of_a_feed_ends_all_windows() -> None:
     assert planned(group(6), ended=True) == [Claim("folded", (Part(group(6)),))]
 
