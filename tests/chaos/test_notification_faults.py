@@ -278,6 +278,7 @@ class SinkProcess:
         return self._log.read_text()
 
 
+@pytest.mark.full
 async def test_a_sink_killed_in_the_middle_repeats_no_more_than_was_under_way(
     kafka: str, postgres: Databases, server: Web, in_full: bool
 ) -> None:

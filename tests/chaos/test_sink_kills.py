@@ -97,6 +97,7 @@ async def test_a_stalled_sink_is_refused_after_another_has_taken_over(
     assert_exact(url, sent, "a sink stopped past its session", stalls=1)
 
 
+@pytest.mark.full
 async def test_a_database_that_crashes_in_the_middle_is_written_again_at_once(
     kafka: str, folder: Path
 ) -> None:
@@ -120,6 +121,7 @@ async def test_a_database_that_crashes_in_the_middle_is_written_again_at_once(
         assert_exact(url, sent, "a backend killed, crash recovery", kills=3)
 
 
+@pytest.mark.full
 async def test_a_database_that_was_away_is_written_again(kafka: str, folder: Path) -> None:
     server = PostgresServer.prepare(folder)
     settings = settings_for(kafka, server.dsn, sink=SinkSettings(max_rows=500))

@@ -243,6 +243,7 @@ async def test_symbols_come_and_go_while_two_feeds_run() -> None:
     await server.stop()
 
 
+@pytest.mark.full
 async def test_a_producer_goes_on_from_its_topics(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("producers.ccxt_feed.polling.EVERY_S", {"trades": 0.3})
     topics = Topics(kafka)

@@ -99,6 +99,7 @@ def test_a_killed_supervisor_leaves_no_process_and_its_data_are_found_again(tmp_
     assert not alive
 
 
+@pytest.mark.full
 def test_a_stopped_supervisor_leaves_no_process(tmp_path: Path) -> None:
     with launch(tmp_path) as supervisor:
         everything = processes(EndpointsFile(tmp_path).read())
@@ -125,6 +126,7 @@ def test_an_ordinary_user_can_run_both(tmp_path: Path) -> None:
     assert not [each for each in everything if each.is_running()]
 
 
+@pytest.mark.full
 def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
     data_dir = tmp_path / "Jürgens Märkte, 東京"
     with cluster.broker(data_dir) as servers:

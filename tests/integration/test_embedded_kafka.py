@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -40,6 +41,7 @@ def consume(servers: str, count: int) -> list[str]:
     return values
 
 
+@pytest.mark.full
 def test_records_survive_a_stop_a_kill_and_other_ports(tmp_path: Path) -> None:
     with cluster.broker(tmp_path) as first:
         admin = AdminClient({"bootstrap.servers": first, "log_level": 0})

@@ -81,6 +81,7 @@ async def test_a_venue_that_does_not_answer_holds_the_feed_up_no_longer_than_all
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.full
 async def test_only_symbols_that_were_never_fed_are_asked_for(topics: Topics, tmp_path: Path) -> None:
     path = write_market(tmp_path / "binance.capture.gz", "binance", "spot", 5, rate=2.0)
 

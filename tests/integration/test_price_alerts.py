@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, TopicPartition
 
@@ -82,6 +83,7 @@ def last_records(servers: str) -> list[Record]:
     return found
 
 
+@pytest.mark.full
 async def test_alerts_come_and_go_while_trades_flow_and_survive_kill_9(
     kafka: str, postgres: Callable[[], str], tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tests.bench.producers import await_start, measure, serving
 
 
+@pytest.mark.full
 def test_a_small_run_ends_with_figures() -> None:
     figures = measure(20_000, 3)
     assert figures["trades_per_s"] > 1_000

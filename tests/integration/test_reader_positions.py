@@ -80,6 +80,7 @@ async def test_what_finding_a_position_raises_comes_out_of_the_next_fetch(kafka:
         await seeker.reader.stop()
 
 
+@pytest.mark.full
 async def test_a_member_that_seeks_its_positions_longer_than_its_session_stays(kafka: str) -> None:
     seeker = Seeker(kafka, filled_topic(kafka), delay_s=SESSION_S + 2.0, failure=None)
     await seeker.reader.start()

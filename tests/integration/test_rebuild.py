@@ -189,6 +189,7 @@ def test_a_mistake_is_told(stored: tuple[Settings, str]) -> None:
         assert isinstance(rebuild(settings, name, *WHOLE).exception, ConfigurationError)
 
 
+@pytest.mark.full
 async def test_every_table_is_compared_and_made_again_whatever_becomes_of_repeats(
     kafka: str, sink_database: Callable[[], str]
 ) -> None:

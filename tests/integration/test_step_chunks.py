@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from faust.types import TP
 from hypothesis import given, settings
@@ -145,6 +146,7 @@ def compare(
     return whole
 
 
+@pytest.mark.full
 def test_the_same_log_gives_the_same_records_however_it_is_cut(kafka: str, in_full: bool) -> None:
     examples = EXAMPLES_IN_FULL if in_full else EXAMPLES
     fresh_topics(kafka_settings(kafka))

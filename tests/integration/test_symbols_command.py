@@ -44,6 +44,7 @@ def fed(topics: Topics) -> dict[str, int]:
     return {symbol: len(trades) for symbol, trades in delivered(topics).items()}
 
 
+@pytest.mark.full
 async def test_symbols_come_and_go_while_a_producer_runs(topics: Topics, tmp_path: Path) -> None:
     market = WatchedMarket(LISTED, 20.0)
     async with trading(market) as server:

@@ -142,6 +142,7 @@ def test_topics_tables_and_recomputed_candles_are_equal(
     assert said["candles", "trades and topic"]["expected"] == len(found["candles"])
 
 
+@pytest.mark.full
 def test_the_same_feed_again_stores_nothing_new_and_says_so(
     capture: Path, undisturbed: tuple[dict[str, Any], dict[str, list[dict[str, str]]], Path]
 ) -> None:
@@ -217,6 +218,7 @@ def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
     assert summary_of(output)["trades_stored"] == total
 
 
+@pytest.mark.full
 def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
     data = tmp_path / "data"
     running = start("up", "--feed", "simulated", "--data", str(data), cwd=tmp_path)

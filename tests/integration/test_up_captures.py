@@ -64,6 +64,7 @@ def frame(trade: WireTrade) -> str:
     return json.dumps({"stream": f"{trade.symbol.lower()}@trade", "data": data})
 
 
+@pytest.mark.full
 def test_nothing_is_lost_when_ids_come_out_of_order_frames_are_damaged_and_both_servers_are_killed(
     tmp_path: Path,
 ) -> None:
@@ -107,6 +108,7 @@ def test_nothing_is_lost_when_ids_come_out_of_order_frames_are_damaged_and_both_
         assert float(candles[key]["volume"]) == pytest.approx(candle["volume"], rel=1e-12)
 
 
+@pytest.mark.full
 def test_a_capture_of_quotes_alone_ends(tmp_path: Path) -> None:
     capture = write(tmp_path / "quotes.capture.gz", quotes(50))
     data = tmp_path / "data"
