@@ -45,10 +45,10 @@ class TcpProxy:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def before(cls, url: str) -> AsyncIterator[TcpProxy]:
-        """A proxy before the server of a URL."""
+    async def before(cls, url: str, at: int = 0) -> AsyncIterator[TcpProxy]:
+        """A proxy before the server of a URL, at a port of ours, or at any."""
         parts = urllib.parse.urlsplit(url)
-        async with cls(parts.hostname or "127.0.0.1", parts.port or 5432)._serving() as (proxy, port):
+        async with cls(parts.hostname or "127.0.0.1", parts.port or 5432)._serving(at) as (proxy, port):
             user = parts.netloc.rpartition("@")[0]
             proxy.url = parts._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
             yield proxy
@@ -65,8 +65,8 @@ class TcpProxy:
             yield proxy
 
     @contextlib.asynccontextmanager
-    async def _serving(self) -> AsyncIterator[tuple[TcpProxy, int]]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def _serving(self, at: int = 0) -> AsyncIterator[tuple[TcpProxy, int]]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", at)
         try:
             yield self, server.sockets[0].getsockname()[1]
         finally:
