@@ -1,6 +1,7 @@
 """`kandle backtest` as a user runs it."""
 
 import json
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,18 @@ def test_a_file_without_a_strategy_is_refused(tmp_path: Path, text: str, message
     done = run(mine, "--candles", write(tmp_path, 10, 10))
     assert isinstance(done.exception, ConfigurationError)
     assert message in str(done.exception)
+
+
+def test_the_strategy_of_the_manual_runs(tmp_path: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "backtesting.md").read_text("utf-8")
+    mine = tmp_path / "manual_dip.py"
+    mine.write_text(
+        manual.partition("```python\n")[2].partition("```")[0].replace("class Dip", "class ManualDip")
+    )
+    # Up and down by six to eleven, in steps of a half, and downwards on the whole.
+    steps = (0.5 if number % 34 < 12 else -0.5 if number % 34 < 33 else 3.5 for number in range(400))
+    file = write(tmp_path, *accumulate(steps, initial=200.0))
+    found = answer(mine, "--candles", file, "--trades")
+    parts = {round(each["exit_price"] / each["entry_price"], 4) for each in found["trade_list"]}
+    assert parts == {1.02, 0.97}
+    assert found["orders"] == 3 * (found["trades"] + 1)  # each an entry and two exits; the last is still held
