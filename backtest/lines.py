@@ -33,12 +33,21 @@ class Line:
         except IndexError:
             return nan
 
+    def crossed(self, other: Line) -> int:
+        """1 if it has crossed the other upwards with the newest candle, -1 if downwards, else 0.
+
+        Crossed is what stood on one side a candle ago and stands on the other now: who comes to stand exactly
+        on the other has not crossed it, nor who leaves it from there.
+        """
+        ours, theirs = self._values, other._values
+        if ours[0] > theirs[0]:
+            return 1 if ours[1] < theirs[1] else 0
+        return -1 if ours[0] < theirs[0] and ours[1] > theirs[1] else 0
+
     def crossed_above(self, other: Line) -> bool:
         """Whether it stood below the other one candle ago, and stands above it now."""
-        ours, theirs = self._values, other._values
-        return ours[0] > theirs[0] and ours[1] < theirs[1]
+        return self.crossed(other) > 0
 
     def crossed_below(self, other: Line) -> bool:
         """Whether it stood above the other one candle ago, and stands below it now."""
-        ours, theirs = self._values, other._values
-        return ours[0] < theirs[0] and ours[1] > theirs[1]
+        return self.crossed(other) < 0

@@ -25,9 +25,8 @@ class SmaCross(Strategy):
     def on_candle(self, candle: ClosedCandle) -> None:
         """Turn the position at a crossing, with all that is free."""
         fast, slow = self.lines[candle.market]
-        if fast.crossed_above(slow):
+        side = fast.crossed(slow)
+        if side:
             self.close(candle.market)
-            self.buy(candle.market)
-        elif fast.crossed_below(slow):
-            self.close(candle.market)
-            self.sell(candle.market)
+            order = self.buy if side > 0 else self.sell
+            order(candle.market)

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from math import nan
 from random import Random
 from types import FunctionType, ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from backtest.bars import Bars, ClosedCandle
 from backtest.engine import run
+from backtest.lines import Line
 from backtest.strategy import Strategy
 from schemas.errors import ConfigurationError, ValidationError
 from tests.backtest_runs import Prices, bars_of, flat, play, terms_of
@@ -152,3 +154,30 @@ def test_of_several_markets_one_is_named() -> None:
         play(markets, {0: lambda strategy: strategy.line("sma(3)")})
     with pytest.raises(ConfigurationError, match="once"):
         play([markets[0], markets[0]], {})
+
+
+def test_lines_that_touch_have_not_crossed() -> None:
+    def of(*values: float) -> Line:
+        line = Line()
+        for value in values:
+            line.add(value)
+        return line
+
+    level = of(2, 2)
+    for before, now, side in (
+        (1, 3, 1),
+        (3, 1, -1),
+        (1, 2, 0),
+        (2, 3, 0),
+        (2, 1, 0),
+        (3, 2, 0),
+        (1, 1, 0),
+        (nan, 3, 0),
+    ):
+        line = of(before, now)
+        assert (line.crossed(level), line.crossed_above(level), line.crossed_below(level)) == (
+            side,
+            side > 0,
+            side < 0,
+        )
+    assert of(3).crossed(level) == 0
