@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from infra.range_set import RangeSet
+from infra.range_set import ID_MIN, RangeSet
 from sinks.database import Connection
 from sinks.positions import PartitionRef
 from sinks.timescale.id_runs import id_runs, newest_only
@@ -49,6 +49,7 @@ class SeenIds:
 
     def __init__(self, ranges_max: int = RANGES_MAX) -> None:
         self._sets: dict[Market, RangeSet] = {}
+        self._trimmed: set[Market] = set()
         self._ranges_max = ranges_max
 
     async def load(self, db: Connection, refs: Sequence[PartitionRef]) -> None:
@@ -63,6 +64,7 @@ class SeenIds:
         async for topic_id, partition, instrument_id, text, floor in cursor:
             market = (by_key[topic_id, partition], instrument_id)
             self._sets[market] = RangeSet.from_multirange(text, floor)
+        self._trimmed = {market for market, ids in self._sets.items() if ids.floor > ID_MIN}
 
     def judge_trades(
         self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, valid: Mask, kept: Mask
@@ -97,6 +99,14 @@ class SeenIds:
             verdict.new[rest] = False
             self._judge_one_by_one(ref, instruments, sequences, rest, verdict)
         return verdict
+
+    def below_floor(self, ref: PartitionRef, instruments: Int64s, sequences: Int64s) -> Mask:
+        """Which of rows that have a number have one too low for the set to say that it is new."""
+        floors = np.full(int(instruments.max(initial=-1)) + 1, ID_MIN)
+        for own, instrument in self._trimmed:
+            if own == ref and instrument < len(floors):
+                floors[instrument] = self._sets[own, instrument].floor
+        return sequences < floors[instruments]
 
     def _judge_one_by_one(
         self, ref: PartitionRef, instruments: Int64s, sequences: Int64s, rows: Rows, verdict: Verdict
@@ -158,6 +168,7 @@ class SeenIds:
     def adopt(self, seen: Mapping[Market, RangeSet]) -> None:
         """The transaction is committed: the sets are what is stored."""
         self._sets.update(seen)
+        self._trimmed.update(market for market, ids in seen.items() if ids.floor > ID_MIN)
 
 
 def _by_instrument(instruments: Int64s, sequences: Int64s, rows: Rows) -> list[tuple[int, Rows]]:

@@ -19,6 +19,7 @@ from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
 from sinks.sink import Sink
 from sinks.timescale import upkeep
+from sinks.timescale.indexes import Indexes
 from sinks.timescale.instruments import Instruments
 from sinks.timescale.latency import observe_all
 from sinks.timescale.layout import check_layout
@@ -61,6 +62,7 @@ class TimescaleSink(Sink):
         self._by_topic = {table.topic.name: table for table in self._all}
         self._instruments = Instruments()
         self._partitions = Partitions(upkeep.retention(settings))
+        self._indexes = Indexes()
         self._upkeep = upkeep.Upkeep(database, settings, self._partitions)
         self._direct = settings.direct_compression
         self._seen = SeenIds()
@@ -94,7 +96,7 @@ class TimescaleSink(Sink):
         await self._partitions.load(db)
 
     async def prepare(self, db: Connection, portion: Portion) -> None:
-        """Make the temporary tables, instruments and partitions that the rows need."""
+        """Make the temporary tables, instruments, partitions and indexes that the rows need."""
         if self._connection is not db:
             # A new one comes after a failure: it may be that somebody has dropped a partition.
             await self._partitions.load(db)
@@ -105,7 +107,10 @@ class TimescaleSink(Sink):
                 if kept.any():
                     await self._stage(db, table)
                     await self._instruments.ensure(db, slice_, table.record)
-                    await self._partitions.ensure(db, table.name, table.row_times(slice_)[kept])
+                    times = table.row_times(slice_)
+                    await self._partitions.ensure(db, table.name, times[kept])
+                    if self._store_of(table) == self._store_once:
+                        await self._indexes.ensure(db, table.name, times[self._asked(table, slice_)])
         quoted = [slice_.ref for slice_ in portion.of(QUOTES.topic)]
         await self._partitions.ensure(db, QUOTES.name, self._samples.times(quoted))
         for rows in ROW_TABLES:
@@ -165,6 +170,17 @@ class TimescaleSink(Sink):
         sequence, valid = columns.column(record, "sequence"), columns.valid(record, "sequence")
         return judge(slice_.ref, instruments, sequence, valid, slice_.kept(record))
 
+    def _asked(self, table: Table, slice_: Slice) -> Mask:
+        """Rows that the table may have to be asked about: nothing remembered says whether they are new."""
+        columns, record, kept = slice_.columns, table.record, slice_.kept(table.record)
+        asked: Mask = kept & ~columns.valid(record, "sequence")
+        if table is TRADES:
+            numbered = np.flatnonzero(kept & ~asked)
+            instruments = self._instruments.ids(slice_, record)[numbered]
+            sequences = columns.column(record, "sequence")[numbered]
+            asked[numbered] = self._seen.below_floor(slice_.ref, instruments, sequences)
+        return asked
+
     async def _store_once(
         self, db: Connection, table: Table, slices: Sequence[Slice]
     ) -> dict[PartitionRef, Counts]:
@@ -209,7 +225,7 @@ class TimescaleSink(Sink):
         ]
         await copy(db, table, parts, staged=True)
         times = np.concatenate([table.row_times(slice_)[verdict.doubtful] for slice_, verdict in doubts])
-        inserted = await insert_missing(db, table, times)
+        inserted = await insert_missing(db, table, times, self._indexes.covers(table.name, times))
         asked = [(slice_, verdict.doubtful) for slice_, verdict in doubts]
         for ref, (stored,) in self._by_partition(table, asked, inserted).items():
             counts[ref].stored += stored

@@ -24,6 +24,10 @@ _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 RANGES_MAX: Final = 16
 APART_US: Final = 600_000_000
 """Rows further apart are looked up apart: for one late row the whole time up to now would be read, else."""
+PIECE_US: Final = 3_600_000_000
+"""Shorter ones are no quicker where the BRIN index lags behind: each reads the partition as a whole then."""
+PIECES_MAX: Final = 256
+"""Statements of one look-up without an index, at most."""
 _FIRST_VALUE: Final = "(array_agg(s.{0} ORDER BY s.ctid) FILTER (WHERE s.{0} IS NOT NULL))[1] AS {0}"
 """Staged rows stand in the order in which they were copied."""
 
@@ -76,22 +80,48 @@ def _rows(part: Part) -> Bytes:
     return part() if callable(part) else part
 
 
-async def insert_missing(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
-    """Move what is staged and has no row of its key yet; for rows that no sequence number vouches for."""
-    return await _by_instrument(
-        db,
-        sql.SQL(
-            "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {stage} s "
-            "WHERE NOT EXISTS (SELECT FROM {table} t WHERE {same} AND {near}) RETURNING instrument_id"
-        ).format(
-            table=sql.Identifier("kandle", table.name),
-            columns=_names(table),
-            key=_key(table, "s"),
-            stage=sql.Identifier("pg_temp", stage_name(table)),
-            same=_same(table),
-            near=_near(times),
-        ),
-    )
+async def insert_missing(
+    db: Connection, table: Table, times: npt.NDArray[np.int64], indexed: bool
+) -> ByInstrument:
+    """Move what is staged and has no row of its key yet; for rows that no sequence number vouches for.
+
+    Args:
+        db: A connection in a transaction.
+        table: Where to; its rows of one key have one time.
+        times: int64[n], of the staged rows.
+        indexed: Whether rows are found by instrument and time; else each of several statements reads all
+            rows of an hour, as one that reads a day takes longer than a statement may.
+    """
+    inserted: ByInstrument = {}
+    for moments in [times] if indexed else _pieces(times):
+        found = await _by_instrument(
+            db,
+            sql.SQL(
+                "INSERT INTO {table} ({columns}) SELECT DISTINCT ON ({key}) {columns} FROM {stage} s "
+                "WHERE {own} AND NOT EXISTS (SELECT FROM {table} t WHERE {same} AND {near}) "
+                "RETURNING instrument_id"
+            ).format(
+                table=sql.Identifier("kandle", table.name),
+                columns=_names(table),
+                key=_key(table, "s"),
+                stage=sql.Identifier("pg_temp", stage_name(table)),
+                own=_between(np.unique(moments), "s"),
+                same=_same(table),
+                near=_near(moments),
+            ),
+        )
+        for instrument, count in found.items():
+            inserted[instrument] = inserted.get(instrument, 0) + count
+    return inserted
+
+
+def _pieces(times: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Times by hours, or more of them at once where that would be too many."""
+    moments = np.unique(times)
+    edges = np.flatnonzero(np.diff(moments // PIECE_US)) + 1
+    if len(edges) >= PIECES_MAX:
+        edges = edges[np.linspace(0, len(edges) - 1, PIECES_MAX - 1).astype(np.int64)]
+    return np.split(moments, edges)
 
 
 async def revise(db: Connection, table: Table, times: npt.NDArray[np.int64]) -> ByInstrument:
@@ -202,6 +232,6 @@ def _near(times: npt.NDArray[np.int64]) -> sql.Composed:
     return sql.SQL("{} AND ({})").format(whole, sql.SQL(" OR ").join(map(_between, parts)))
 
 
-def _between(moments: npt.NDArray[np.int64]) -> sql.Composed:
+def _between(moments: npt.NDArray[np.int64], row: str = "t") -> sql.Composed:
     edges = (_EPOCH + dt.timedelta(microseconds=int(edge)) for edge in (moments[0], moments[-1]))
-    return sql.SQL('t."time" BETWEEN {} AND {}').format(*map(sql.Literal, edges))
+    return sql.SQL("{} BETWEEN {} AND {}").format(sql.Identifier(row, "time"), *map(sql.Literal, edges))
