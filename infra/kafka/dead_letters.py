@@ -15,6 +15,8 @@ from schemas.errors import KandleError, UnavailableError
 
 SUFFIX: Final = ".dlq"
 HEADER_PREFIX: Final = "__connect.errors."
+RETRY_HEADER: Final = "kandle.retry"
+"""Of a record that was sent back: the dead letter that it was, as topic/partition/offset."""
 MESSAGE_LIMIT: Final = 1000
 """Characters of an error's message that a header keeps: a header is read by people."""
 

@@ -20,8 +20,6 @@ Outcome: TypeAlias = Literal["retried", "dropped"]
 
 NOTE_HEADER: Final = "kandle.settled"
 """Of a note: the outcome. Its value is JSON: ranges of offsets, ends exclusive."""
-RETRY_HEADER: Final = "kandle.retry"
-"""Of a record that was sent back: the dead letter that it was, as topic/partition/offset."""
 
 _RANGES: Final = msgspec.json.Decoder(list[tuple[int, int]])
 

@@ -15,10 +15,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from infra.kafka.admin import MAX_RECORD_BYTES
 from infra.kafka.connection import librdkafka_config
+from infra.kafka.dead_letters import RETRY_HEADER
 from infra.kafka.partitioner import partition_of
 from infra.range_set import RangeSet
 from infra.settings import KafkaSettings
-from kandle.dead_letters.letter import RETRY_HEADER, DeadLetter, Outcome, note_of
+from kandle.dead_letters.letter import DeadLetter, Outcome, note_of
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 
 TRANSACTIONAL_ID: Final = "kandle-dlq"

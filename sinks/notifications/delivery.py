@@ -265,8 +265,9 @@ class Delivery:
             async with self._means.locks.holding(self._name) as db:
                 causes = await self._parcels.after(db, parcel, last, DEAD_LETTERS_AT_ONCE)
             for cause in causes:
+                ref = cause.ref
                 await self._means.dead_letters.send(
-                    cause.ref.topic, cause.ref.partition, cause.offset, cause.key, cause.value, error=error
+                    ref.topic, ref.partition, cause.offset, cause.key, cause.value, cause.headers, error
                 )
             if len(causes) < DEAD_LETTERS_AT_ONCE:
                 break

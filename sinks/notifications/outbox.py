@@ -12,9 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.kafka.dead_letters import RETRY_HEADER, Headers
 from infra.settings import ChannelLimits, QuietHours
 from schemas.records import Severity
 from sinks.database import Connection
+from sinks.notifications.parcels import write_headers
 from sinks.notifications.plan import SECOND_US, Claim, Group, window_us
 from sinks.positions import PartitionRef
 
@@ -23,14 +25,17 @@ _FIRST: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 _QUEUE: Final = """
 INSERT INTO kandle.notifications AS n (cause_id, channel, rule, type, severity, topic_id, partition,
-    kafka_offset, key, value, event_time)
+    kafka_offset, key, value, event_time, headers)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::integer[],
-    %s::integer[], %s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[])
+    %s::integer[], %s::bigint[], %s::bytea[], %s::bytea[], %s::timestamptz[], %s::bytea[])
 ON CONFLICT (cause_id, channel) DO UPDATE SET outcome = 'pending', rule = excluded.rule,
-    kafka_offset = excluded.kafka_offset, attempts = 0, due = NULL, message = NULL, form = NULL,
-    queued = now(), settled = NULL
-WHERE n.outcome = 'dead_letter' AND n.topic_id = excluded.topic_id AND n.partition = excluded.partition
-    AND n.kafka_offset < excluded.kafka_offset
+    topic_id = excluded.topic_id, partition = excluded.partition, kafka_offset = excluded.kafka_offset,
+    key = excluded.key, value = excluded.value, headers = excluded.headers, attempts = 0, due = NULL,
+    message = NULL, form = NULL, queued = now(), settled = NULL
+WHERE n.outcome = 'dead_letter' AND CASE
+    WHEN n.topic_id = excluded.topic_id AND n.partition = excluded.partition
+        THEN n.kafka_offset < excluded.kafka_offset
+    ELSE excluded.cause_id = ANY(%s::text[]) END
 """
 _KEEP_QUIET: Final = """
 UPDATE kandle.notifications SET outcome = %(outcome)s, due = %(until)s,
@@ -117,6 +122,7 @@ class Queued:
         key: The cause's key in the topic.
         value: The cause's value in the topic.
         event_time: Of the cause, microseconds since 1970.
+        headers: The cause's headers in the topic.
     """
 
     cause_id: str
@@ -129,6 +135,12 @@ class Queued:
     key: bytes | None
     value: bytes
     event_time: int
+    headers: Headers = ()
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether it was a dead letter that was sent back."""
+        return any(name == RETRY_HEADER for name, _ in self.headers)
 
     @property
     def row(self) -> tuple[Any, ...]:
@@ -145,6 +157,7 @@ class Queued:
             self.key,
             self.value,
             _time(self.event_time),
+            write_headers(self.headers),
         )
 
 
@@ -165,13 +178,17 @@ class Backlog:
 async def queue(db: Connection, entries: Sequence[Queued]) -> None:
     """Make rows that do not exist yet.
 
-    A cause that was given up and comes again, further on in its partition (as dead letters do that are
-    retried), waits once more; what was told stays told.
+    A cause that was given up and comes again waits once more: further on in its partition, or, sent back by
+    `kandle dlq retry`, wherever else it stands, since its topic may have been made again or have more
+    partitions by now. What was told stays told.
     """
-    first = {(entry.cause_id, entry.channel): entry for entry in reversed(entries)}
-    if first:
-        rows = [first[identity].row for identity in sorted(first)]
-        await db.execute(_QUEUE, [list(column) for column in zip(*rows, strict=True)])
+    # Of several the first one, but one that was sent back before others, which would not be heard.
+    chosen = {(entry.cause_id, entry.channel): entry for entry in reversed(entries)}
+    chosen |= {(entry.cause_id, entry.channel): entry for entry in reversed(entries) if entry.is_retried}
+    if chosen:
+        queued = [chosen[identity] for identity in sorted(chosen)]
+        columns = [list(column) for column in zip(*(entry.row for entry in queued), strict=True)]
+        await db.execute(_QUEUE, [*columns, [entry.cause_id for entry in queued if entry.is_retried]])
 
 
 async def keep_quiet(

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+import msgspec
+
+from infra.kafka.dead_letters import Headers
 from sinks.database import Connection
 from sinks.notifications.plan import Form
 from sinks.positions import PartitionRef
@@ -18,6 +21,7 @@ from sinks.positions import PartitionRef
 Outcome: TypeAlias = Literal["sent", "folded", "digested", "dead_letter"]
 OUTCOMES: Final[dict[Form, Outcome]] = {"single": "sent", "folded": "folded", "digest": "digested"}
 """What becomes of causes whose message was taken, by its form."""
+_HEADERS: Final = msgspec.json.Decoder(list[tuple[str, bytes | None]])
 _BEFORE_ALL: Final = dt.datetime(1, 1, 1, tzinfo=dt.UTC)
 
 _UNDER_WAY: Final = """
@@ -26,7 +30,7 @@ WHERE channel = %s AND outcome = 'pending' AND message IS NOT NULL
 GROUP BY message, form ORDER BY min(event_time), message LIMIT %s
 """
 _CAUSES: Final = """
-SELECT n.cause_id, n.topic_id, n.partition, t.name, n.kafka_offset, n.key, n.value, n.event_time
+SELECT n.cause_id, n.topic_id, n.partition, t.name, n.kafka_offset, n.key, n.value, n.event_time, n.headers
 FROM kandle.notifications n JOIN kandle.topics t ON t.id = n.topic_id
 WHERE n.channel = %(channel)s AND n.message = %(key)s AND n.outcome = 'pending'
 """
@@ -89,6 +93,7 @@ class Cause:
     key: bytes | None
     value: bytes
     event_time: dt.datetime
+    headers: Headers
 
 
 class Parcels:
@@ -137,6 +142,16 @@ class Parcels:
     async def _causes(self, db: Connection, statement: str, parcel: Parcel, **given: Any) -> list[Cause]:
         cursor = await db.execute(statement, {"channel": self._channel, "key": parcel.key, **given})
         return [
-            Cause(id_, PartitionRef(topic_id, partition, topic), offset, key, value, event_time)
-            async for id_, topic_id, partition, topic, offset, key, value, event_time in cursor
+            Cause(id_, PartitionRef(topic_id, part, topic), offset, key, value, time, read_headers(headers))
+            async for id_, topic_id, part, topic, offset, key, value, time, headers in cursor
         ]
+
+
+def write_headers(headers: Headers) -> bytes | None:
+    """Headers of a cause as the ledger holds them; null is none."""
+    return msgspec.json.encode(headers) if headers else None
+
+
+def read_headers(kept: bytes | None) -> Headers:
+    """Headers of a cause from the ledger."""
+    return _HEADERS.decode(kept) if kept else ()

@@ -123,6 +123,7 @@ class NotificationSink(Sink):
                 key=slice_.records.key(row),
                 value=slice_.columns.value(row) or b"",
                 event_time=occasion.event_time,
+                headers=slice_.records.headers(row),
             )
             for slice_ in portion.slices
             for row, record in slice_.decoded

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from infra.kafka.dead_letters import DeadLetters
+from infra.clock import SystemClock
+from infra.kafka.dead_letters import HEADER_PREFIX, RETRY_HEADER, DeadLetters, Headers, dead_letter_topic
 from infra.kafka.publisher import Publisher
 from infra.settings import NotificationSettings
 from schemas import rows
@@ -26,11 +27,12 @@ from sinks.migrator import migrate
 from sinks.notifications import outbox
 from sinks.notifications.channel_locks import CONNECTION_NAME
 from sinks.notifications.occasion import occasion_of
+from sinks.notifications.parcels import read_headers, write_headers
 from sinks.notifications.sink import NotificationSink
 from sinks.positions import PartitionRef, Positions
 from tests.notification_receivers import Receiver, Web, web
 from tests.notification_records import event, signal
-from tests.sink_harness import fresh_topics, query, settings_for, until
+from tests.sink_harness import Log, fresh_topics, query, running, settings_for, until
 
 Databases = Callable[[], str]
 NIGHT = {"begin": "22:00", "end": "07:00"}
@@ -85,17 +87,36 @@ class Desk:
             update={"notifications": NotificationSettings.model_validate(sections)}
         )
 
-    async def queue(self, records: Sequence[Signal | SystemEvent], rule: str = "all") -> None:
+    async def queue(
+        self,
+        records: Sequence[Signal | SystemEvent],
+        rule: str = "all",
+        *,
+        partition: int = 0,
+        headers: Headers = (),
+    ) -> None:
         """As the sink queues them."""
         database, positions = Database(self._settings.database), Positions("notifications")
         async with database.connection() as db:
             numbers = await positions.register(db, {SIGNALS.name: "id"})
-            topic = PartitionRef(numbers[SIGNALS.name], 0, SIGNALS.name)
+            topic = PartitionRef(numbers[SIGNALS.name], partition, SIGNALS.name)
             await positions.begin(db, {topic: 0})
-            await outbox.queue(db, [self._queued(record, topic, rule) for record in records])
+            await outbox.queue(db, [self._queued(record, topic, rule, headers) for record in records])
         await database.close()
 
-    def _queued(self, record: Signal | SystemEvent, topic: PartitionRef, rule: str) -> outbox.Queued:
+    def begin_anew(self) -> None:
+        """The topic is made again: it has another number, and its offsets begin at 0."""
+        with psycopg.connect(self._url) as db:
+            db.execute(
+                "UPDATE kandle.topics SET retired = now(), kafka_id = gen_random_uuid()::text "
+                "WHERE name = %s AND retired IS NULL",
+                (SIGNALS.name,),
+            )
+        self._offset = -1
+
+    def _queued(
+        self, record: Signal | SystemEvent, topic: PartitionRef, rule: str, headers: Headers
+    ) -> outbox.Queued:
         occasion, self._offset = occasion_of(record), self._offset + 1
         return outbox.Queued(
             cause_id=occasion.id,
@@ -108,6 +129,7 @@ class Desk:
             key=b"key",
             value=rows.encode(record),
             event_time=occasion.event_time,
+            headers=headers,
         )
 
     def signals(self, *ids: str, age_us: int = 0) -> list[Signal]:
@@ -294,6 +316,58 @@ async def test_dead_letters_that_are_retried_are_told_and_what_was_told_is_not(
     # Of one message all attempts have one key.
     assert len(receiver.keys) == 3
     assert receiver.repeats == 1
+
+
+async def test_a_dead_letter_that_is_retried_is_told_though_its_topic_was_made_again(
+    kafka: str, migrated: str, server: Web
+) -> None:
+    receiver, time = server.receiver("desk", status=404), Time("2026-03-10 12:00:00")
+    desk = Desk(kafka, migrated, time, {"url": receiver.url})
+    records, retried = desk.signals("a"), [(RETRY_HEADER, b"signals.v1.dlq/0/0")]
+    await desk.queue(records)
+    async with desk.serving() as task:
+        await until(lambda: desk.outcomes() == {"a": "dead_letter"}, 10, task)
+        desk.begin_anew()
+        await desk.queue(records)
+        assert desk.outcomes() == {"a": "dead_letter"}, "a repeat alone is no wish to be told"
+        await desk.queue(records, headers=retried)
+        await until(lambda: len(receiver.keys) == 2, 10, task)
+        await until(lambda: desk.outcomes() == {"a": "dead_letter"}, 10, task)
+        desk._offset -= 1
+        await desk.queue(records, headers=retried)
+        assert desk.outcomes() == {"a": "dead_letter"}, "the same record, read again"
+        receiver.answer = lambda: (200, {})
+        await desk.queue(records, partition=1, headers=retried)
+        await until(lambda: desk.outcomes() == {"a": "sent"}, 10, task)
+        await desk.queue(records, partition=2, headers=retried)
+        assert desk.outcomes() == {"a": "sent"}
+    assert told(receiver) == [(1, "a")]
+
+
+async def test_what_is_given_up_goes_to_the_dead_letters_with_its_headers(
+    kafka: str, postgres: Databases, server: Web
+) -> None:
+    url = postgres()
+    migrate(url)
+    settings = settings_for(kafka, url)
+    fresh_topics(settings.kafka)
+    receiver, log = server.receiver("desk", status=404), Log(kafka)
+    said = {"rules": [{"name": "all", "urls": [receiver.url]}], "allow_private": True}
+    settings = settings.model_copy(update={"notifications": NotificationSettings.model_validate(said)})
+    cause = msgspec.structs.replace(signal("a"), event_time=SystemClock().now_us())
+    log.put(SIGNALS, 0, [cause])
+    async with running(settings, ["notifications"]) as task:
+        await until(
+            lambda: query(url, "SELECT outcome FROM kandle.notifications") == [("dead_letter",)], 20, task
+        )
+    (letter,) = log.read(dead_letter_topic(SIGNALS.name))
+    headers: Headers = [entry for entry in letter.headers() if not entry[0].startswith(HEADER_PREFIX)]
+    assert (letter.key(), letter.value(), headers) == (b"k", rows.encode(cause), [("h", b"1")])
+
+
+@pytest.mark.parametrize("kept", [(), [("h", b"1"), ("h", b"\xff\x00"), ("traceparent", None)]])
+def test_headers_hold_in_the_ledger(kept: Headers) -> None:
+    assert list(read_headers(write_headers(kept))) == list(kept)
 
 
 async def test_two_processes_send_no_message_twice(kafka: str, migrated: str, server: Web) -> None:
