@@ -174,10 +174,10 @@ def _curve(
     closes = [np.asarray(each.open_times, np.int64) + each.length for each in bars]
     rank = {name: number for number, name in enumerate(sorted(each.market for each in bars))}
     owner = np.concatenate([np.full(len(each), rank[each.market]) for each in bars])
-    order = np.lexsort((owner, np.concatenate(closes)))
-    spans = np.diff(np.array([*steps.candles, len(order)]))
+    order = slice(None) if len(bars) == 1 else np.lexsort((owner, np.concatenate(closes)))
+    spans = np.diff(np.array([*steps.candles, len(owner)]))
     equity = np.repeat(np.array(steps.cash, np.float64), spans)
-    exposed = np.zeros(len(order), np.bool_)
+    exposed = np.zeros(len(owner), np.bool_)
     for each in bars:
         signed = (fill.signed_size if fill.market == each.market else ZERO for fill in fills)
         held = list(accumulate(signed, initial=ZERO))

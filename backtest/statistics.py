@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from backtest.account import ZERO
 from backtest.bars import DAY_US
 from backtest.engine import Run
 from schemas.records import Micros
@@ -106,14 +107,15 @@ def statistics_of(run: Run) -> Statistics:
     total = final / capital - 1
     years = (end - start) / YEAR_US
     cagr = _yearly(final / capital, years)
-    days = daily_returns(equity, times, capital)
-    per_year = 365 if np.isin(times // DAY_US % 7, WEEKEND).any() else 252
+    ends = day_ends(times)
+    days = daily_returns(equity[ends], capital)
+    per_year = 365 if np.isin((times[ends] - 1) // DAY_US % 7, WEEKEND).any() else 252
     drawdown = deepest_drawdown(equity, times, capital, start)
     peaks = np.maximum.accumulate(np.concatenate(([capital], equity)))[1:]
     profits = np.array([float(trade.profit) for trade in run.trades])
-    parts = np.array([trade.profit_part for trade in run.trades])
+    parts = profits / np.array([float(abs(trade.size) * trade.entry_price) for trade in run.trades])
     gains, losses = profits[profits > 0].sum(), -profits[profits < 0].sum()
-    traded = sum(float(fill.size * fill.price) for fill in run.fills)
+    traded = float(sum((fill.size * fill.price for fill in run.fills), ZERO))
     deviation = float(days.std(ddof=1)) if days.size > 1 else nan
     downside = sqrt(float(np.mean(np.minimum(days, 0.0) ** 2))) if days.size else nan
     mean = float(days.mean()) if days.size else nan
@@ -144,16 +146,16 @@ def statistics_of(run: Run) -> Statistics:
     )
 
 
-def daily_returns(equity: Floats, times: npt.NDArray[np.int64], capital: float) -> Floats:
-    """Change of the equity from the end of each UTC day to that of the next, as parts.
+def day_ends(times: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Index of the last candle of each UTC day; one that closes at midnight belongs to the day that ends."""
+    return np.append(np.flatnonzero(np.diff((times - 1) // DAY_US)), len(times) - 1)
 
-    A candle that closes at midnight belongs to the day that ends then.
-    """
-    days = (times - 1) // DAY_US
-    last = np.append(np.flatnonzero(np.diff(days)), len(days) - 1)
-    ends = np.concatenate(([capital], equity[last]))
+
+def daily_returns(ends: Floats, capital: float) -> Floats:
+    """Change of the equity from the end of each day to that of the next, as parts; first from the capital."""
+    before = np.concatenate(([capital], ends[:-1]))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = np.diff(ends) / ends[:-1]
+        found: Floats = ends / before - 1.0
     return found[np.isfinite(found)]
 
 

@@ -31,7 +31,7 @@ BEGAN_US: Final = 1_577_836_800_000_000
 """2020-01-01T00:00:00Z."""
 CAPITAL: Final = 1_000_000
 FEE: Final = "0"
-RUNS: Final = 2
+RUNS: Final = 3
 PEER: Final = "backtesting==0.6.6"
 TIMEOUT_S: Final = 300
 Columns = dict[str, npt.NDArray[Any]]

@@ -1,5 +1,6 @@
 """Figures of a run, against plain recomputations."""
 
+from dataclasses import replace
 from itertools import pairwise
 from math import sqrt
 from statistics import mean, stdev
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from backtest.bars import DAY_US, usual_step
-from backtest.statistics import daily_returns, deepest_drawdown, longest_drawdown, statistics_of
+from backtest.statistics import deepest_drawdown, longest_drawdown, statistics_of
 from kandle.backtest_report import figures_of
 from schemas.errors import ValidationError
 from tests.backtest_runs import BEGAN, MARKET, bars_of, flat, play, terms_of
@@ -46,9 +47,15 @@ def test_ratios_are_those_of_the_returns_of_days() -> None:
 
 
 def test_a_year_without_weekends_has_252_days() -> None:
-    week = traded(length=HOUR // 4)  # 400 quarters from Monday on end on a Friday
-    days = daily_returns(week.equity, week.times, 10_000)
-    assert statistics_of(week).volatility == pytest.approx(stdev(days) * sqrt(252))
+    acts = {0: lambda strategy: strategy.buy(MARKET, 40)}
+    prices = flat(*CLOSES[:12])
+    for last, per_year in ((15, 252), (19, 365)):  # a Tuesday, a Saturday; candles of Fridays close on one
+        bars = bars_of(prices, length=DAY_US)
+        times = [BEGAN + DAY_US * 7 * (number // 5) + DAY_US * (number % 5) for number in range(12)]
+        times[-1] = BEGAN + DAY_US * last
+        run, _ = play([replace(bars, open_times=times)], acts)
+        days = [after / before - 1 for before, after in pairwise([10_000.0, *run.equity])]
+        assert statistics_of(run).volatility == pytest.approx(stdev(days) * sqrt(per_year))
 
 
 def test_figures_of_trades_are_sums_over_them() -> None:
