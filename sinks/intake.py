@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,8 @@ class Held:
         epoch: Changes whenever the position does other than by reading on.
         position: Offset of the next record to be taken.
         batches: Fetched and not taken.
+        rows: Records in them.
+        size: Bytes of them.
         end_offset: End of the log when last fetched; -1 before.
         stored: Offset up to which all is stored.
     """
@@ -49,6 +51,8 @@ class Held:
     ref: PartitionRef | None = None
     position: int = -1
     batches: deque[RecordBatch] = field(default_factory=deque)
+    rows: int = 0
+    size: int = 0
     end_offset: int = -1
     stored: int = -1
 
@@ -100,6 +104,7 @@ class Intake:
         self._epoch = 0
         self._buffer_bytes = buffer_bytes
         self._bytes = 0
+        self._rows = 0
         self._paused = False
         self._hurried = False
         self._changed = asyncio.Event()
@@ -138,9 +143,19 @@ class Intake:
                 self._clear(held)
         self._changed.set()
 
+    def _add(self, held: Held, batches: Sequence[RecordBatch]) -> None:
+        held.batches.extend(batches)
+        self._count(held, sum(batch.count for batch in batches), sum(len(batch) for batch in batches))
+
     def _clear(self, held: Held) -> None:
-        self._bytes -= sum(len(batch) for batch in held.batches)
+        self._count(held, -held.rows, -held.size)
         held.batches.clear()
+
+    def _count(self, held: Held, rows: int, size: int) -> None:
+        held.rows += rows
+        held.size += size
+        self._rows += rows
+        self._bytes += size
 
     def unready(self) -> dict[TopicPartition, int]:
         """Assigned partitions whose position is not known yet, with their epochs."""
@@ -189,8 +204,7 @@ class Intake:
                 if held is None or held.ref is None:
                     continue
                 held.end_offset = fetched.end_offset
-                held.batches.extend(fetched.batches)
-                self._bytes += sum(len(batch) for batch in fetched.batches)
+                self._add(held, fetched.batches)
                 self._changed.set()
 
     def _throttle(self) -> None:
@@ -224,7 +238,7 @@ class Intake:
             self._changed.clear()
             await self._changed.wait()
         deadline = asyncio.get_running_loop().time() + linger_s
-        while self._buffered_rows() < max_rows and self._bytes < max_bytes:
+        while self._rows < max_rows and self._bytes < max_bytes:
             if self._hurried or self._paused:
                 break
             self._changed.clear()
@@ -237,13 +251,10 @@ class Intake:
                 return []
         return self._take(max_rows, max_bytes)
 
-    def _buffered_rows(self) -> int:
-        return sum(batch.count for held in self._held.values() for batch in held.batches)
-
     def _take(self, max_rows: int, max_bytes: int) -> list[Taken]:
         """A fair share of each partition, in whole batches, one at least; what one leaves, others take."""
         waiting = [held for held in self._held.values() if held.ref is not None and held.batches]
-        waiting.sort(key=lambda held: sum(batch.count for batch in held.batches))
+        waiting.sort(key=lambda held: held.rows)
         taken: list[Taken] = []
         for number, held in enumerate(waiting):
             sharing = len(waiting) - number
@@ -260,7 +271,7 @@ class Intake:
                 rows += batch.count
                 size += len(batch)
                 batches.append(batch)
-            self._bytes -= size
+            self._count(held, -rows, -size)
             max_rows -= rows
             max_bytes -= size
             if held.ref is not None:

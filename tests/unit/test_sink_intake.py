@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+
 import pytest
 from aiokafka import TopicPartition
 
@@ -23,10 +26,10 @@ def intake() -> Intake:
 def fill(intake: Intake, partition: int, counts: list[int], size: int = 100) -> Held:
     """Buffer batches of so many rows."""
     held = Held(partition + 1, PartitionRef(1, partition, "t"), 0)
-    for count in counts:
-        held.batches.append(batch(held.batches[-1].last_offset + 1 if held.batches else 0, count, size))
     intake._held[TopicPartition("t", partition)] = held
-    intake._bytes += len(counts) * size
+    for count in counts:
+        first = held.batches[-1].last_offset + 1 if held.batches else 0
+        intake._add(held, [batch(first, count, size)])
     return held
 
 
@@ -70,3 +73,23 @@ async def test_positions_follow_what_was_taken(intake: Intake) -> None:
     assert (second.position, second.next_offset) == (20, 30)
     assert held.position == 30
     assert intake._bytes == 0
+
+
+class Unlooked(deque[RecordBatch]):
+    """Batches that nobody goes through."""
+
+    def __iter__(self) -> Iterator[RecordBatch]:
+        raise AssertionError
+
+
+async def test_what_is_buffered_is_counted_and_not_summed(intake: Intake) -> None:
+    held = Held(1, PartitionRef(1, 0, "t"), 0, Unlooked())
+    intake._held[TopicPartition("t", 0)] = held
+    for number in range(10):
+        intake._add(held, [batch(10 * number, 10)])
+    assert (intake._rows, intake._bytes) == (100, 1_000)
+    assert await take(intake, 30) == {0: 30}
+    assert (intake._rows, intake._bytes, held.rows, held.size) == (70, 700, 70, 700)
+    fill(intake, 1, [10, 10])
+    intake.hold_all()
+    assert (intake._rows, intake._bytes, held.rows, held.size) == (0, 0, 0, 0)
