@@ -7,7 +7,7 @@ before the notes are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -20,14 +20,54 @@ from infra.kafka.partitioner import partition_of
 from infra.range_set import RangeSet
 from infra.settings import KafkaSettings
 from kandle.dead_letters.letter import DeadLetter, Outcome, note_of
-from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from schemas.errors import ConfigurationError, ConflictError, KandleError, UnavailableError
 
 TRANSACTIONAL_ID: Final = "kandle-dlq"
 TRANSACTION_TIMEOUT_S: Final = 20.0
 """A command that is killed in a transaction holds up readers of the topic for so long, or until the next."""
 LETTERS: Final = 500
 """Letters of one transaction, at most."""
+FENCED_BY_ANOTHER: Final = "another kandle dlq has begun to settle dead letters"
 FENCED: Final = frozenset({KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH})
+
+
+LASTING: Final = frozenset(
+    {
+        KafkaError._INVALID_ARG,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_RECORD,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.RECORD_LIST_TOO_LARGE,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""Why a topic does not take a record, now or later; else the broker is away, or has trouble that passes."""
+
+
+def fault_of(failures: Sequence[tuple[str, KafkaError]]) -> KandleError:
+    """What it means that topics did not take records, by the error that says most.
+
+    Once one record of a transaction has failed, those after it fail for no reason of their own.
+    """
+    if any(error.code() in FENCED for _, error in failures):
+        return ConflictError(FENCED_BY_ANOTHER)
+    refused = [
+        f"{topic} does not take a record: {error.str()}"
+        for topic, error in failures
+        if error.code() in LASTING
+    ]
+    if refused:
+        return ConfigurationError(f"nothing of these dead letters was settled: {'; '.join(refused[:3])}")
+    topic, error = failures[0]
+    lost = f"Kafka did not acknowledge a record for {topic}: {error.str()}"
+    return UnavailableError(f"nothing of these dead letters was settled: {lost}")
 
 
 class Settling:
@@ -50,7 +90,7 @@ class Settling:
     ) -> None:
         self._counts = partition_counts
         self._on_settled = on_settled
-        self._refused: list[str] = []
+        self._failures: list[tuple[str, KafkaError]] = []
         self._producer = Producer(
             librdkafka_config(kafka)
             | {
@@ -105,10 +145,8 @@ class Settling:
             value, note = note_of(outcome, settled)
             self._put(topic, value, None, partition, note)
         self._call(self._producer.flush, timed=False)
-        if self._refused:
-            raise ConfigurationError(
-                f"nothing of these {len(portion)} dead letters was settled: {'; '.join(self._refused[:3])}"
-            )
+        if self._failures:
+            raise fault_of(self._failures)
 
     def _partition(self, letter: DeadLetter) -> int:
         count = self._counts.get(letter.source, 0)
@@ -129,11 +167,12 @@ class Settling:
             except BufferError:
                 self._producer.poll(0.1)
             except KafkaException as error:
-                raise ConfigurationError(f"{topic} does not take a record: {error.args[0].str()}") from error
+                self._failures.append((topic, error.args[0]))
+                raise fault_of(self._failures) from error
 
     def _delivered(self, error: KafkaError | None, message: Any) -> None:
         if error is not None:
-            self._refused.append(f"{message.topic()} does not take a record: {error.str()}")
+            self._failures.append((message.topic(), error))
 
     def _call(self, call: Callable[..., Any], timed: bool = True) -> None:
         try:
@@ -141,7 +180,7 @@ class Settling:
         except KafkaException as error:
             cause = error.args[0]
             if cause.code() in FENCED:
-                raise ConflictError("another kandle dlq has begun to settle dead letters") from error
+                raise ConflictError(FENCED_BY_ANOTHER) from error
             raise UnavailableError(f"Kafka does not settle dead letters: {cause.str()}") from error
 
     def _abort(self) -> None:
