@@ -179,7 +179,10 @@ class Chain:
         return True
 
     def _staged(self) -> list[str]:
-        return [path for path, _ in self._store.files(self.id.staging)]
+        """What no manifest names, whole or not; and manifests that were not finished."""
+        folders = (self.id.staging, self.id.manifest(0).rpartition("/")[0])
+        torn = [path for folder in folders for path in self._store.unfinished(folder)]
+        return [*(path for path, _ in self._store.files(self.id.staging)), *torn]
 
     def _last_number(self, known: int) -> int:
         """The highest number, -1: none. The chain has no holes, so a few questions find it."""

@@ -13,8 +13,10 @@ from typing import Final
 from schemas.errors import ConfigurationError, UnavailableError
 from sinks.archive.store import Store
 
-PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE})
-"""Errors that may pass: full, or a disk or a mount that is away."""
+PASSING: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE, errno.ENOENT}
+)
+"""Errors that may pass: full; a disk or a mount that is away; somebody has removed what we were writing."""
 SUFFIX: Final = ".tmp"
 
 
@@ -84,6 +86,12 @@ class LocalStore(Store):
                 with contextlib.suppress(FileNotFoundError):
                     if found.suffix != SUFFIX and found.is_file():
                         yield found.relative_to(self._root).as_posix(), found.stat().st_size
+
+    def unfinished(self, folder: str) -> list[str]:
+        """List the files beside those that they were to become."""
+        with self._reaching(folder):
+            found = (self._root / folder).glob(f".*{SUFFIX}")
+            return sorted(path.relative_to(self._root).as_posix() for path in found)
 
     def folders(self, folder: str) -> list[str]:
         """List the folder."""

@@ -62,6 +62,10 @@ class Store(ABC):
     def files(self, folder: str) -> Iterator[tuple[str, int]]:
         """Path and size of all files below a folder, in no order; none where there is no such folder."""
 
+    def unfinished(self, folder: str) -> list[str]:
+        """Paths in a folder of what is being written, or never will be, as its process was killed."""
+        return []
+
     @abstractmethod
     def folders(self, folder: str) -> list[str]:
         """Names of the folders in a folder, sorted; none where there is no such folder."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,42 @@ def test_a_fence_keeps_a_process_from_naming_files_that_were_removed(store: Stor
     keep(other, 5, "b")
     assert [manifest.kind for manifest in manifests(store, ID)] == ["start", "fence", "records"]
     assert present(store) == counted(store)
+
+
+def test_what_a_kill_left_half_written_is_removed_after_a_fence(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    killed = Chain(store, ID, "a")
+    killed.begin(0)
+    keep(killed, 5, "a")
+    file, data = file_of(5, 9, "a")
+    others = PartitionId("topic", "id", 4)
+    torn = [ID.staged(file), ID.manifest(2), others.manifest(0)]
+    made = []
+    for path in torn:
+        whole = tmp_path / path
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        made.append(whole.with_name(f".{whole.name}.0123abcd.tmp"))
+        made[-1].write_bytes(data[:3])
+    assert Chain(store, ID, "b").begin(0) == 5
+    assert [path.exists() for path in made] == [False, False, True]
+    assert [manifest.kind for manifest in manifests(store, ID)] == ["start", "records", "fence"]
+    with pytest.raises(MovedError):
+        keep(killed, 5, "a")
+
+
+def test_who_lost_what_it_was_writing_tries_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = LocalStore(tmp_path)
+    fsync = os.fsync
+
+    def taken_away(number: int) -> None:
+        fsync(number)
+        for path in store.unfinished("a"):
+            store.delete(path)
+
+    monkeypatch.setattr(os, "fsync", taken_away)
+    for write in (store.put, store.create):
+        with pytest.raises(UnavailableError, match="fails at a/b"):
+            write("a/b", b"1")
 
 
 def test_a_process_killed_before_its_files_have_their_names_is_mended_by_the_next(store: Store) -> None:
