@@ -25,6 +25,11 @@ PATIENCE_S: Final = 20.0
 """A transaction that has not ended by then is ended by us: the link may be half open ..."""
 PATIENCE_CAP_S: Final = 160.0
 """... or the server be slow: each time it gets twice as long, up to here."""
+PREPARE_S: Final = 180.0
+"""For what comes before a transaction: making partitions and indexes, waiting for messages at a feed's end.
+
+Beyond, the server is taken for frozen. What was made by then is not made again.
+"""
 
 log = get_logger(__name__)
 
@@ -110,7 +115,8 @@ class DatabaseDestination(Destination):
         return False
 
     async def _write(self, db: Connection, portion: Portion) -> Mapping[PartitionRef, Counts]:
-        await self._sink.prepare(db, portion)
+        with broken_after(db, PREPARE_S):
+            await self._sink.prepare(db, portion)
         with self._patience(db):
             return await self._write_at_once(db, portion)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import psycopg
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from infra.settings import DatabaseSettings, SinkSettings
 from schemas.records import DerivativeTicker, Record
 from schemas.topics import CANDLES, DERIVATIVES, TRADES, Topic
-from sinks.database import Database
+from sinks.database import Connection, Database
 from sinks.database_destination import DatabaseDestination
 from sinks.destination import Log, MovedError
 from sinks.migrator import migrate
@@ -139,3 +140,22 @@ async def test_a_revision_locks_the_partitions_of_its_time_alone(
             )
             assert [name[-2:] for (name,) in await cursor.fetchall()] == ["15", "17"]
     assert [count.revised for count in counts.values()] == [2]
+
+
+async def test_a_server_that_freezes_before_the_transaction_is_given_up(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frozen(TimescaleSink):
+        async def prepare(self, db: Connection, portion: Portion) -> None:
+            await db.execute("SELECT pg_sleep(30)")
+
+    monkeypatch.setattr("sinks.database_destination.PREPARE_S", 0.3)
+    fed = Sink(database)
+    fed.destination = DatabaseDestination(database, Frozen(SinkSettings(), database))
+    portion = await fed.portion(TRADES, [trade(0)])
+    async with asyncio.timeout(10):
+        with pytest.raises(psycopg.OperationalError) as caught:
+            await fed.destination.store(portion)
+        assert fed.destination.is_passing(caught.value)
+        await fed.destination.recover(caught.value)
+    await fed.destination.close()
