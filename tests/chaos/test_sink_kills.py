@@ -57,10 +57,10 @@ async def test_a_sink_killed_again_and_again_stores_each_trade_once(
     end(log)
     sink = SinkProcess(kafka, url, folder, "only")
     try:
-        stops = []
+        stops: list[int] = []
         for kill in range(kills):
             # Each kill comes after more was stored than before the last, in the middle of what is left.
-            goal = len(sent) * (kill + 1) // (kills + 2)
+            goal = max(len(sent) * (kill + 1) // (kills + 2), stops[-1] + 1 if stops else 0)
             await until_stored(url, goal, 60)
             sink.kill_and_restart()
             stops.append(totals(url, "timescale")[1])
