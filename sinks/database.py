@@ -105,6 +105,7 @@ class Database:
         self._pool: AsyncConnectionPool[Connection] | None = None
         self._checking: asyncio.Task[None] | None = None
         self._failure: psycopg.Error | None = None
+        self._lent = 0
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -118,7 +119,7 @@ class Database:
         try:
             yield connection
         finally:
-            await self._opened().putconn(connection)
+            await self._give_back(connection)
 
     async def hold(self, name: str) -> Connection:
         """A connection to keep until `release`, which the server shows under a name of its own.
@@ -142,7 +143,7 @@ class Database:
     async def release(self, connection: Connection) -> None:
         """Close a connection that was held: nothing of its session comes to others."""
         await connection.close()
-        await self._opened().putconn(connection)
+        await self._give_back(connection)
 
     async def close(self) -> None:
         """Close all that are not lent out."""
@@ -159,12 +160,28 @@ class Database:
             self._checking = asyncio.create_task(self._check(pool))
         self._failure = None
         try:
-            return await pool.getconn()
+            connection = await pool.getconn()
         except PoolTimeout as error:
-            reason = self._failure or f"{self._settings.pool_max} connections are all in use"
-            raise UnavailableError(f"the database does not answer: {reason}") from error
+            raise UnavailableError(f"the database does not answer: {self._reason(pool)}") from error
         except PoolClosed as error:
             raise UnavailableError("the process gives up its connections") from error
+        self._lent += 1
+        return connection
+
+    def _reason(self, pool: AsyncConnectionPool[Connection]) -> str:
+        if self._lent >= pool.max_size:
+            return f"{pool.max_size} connections are all in use"
+        if self._failure is not None:
+            return str(self._failure)
+        return (
+            f"no connection could be made or made sure of within {self._settings.acquire_timeout_s:g} s "
+            f"({self._lent} of {pool.max_size} are in use)"
+        )
+
+    async def _give_back(self, connection: Connection) -> None:
+        self._lent -= 1
+        # Whoever is cancelled meanwhile waits no more; the pool would lose count of it if it stopped halfway.
+        await asyncio.shield(self._opened().putconn(connection))
 
     def _opened(self) -> AsyncConnectionPool[Connection]:
         if self._pool is None:

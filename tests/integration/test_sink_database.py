@@ -79,6 +79,45 @@ async def test_a_process_has_no_more_connections_than_it_may(postgres: Callable[
     assert backends(url) == []
 
 
+async def test_who_gets_no_connection_is_told_how_many_are_in_use(
+    postgres: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(connection: Connection) -> None:
+        raise psycopg.OperationalError("reset")
+
+    async with database_of(postgres(), pool_min=1, pool_max=2, acquire_timeout_s=0.5) as database:
+        held = await database.hold("a")
+        assert database._pool is not None
+        monkeypatch.setattr(database._pool, "_check", broken)
+        with pytest.raises(UnavailableError, match=r"within 0.5 s \(1 of 2 are in use\)"):
+            await database.hold("b")
+        await database.release(held)
+        assert database._lent == 0
+
+
+async def test_no_connection_is_lost_to_cancellation(postgres: Callable[[], str]) -> None:
+    url = postgres()
+    async with database_of(url, pool_min=1, pool_max=1, acquire_timeout_s=1) as database:
+
+        async def work(entered: asyncio.Event) -> None:
+            async with database.connection():
+                entered.set()
+                await asyncio.sleep(0.05)
+
+        entered = asyncio.Event()
+        task = asyncio.create_task(work(entered))
+        await entered.wait()
+        assert database._pool is not None
+        async with database._pool._lock:  # as another of the pool's users would
+            await asyncio.sleep(0.2)
+            assert not task.done()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        async with database.connection() as db:
+            assert await told(db, "TimeZone") == "UTC"
+        assert database._lent == 0
+
+
 async def test_what_a_held_connection_leaves_behind_goes_with_it(postgres: Callable[[], str]) -> None:
     async with database_of(postgres(), pool_min=1, pool_max=1) as database:
         held = await database.hold("mine")
