@@ -1,5 +1,6 @@
 """`kandle dlq`: what stages could not use; look at it, send it back, or drop it."""
 
+import sys
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ from schemas.errors import DataError
 
 HEX_BYTES: Final = 256
 """Bytes of a value that cannot be decoded which are shown to people; JSON has all of them."""
+RANGES: Final = 10_000
+"""Ranges of offsets in one entry of the audit, at most: of 41 bytes each, so that a record holds them."""
 UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -186,7 +189,7 @@ def _settle(outcome: Outcome, data_dir: str | None, as_json: bool, yes: bool, se
             click.echo(f"{topic}: {len(offsets)} to be {outcome}", err=True)
         if not count:
             click.echo("no dead letters wait that are meant", err=True)
-        elif yes or click.confirm(f"Shall these {count} be {outcome}?", err=True):
+        elif yes or _is_meant(f"Shall these {count} be {outcome}?"):
             # Whoever settles now shuts others out, and then reads what they have left.
             settling = Settling(kafka, log.partition_counts, remember)
             waiting = (
@@ -201,8 +204,9 @@ def _settle(outcome: Outcome, data_dir: str | None, as_json: bool, yes: bool, se
                 audit(
                     kafka,
                     *(
-                        Change(action, topic, None, {"partition": partition, outcome: list(offsets)})
+                        Change(action, topic, None, {"partition": partition, outcome: ranges})
                         for (topic, partition), offsets in done.items()
+                        for ranges in _portions(offsets)
                     ),
                 )
         for (topic, partition), offsets in done.items():
@@ -211,6 +215,27 @@ def _settle(outcome: Outcome, data_dir: str | None, as_json: bool, yes: bool, se
                 click.echo(msgspec.json.encode(said))
             else:
                 click.echo(f"{topic}: {len(offsets)} {outcome}")
+
+
+def _is_meant(question: str) -> bool:
+    """Ask on stderr alone: what a prompt of click leaves on stdout would stand in front of JSON."""
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise click.Abort
+        if (said := answer.strip().lower()) in ("", "n", "no"):
+            return False
+        if said in ("y", "yes"):
+            return True
+        click.echo("Error: invalid input", err=True)
+
+
+def _portions(offsets: RangeSet) -> Iterator[list[tuple[int, int]]]:
+    """The ranges, in portions that an entry of the audit can hold."""
+    ranges = iter(offsets)
+    while portion := list(islice(ranges, RANGES)):
+        yield portion
 
 
 def _offsets(letters: Iterable[DeadLetter]) -> dict[tuple[str, int], RangeSet]:

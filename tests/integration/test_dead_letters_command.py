@@ -130,8 +130,15 @@ async def test_poison_is_listed_shown_and_dropped(settings: Settings, log: Log) 
     assert [line["offset"] for line in left] == [n for n in range(5) if n not in alike]
     refused = await kandle(settings, "dlq", "drop", "--topic", TRADES.name, answers="n\n")
     assert "Shall these" in refused.stderr
-    assert "dropped" not in refused.stdout
-    await lines(settings, "drop", "--topic", TRADES.name, "--since", "1h", "--yes")
+    assert refused.stdout == ""
+    confused = await kandle(settings, "dlq", "drop", "--topic", TRADES.name, "--json", answers="what\nN\n")
+    assert (confused.exit_code, confused.stdout) == (0, "")
+    assert confused.stderr.count("Shall these") == 2
+    unanswered = await kandle(settings, "dlq", "drop", "--topic", TRADES.name)
+    assert (unanswered.exit_code, unanswered.stdout) == (1, "")
+    agreed = await kandle(settings, "dlq", "drop", "--json", "--since", "1h", answers="y\n")
+    assert json.loads(agreed.stdout) == {**dropped, "dropped": len(left)}
+    assert agreed.stdout.startswith("{")
     assert await lines(settings, "list") == []
     everything = await lines(settings, "list", "--all")
     assert {line["outcome"] for line in everything} == {"dropped"}
@@ -194,6 +201,18 @@ async def test_a_topic_that_takes_nothing_leaves_the_letters_waiting(settings: S
     limit_record_bytes(settings.kafka, TRADES.name, 1_000_000)
     answer = await kandle(settings, "dlq", "retry", "--yes")
     assert answer.exit_code == 0, answer.output
+
+
+async def test_the_audit_holds_scattered_offsets_in_several_entries(
+    settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kandle.commands.dlq.RANGES", 2)
+    await put_aside(settings.kafka, [trade(number) for number in range(9)])
+    chosen = [part for offset in range(0, 9, 2) for part in ("--offset", str(offset))]
+    await lines(settings, "drop", "--topic", TRADES.name, *chosen, "--yes")
+    entries = [rows.decode(message.value()) for message in log.read(AUDIT.name)]
+    said = [json.loads(entry.after or "") for entry in entries if isinstance(entry, AuditEntry)]
+    assert [each["dropped"] for each in said] == [[[0, 1], [2, 3]], [[4, 5], [6, 7]], [[8, 9]]]
 
 
 async def test_unknown_topics_and_offsets_without_a_topic_are_refused(settings: Settings) -> None:
