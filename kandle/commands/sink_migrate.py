@@ -3,6 +3,7 @@
 import click
 
 from infra.settings import load
+from kandle.audit import Change, audit
 from sinks.database import database_url
 from sinks.migrator import migrate as migrate_database
 
@@ -22,4 +23,6 @@ def migrate() -> None:
     applied = migrate_database(
         database_url(settings.database), connect_timeout_s=settings.database.connect_timeout_s
     )
+    if applied and settings.kafka.bootstrap_servers:
+        audit(settings.kafka, Change("sink migrate", "database", None, applied))
     click.echo(f"applied: {', '.join(applied)}" if applied else "the database is up to date")

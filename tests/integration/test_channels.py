@@ -474,11 +474,11 @@ async def test_mail_is_not_sent_in_the_clear_where_encryption_is_asked_for(mail:
 
 
 async def test_a_hanging_mail_server_is_cut_off(mail: MailServer) -> None:
-    mail.delay_s = 3
+    mail.delay_s = 10
     begun = time.monotonic()
     error = await error_of_sending(make_channel(mail.url(), "r", OPEN), timeout_s=0.5)
     assert isinstance(error, CallTimeoutError)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 8
 
 
 async def test_a_mail_server_that_never_greets_is_cut_off() -> None:

@@ -94,9 +94,7 @@ async def test_channels_are_listed_and_tried(folder: Path) -> None:
         (("preview", "broken"), 1, "template broken.text.j2 for 'broken': 'nothing' is undefined"),
     ],
 )
-async def test_what_is_wrong_is_said(
-    folder: Path, arguments: tuple[str, ...], code: int, words: str
-) -> None:
+async def test_what_is_wrong_is_said(folder: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
     settings_file(folder, "http://127.0.0.1:1")
     outcome = await run(*arguments)
     assert isinstance(outcome.exception, KandleError)
