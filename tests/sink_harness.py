@@ -58,6 +58,11 @@ def settings_for(
     )
 
 
+def url_of(settings: Settings) -> str:
+    assert settings.database.url is not None
+    return settings.database.url.get_secret_value()
+
+
 def fresh_topics(kafka: KafkaSettings) -> None:
     """Make all topics anew: the tests share a broker, and the sinks read topics of fixed names."""
     client = AdminClient({"bootstrap.servers": kafka.bootstrap_servers})

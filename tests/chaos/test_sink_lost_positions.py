@@ -36,6 +36,7 @@ from tests.sink_harness import (
     trade,
     until,
     until_passed,
+    url_of,
 )
 
 BOTH = ("timescale", "notifications")
@@ -52,11 +53,6 @@ def settings(kafka: str, sink_database: Callable[[], str]) -> Settings:
 @pytest.fixture
 def log(kafka: str) -> Log:
     return Log(kafka)
-
-
-def url_of(settings: Settings) -> str:
-    assert settings.database.url is not None
-    return settings.database.url.get_secret_value()
 
 
 def quote(number: int) -> Quote:

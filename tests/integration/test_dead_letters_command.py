@@ -34,6 +34,7 @@ from tests.sink_harness import (
     stored_trades,
     trade,
     until_passed,
+    url_of,
 )
 
 ONLY = ("timescale",)
@@ -49,11 +50,6 @@ def settings(kafka: str, postgres: Callable[[], str]) -> Settings:
 @pytest.fixture
 def log(kafka: str) -> Log:
     return Log(kafka)
-
-
-def url_of(settings: Settings) -> str:
-    assert settings.database.url is not None
-    return settings.database.url.get_secret_value()
 
 
 async def lines(settings: Settings, *arguments: str) -> list[dict[str, Any]]:

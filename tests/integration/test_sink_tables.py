@@ -48,6 +48,7 @@ from tests.sink_harness import (
     settings_for,
     totals,
     until,
+    url_of,
 )
 from tests.sink_samples import MINUTE_US, moment, sample, shown
 
@@ -66,11 +67,6 @@ def settings(kafka: str, sink_database: Databases) -> Settings:
 @pytest.fixture
 def log(kafka: str) -> Log:
     return Log(kafka)
-
-
-def url_of(settings: Settings) -> str:
-    assert settings.database.url is not None
-    return settings.database.url.get_secret_value()
 
 
 def view(settings: Settings, name: str, order: str = "time") -> list[dict[str, Any]]:

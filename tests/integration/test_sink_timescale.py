@@ -33,6 +33,7 @@ from tests.sink_harness import (
     trade,
     until,
     until_passed,
+    url_of,
 )
 
 Databases = Callable[[], str]
@@ -49,11 +50,6 @@ def settings(kafka: str, sink_database: Databases) -> Settings:
 @pytest.fixture
 def log(kafka: str) -> Log:
     return Log(kafka)
-
-
-def url_of(settings: Settings) -> str:
-    assert settings.database.url is not None
-    return settings.database.url.get_secret_value()
 
 
 def candle(minute: int, revision: int, close: float) -> Candle:
