@@ -217,24 +217,28 @@ class Publisher:
             raise PublishError(f"Kafka refused {self._failed} records for good: {reasons}")
 
     async def flush(self, timeout_s: float = 30.0) -> None:
-        """Wait until everything handed over before is acknowledged or refused.
+        """Wait until everything handed over is acknowledged or refused, also what others add meanwhile.
 
         Raises:
-            UnavailableError: The broker has not acknowledged it within `timeout_s` seconds.
+            UnavailableError: Something was still not acknowledged after `timeout_s` seconds.
             PublishError: A record was refused for good.
         """
         deadline = time.monotonic() + timeout_s
-        if self._batches is not None:
-            await self._batches.flush(timeout_s)
-        if len(self._producer):
-            await asyncio.to_thread(self._producer.flush, max(deadline - time.monotonic(), 0.0))
-        left = self.waiting
-        self._report()
-        self.raise_if_failed()
-        if left:
-            raise UnavailableError(
-                f"Kafka has not acknowledged {left} records within {timeout_s:g} s; is the broker up?"
-            )
+        while True:
+            left_s = max(deadline - time.monotonic(), 0.0)
+            if self._batches is not None:
+                await self._batches.flush(left_s)
+            if len(self._producer):
+                await asyncio.to_thread(self._producer.flush, max(deadline - time.monotonic(), 0.0))
+            waiting = self.waiting
+            self._report()
+            self.raise_if_failed()
+            if not waiting:
+                return
+            if not left_s:
+                raise UnavailableError(
+                    f"Kafka has not acknowledged {waiting} records within {timeout_s:g} s; is the broker up?"
+                )
 
     async def close(self, timeout_s: float = 10.0) -> None:
         """Flush and let the producer go.

@@ -111,6 +111,21 @@ async def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     assert [int(value) for _, _, value, _ in stored(kafka, topic)] == list(range(5_000))
 
 
+async def test_flushes_at_the_same_time_do_not_take_each_others_records_for_lost(
+    settings: KafkaSettings, topic: str
+) -> None:
+    publisher = Publisher(settings)
+
+    async def work(name: int) -> None:
+        for _ in range(30):
+            await publisher.publish(topic, b"x", key=b"%d" % name)
+            await publisher.flush()
+
+    await asyncio.gather(*(work(name) for name in range(8)))
+    assert publisher.acknowledged(topic) == 240
+    await publisher.close()
+
+
 async def test_a_record_that_the_topic_refuses_is_told(settings: KafkaSettings, kafka: str) -> None:
     name = f"publisher-{uuid.uuid4().hex[:8]}"
     client = AdminClient({"bootstrap.servers": kafka})
