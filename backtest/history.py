@@ -1,4 +1,4 @@
-"""What a run reads of its markets: columns of candles, trades and quotes, changes of books, rates of funding."""
+"""What a run reads of its markets: candles, trades and quotes as columns, changes of books, funding."""
 
 from __future__ import annotations
 
@@ -118,5 +118,10 @@ class History:
     @property
     def markets(self) -> tuple[str, ...]:
         """All that are read, in the order of their first mention."""
-        rows = (*self.bars, *self.trades, *self.quotes, *self.books)
+        rows: tuple[Bars | Trades | Quotes | Books, ...] = (
+            *self.bars,
+            *self.trades,
+            *self.quotes,
+            *self.books,
+        )
         return tuple(dict.fromkeys(row.market for row in rows))
