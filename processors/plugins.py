@@ -7,16 +7,12 @@ the group `kandle.plugins`:
     mine = "my_package.my_indicators"
 """
 
-import importlib
-import sys
 from collections.abc import Sequence
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Final
 
+from infra.plugins import imported, named_modules, points_of
 from processors.indicator import Indicator
 from processors.signal import SignalRule
-from schemas.errors import ConfigurationError, KandleError
 
 GROUP: Final = "kandle.plugins"
 
@@ -32,24 +28,7 @@ def load_plugins(modules: Sequence[str] = ()) -> None:
     """
     Indicator.known()
     SignalRule.known()
-    here = str(Path.cwd())
-    if modules and here not in sys.path:
-        sys.path.append(here)  # last: nothing there hides a module that is installed
-    for name in modules:
-        _load(name, f"processors.plugins names {name}")
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        owner = point.dist.name if point.dist else "an unknown distribution"
-        _load(point.module, f"{owner} has the plug-in {point.name} = {point.value}")
-
-
-def _load(module: str, told: str) -> None:
-    try:
-        importlib.import_module(module)
-    except KandleError as error:
-        raise ConfigurationError(f"{told}: {error}") from error
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
-            reason = "there is no such module on the Python path or in the working directory"
-        else:
-            reason = f"importing it raises {type(error).__name__}: {error}"
-        raise ConfigurationError(f"{told}: {reason}") from error
+    for _ in named_modules("processors.plugins", modules):
+        pass
+    for point, told in points_of(GROUP, "plug-in"):
+        imported(point.module, told)

@@ -9,19 +9,15 @@ an installed distribution as an entry point of the group `kandle.sinks`:
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any, Final
 
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
+from infra.plugins import imported, named_modules, points_of
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
 from sinks.database import Database
@@ -115,35 +111,21 @@ def _of_user(kind: type[Sink], parts: Parts) -> Destination:
 
 def _own_sinks(modules: Sequence[str]) -> dict[str, type[Sink]]:
     """The user's sinks by name."""
-    here = str(Path.cwd())
-    if modules and here not in sys.path:
-        sys.path.append(here)  # last: nothing there hides a module that is installed
     found: dict[str, type[Sink]] = {}
-    for module in modules:
-        told = f"sink.plugins names {module}"
-        loaded = _loading(told, partial(importlib.import_module, module))
+    for loaded, told in named_modules("sink.plugins", modules):
         kinds = [kind for kind in vars(loaded).values() if _is_own(kind, loaded.__name__)]
         if not kinds:
             raise ConfigurationError(f"{told}, which holds no subclass of kandle.Sink")
         for kind in kinds:
             _add(found, kind, told)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        owner = point.dist.name if point.dist else "an unknown distribution"
-        told = f"{owner} has the sink {point.name} = {point.value}"
-        _add(found, _loading(told, point.load), told)
+    for point, told in points_of(GROUP, "sink"):
+        _add(found, imported(point.module, told, point.load), told)
     return found
 
 
 def _is_own(kind: Any, module: str) -> bool:
     own = isinstance(kind, type) and issubclass(kind, Sink) and kind.__module__ == module
     return own and (hasattr(kind, "name") or not inspect.isabstract(kind))
-
-
-def _loading(told: str, load: Callable[[], Any]) -> Any:
-    try:
-        return load()
-    except Exception as error:
-        raise ConfigurationError(f"{told}: importing it raises {type(error).__name__}: {error}") from error
 
 
 def _add(found: dict[str, type[Sink]], kind: Any, told: str) -> None:
