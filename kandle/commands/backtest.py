@@ -1,107 +1,46 @@
-"""`kandle backtest`: run a strategy over candles of the past."""
+"""`kandle backtest`: run a strategy over the past."""
 
 from collections.abc import Sequence
-from decimal import Decimal, InvalidOperation
-from math import nan
-from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
-from backtest.bars import Bars, usual_step
-from backtest.costs import Costs
 from backtest.engine import Run, Terms, run
 from backtest.fingerprint import fingerprint
+from backtest.history import History
 from backtest.orders import OrderState
-from backtest.statistics import statistics_of
 from backtest.strategy import Strategy
 from infra.settings import load
-from kandle.backtest_report import as_json, as_text, trade_table
-from kandle.candle_file import CandleFileError, FileCandle, read_candles
+from kandle import backtest_data, backtest_outputs, backtest_terms
 from kandle.catalogue import defaults_of, meaning_of
 from kandle.patience import patience
+from kandle.settings_file import parameters_set, set_option
 from kandle.strategy_source import failure_of, strategy_of
-from kandle.venue_calls import moment, table
+from kandle.venue_calls import table
 from processors.plugins import load_plugins
-from schemas.errors import ConfigurationError, KandleError
+from schemas.errors import KandleError
 
 MOST_REASONS: Final = 5
 """Kinds of refusals that are told."""
 
 
-class Amount(click.ParamType):
-    """An exact number above 0."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
-        """Read a decimal number."""
-        try:
-            found = Decimal(str(value))
-        except InvalidOperation:
-            self.fail(f"{value!r} is no number", param, ctx)
-        if not found.is_finite() or not self.holds(found):
-            self.fail(f"{value} is not {self.told}", param, ctx)
-        return found
-
-    told = "above 0"
-
-    def holds(self, number: Decimal) -> bool:
-        """Whether a number is such an amount."""
-        return number > 0
-
-
-class Part(Amount):
-    """A part of a price or a value, not percent."""
-
-    told = "a part: 0 or more and below 1, 0.001 is 0.1 %"
-
-    def holds(self, number: Decimal) -> bool:
-        """Whether a number is such a part."""
-        return 0 <= number < 1
-
-
-AMOUNT, PART = Amount(), Part()
-
-
-@click.command()
-@click.argument("strategy", required=False)
-@click.option(
-    "--candles",
-    "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-    help="CSV with a header or JSON lines, may be gzipped; - reads standard input.",
+@click.command(
+    params=[
+        click.Argument(["strategy"], required=False),
+        *backtest_data.OPTIONS,
+        click.Option(
+            ["--param", "parameters"], multiple=True, help="Of the strategy, as fast=10; may be repeated."
+        ),
+        *backtest_terms.OPTIONS,
+        set_option(backtest_terms.OPTIONS),
+        *backtest_outputs.OPTIONS,
+        click.Option(["--list", "listing"], is_flag=True, help="Print the strategies that there are."),
+    ]
 )
-@click.option("--param", "parameters", multiple=True, help="Of the strategy, as fast=10; may be repeated.")
-@click.option("--capital", type=AMOUNT, default="10000", show_default=True, help="Cash to begin with.")
-@click.option(
-    "--fee", type=PART, default="0", show_default=True, help="Part of each fill's value: 0.001 is 0.1 %."
-)
-@click.option("--maker-fee", type=PART, help="The same, of limit orders; without it, as --fee.")
-@click.option(
-    "--slippage", type=PART, default="0", show_default=True, help="Part of the price by which it is worse."
-)
-@click.option("--lot", type=AMOUNT, default="1", show_default=True, help="Smallest step of a size, units.")
-@click.option(
-    "--leverage", type=AMOUNT, default="1", show_default=True, help="Value of positions over what they bind."
-)
-@click.option("--trades", "with_trades", is_flag=True, help="List the trades, too.")
-@click.option("--list", "listing", is_flag=True, help="Print the strategies that there are.")
-@click.option("--json", "json_wanted", is_flag=True, help="One JSON object.")
+@click.pass_context
 def backtest(
-    strategy: str | None,
-    file: Path | None,
-    parameters: Sequence[str],
-    capital: Decimal,
-    fee: Decimal,
-    maker_fee: Decimal | None,
-    slippage: Decimal,
-    lot: Decimal,
-    leverage: Decimal,
-    with_trades: bool,
-    listing: bool,
-    json_wanted: bool,
+    context: click.Context, /, strategy: str | None, parameters: Sequence[str], listing: bool, **given: Any
 ) -> None:
     """Run a STRATEGY over candles of the past: a name of --list, or a file of yours.
 
@@ -115,80 +54,29 @@ def backtest(
       kandle backtest sma_cross --candles day.csv --param fast=10 --param slow=30 --fee 0.0004
       kandle backtest sma_cross --candles btc_1m.csv.gz --lot 0.00001 --json
       kandle backtest my_strategy.py --candles day.csv --trades
+      kandle backtest sma_cross --candles day.csv --set mine.toml
       kandle backtest --list
     """  # noqa: D301 - click asks for this control character
     load_plugins(load().processors.plugins)
     if listing:
-        _list(json_wanted)
+        _list(given["json_wanted"])
         return
-    if file is None or strategy is None:
+    if strategy is None:
         raise click.UsageError("say which: STRATEGY --candles FILE, or --list")
-    chosen = strategy_of(strategy, parameters)
-    with patience(f"reading {file}"), click.open_file(str(file), "rb") as opened:
-        bars = _bars(read_candles(opened, str(file)), str(file), file.stem)
-    terms = Terms(capital, Costs(fee, fee if maker_fee is None else maker_fee, slippage), lot, leverage)
-    _check_affordable(bars, terms)
-    _tell_holes(bars)
-    with patience(f"running {chosen.name} over {len(bars)} candles"):
-        found = _run(chosen, bars, terms)
+    chosen = strategy_of(strategy, parameters_set(context, parameters))
+    terms = backtest_terms.terms_of(given)
+    history = backtest_data.history_of(given)
+    backtest_terms.check_affordable(history.bars, terms)
+    backtest_data.tell_holes(history)
+    with patience(f"running {chosen.name} over {sum(map(len, history.bars))} candles"):
+        found = _run(chosen, history, terms)
     _tell_refusals(found)
-    figures, digest = statistics_of(found), fingerprint(chosen, [bars], terms)
-    if json_wanted:
-        click.echo(msgspec.json.encode(as_json(chosen, found, figures, digest, with_trades)))
-        return
-    click.echo(as_text(chosen, found, figures, digest))
-    if with_trades:
-        click.echo(f"\n{trade_table(found.trades)}")
+    backtest_outputs.tell(chosen, found, fingerprint(chosen, history.bars, terms), given)
 
 
-def _bars(candles: Sequence[FileCandle], file: str, name: str) -> Bars:
-    if len(candles) < 2:
-        raise CandleFileError(f"{file}: expected two candles or more, got {len(candles)}")
-    times = [candle.open_time for candle in candles]
-    bars = Bars(
-        f"file:{name}",
-        times,
-        usual_step(times),
-        [candle.open for candle in candles],
-        [candle.high for candle in candles],
-        [candle.low for candle in candles],
-        [candle.close for candle in candles],
-        [_volume(candle) for candle in candles],
-    )
-    bars.check()
-    return bars
-
-
-def _volume(candle: FileCandle) -> float:
+def _run(strategy: Strategy, history: History, terms: Terms) -> Run:
     try:
-        return candle.volume
-    except CandleFileError:
-        return nan
-
-
-def _check_affordable(bars: Bars, terms: Terms) -> None:
-    """Refuse terms under which nothing could ever be bought."""
-    cheapest = Decimal(repr(min(bars.lows))) * terms.lot
-    if cheapest > terms.capital * terms.leverage:
-        raise ConfigurationError(
-            f"a lot of {terms.lot} costs at least {cheapest}, and there are {terms.capital}: "
-            "trade smaller lots, as with --lot 0.001, or give more --capital"
-        )
-
-
-def _tell_holes(bars: Bars) -> None:
-    holes = bars.holes()
-    if holes is not None:
-        click.echo(
-            f"kandle: {holes.candles} candles are missing at {holes.places} places, most of them between "
-            f"{moment(holes.after)} and {moment(holes.before)}; orders wait for the next candle",
-            err=True,
-        )
-
-
-def _run(strategy: Strategy, bars: Bars, terms: Terms) -> Run:
-    try:
-        return run(strategy, [bars], terms)
+        return run(strategy, history.bars, terms)
     except KandleError:
         raise
     except Exception as error:
