@@ -26,8 +26,8 @@ $(READY): requirements.lock pyproject.toml infra/embedded/kafka.lock
 run: $(READY)  ## the whole pipeline on this machine; make run ARGS="--feed simulated"
 	$(BIN)/kandle up $(ARGS)
 
-test: $(READY)  ## all tests, on a real Kafka and a real PostgreSQL
-	$(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## all tests, on a real Kafka and a real PostgreSQL; two processes, each with its own
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(READY)  ## formatting, lint, types, import rules
 	$(BIN)/ruff format --check $(SOURCES)
