@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import email
-import email.policy
 import gc
 import json
-import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from email.message import EmailMessage
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
 from apprise.plugins.discord import NotifyDiscord
 from apprise.plugins.pagerduty import PAGERDUTY_API_LOOKUP, NotifyPagerDuty, PagerDutyRegion
 from apprise.plugins.slack import NotifySlack
@@ -28,17 +22,16 @@ from apprise.plugins.twilio import NotifyTwilio
 from infra.embedded.ports import free_ports
 from infra.outbound import OutboundPolicy
 from infra.settings import NotificationSettings
-from schemas.errors import CallTimeoutError, ConfigurationError, KandleError, UnavailableError
+from schemas.errors import CallTimeoutError, ConfigurationError, UnavailableError
 from schemas.records import Severity
 from sinks.notifications.apprise_channel import apprise_plugin
-from sinks.notifications.channel import Channel, ChannelBusyError, ChannelRefusedError, make_channel
-from sinks.notifications.message import Message, Templates
+from sinks.notifications.channel import ChannelBusyError, ChannelRefusedError, make_channel
+from sinks.notifications.message import Templates
 from sinks.notifications.occasion import occasion_of
+from tests.channel_sending import MESSAGE, OPEN, error_of_sending
 from tests.notification_records import event, price_alert, signal
 from tests.rest_server import Reply, RestServer
 
-OPEN = NotificationSettings(allow_private=True)
-MESSAGE = Message(None, "BTC/USDT long", "cross_up says long\nfast: 1.5", "<p>cross_up says <b>long</b></p>")
 SLACK_WEBHOOK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ"
 SLACK_BOT = "slack://xoxb-1234567890-1234567890-abcdefghijklmnopqrstuvwx/#desk"
 TELEGRAM = "tgram://123456789:AAbbccddeeffgghhiijjkkllmmnnooppqq1/12345"
@@ -65,12 +58,6 @@ def answering(service: RestServer, status: int, body: Any = b"", **headers: str)
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     service.answer = lambda _: Reply(data, status, named)
-
-
-async def error_of_sending(channel: Channel, timeout_s: float = 5) -> KandleError:
-    with pytest.raises(KandleError) as caught:
-        await channel.send(MESSAGE, "key", timeout_s)
-    return caught.value
 
 
 async def test_telegram_gets_html_that_it_knows(service: RestServer) -> None:
@@ -259,13 +246,6 @@ async def test_addresses_of_this_machine_are_refused_however_written(service: Re
     assert service.connections == 0
 
 
-async def test_mail_servers_of_this_machine_are_refused(mail: MailServer) -> None:
-    channel = make_channel(mail.url(), "r", NotificationSettings())
-    error = await error_of_sending(channel)
-    assert isinstance(error, ChannelRefusedError)
-    assert not mail.messages
-
-
 async def test_redirects_are_followed_if_a_setting_says_so(service: RestServer) -> None:
     service.answer = lambda path: (
         Reply(b"{}") if path == "/elsewhere" else Reply(b"", 307, {"Location": "/elsewhere"})
@@ -327,164 +307,3 @@ async def test_no_secret_reaches_a_log_or_an_error(
     assert any(record.name == "apprise" for record in caplog.records)
     assert any(record.name.startswith("urllib3") for record in caplog.records)
     assert not [text for record in caplog.records if canary in (text := record.getMessage())]
-
-
-class MailServer:
-    """Keeps what it takes; refuses as it is told."""
-
-    def __init__(self) -> None:
-        self.messages: list[EmailMessage] = []
-        self.receivers: list[str] = []
-        self.refuse_data = ""
-        self.refuse: dict[str, str] = {}
-        self.delay_s = 0.0
-        self.farewell = "221 Bye"
-        (self.port,) = free_ports(1)
-        self._controller = Controller(
-            self,
-            hostname="127.0.0.1",
-            port=self.port,
-            authenticator=self._login,
-            auth_require_tls=False,
-        )
-        self._controller.start()
-
-    def url(self, user: str = "", **options: str) -> str:
-        given = {"from": "kandle@example.com", "to": "desk@example.com", "mode": "insecure", **options}
-        query = "&".join(f"{name}={value}" for name, value in given.items())
-        return f"mailto://{user}127.0.0.1:{self.port}?{query}"
-
-    def _login(self, *arguments: Any) -> AuthResult:
-        data = arguments[-1]
-        right = isinstance(data, LoginPassword) and data.password == b"right"
-        return AuthResult(success=right, handled=False)
-
-    async def handle_RCPT(  # noqa: N802
-        self, server: Any, session: Any, envelope: Any, address: str, options: Any
-    ) -> str:
-        if address in self.refuse:
-            return self.refuse[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_QUIT(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        return self.farewell
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        await asyncio.sleep(self.delay_s)
-        if self.refuse_data:
-            return self.refuse_data
-        parsed = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(parsed, EmailMessage)
-        self.messages.append(parsed)
-        self.receivers = list(envelope.rcpt_tos)
-        return "250 OK"
-
-    def stop(self) -> None:
-        self._controller.stop()
-
-
-@pytest.fixture
-def mail() -> Iterator[MailServer]:
-    server = MailServer()
-    yield server
-    server.stop()
-
-
-async def test_a_mail_has_sender_subject_text_and_html(mail: MailServer) -> None:
-    channel = make_channel(mail.url(cc="chief@example.com", bcc="log@example.com"), "r", OPEN)
-    message = Templates(sender="Kandle Desk <alerts@example.com>").render(occasion_of(signal()), channel.kind)
-    await channel.send(message, "key", 5)
-    await channel.send(message, "key", 5)
-    first, again = mail.messages
-    assert first["From"] == "Kandle Desk <alerts@example.com>"
-    assert first["To"] == "desk@example.com"
-    assert first["Cc"] == "chief@example.com"
-    assert first["Subject"] == message.subject
-    assert sorted(mail.receivers) == ["chief@example.com", "desk@example.com", "log@example.com"]
-    text, html = first.get_body(("plain",)), first.get_body(("html",))
-    assert text is not None
-    assert html is not None
-    assert "fast: 1.5" in text.get_content()
-    assert "<b>1.5</b>" in html.get_content()
-    # A repeat is known by its id.
-    assert first["Message-ID"] == again["Message-ID"]
-    await channel.send(message, "another", 5)
-    assert mail.messages[2]["Message-ID"] != first["Message-ID"]
-
-
-async def test_a_mail_is_of_any_script_and_length(mail: MailServer) -> None:
-    message = Message("Börse <a@example.com>", "Kurs → 70 000 €", "öäü " * 500, f"<p>{'ж' * 2000}</p>")
-    await make_channel(mail.url(), "r", OPEN).send(message, "key", 5)
-    [got] = mail.messages
-    assert (got["From"], got["Subject"]) == ("Börse <a@example.com>", "Kurs → 70 000 €")
-    text, html = got.get_body(("plain",)), got.get_body(("html",))
-    assert text is not None
-    assert html is not None
-    assert text.get_content().strip() == message.text.strip()
-    assert html.get_content().strip() == message.html
-
-
-@pytest.mark.parametrize(
-    ("answer", "kind"),
-    [
-        ("451 4.3.0 try later", UnavailableError),
-        ("554 5.7.1 spam", ChannelRefusedError),
-    ],
-)
-async def test_a_mail_server_says_later_or_never(
-    mail: MailServer, answer: str, kind: type[KandleError]
-) -> None:
-    mail.refuse_data = answer
-    error = await error_of_sending(make_channel(mail.url(), "r", OPEN))
-    assert type(error) is kind
-    assert answer in str(error)
-
-
-async def test_an_unknown_mailbox_is_refused_and_others_get_theirs(mail: MailServer) -> None:
-    mail.refuse = {"gone@example.com": "550 5.1.1 no such user", "full@example.com": "452 4.2.2 full"}
-    assert isinstance(
-        await error_of_sending(make_channel(mail.url(to="gone@example.com"), "r", OPEN)), ChannelRefusedError
-    )
-    assert isinstance(
-        await error_of_sending(make_channel(mail.url(to="full@example.com"), "r", OPEN)), UnavailableError
-    )
-    await make_channel(mail.url(to="gone@example.com,desk@example.com"), "r", OPEN).send(MESSAGE, "key", 5)
-    assert mail.receivers == ["desk@example.com"]
-
-
-async def test_a_mail_that_was_taken_is_sent_however_the_server_takes_leave(mail: MailServer) -> None:
-    mail.farewell = "451 do not go"
-    await make_channel(mail.url(), "r", OPEN).send(MESSAGE, "key", 5)
-    assert len(mail.messages) == 1
-
-
-async def test_a_wrong_password_is_refused_for_good(mail: MailServer) -> None:
-    await make_channel(mail.url(user="me:right@"), "r", OPEN).send(MESSAGE, "key", 5)
-    error = await error_of_sending(make_channel(mail.url(user="me:wrong-password@"), "r", OPEN))
-    assert isinstance(error, ChannelRefusedError)
-    assert "535" in str(error)
-    assert "wrong-password" not in str(error)
-
-
-async def test_mail_is_not_sent_in_the_clear_where_encryption_is_asked_for(mail: MailServer) -> None:
-    error = await error_of_sending(make_channel(mail.url(mode="starttls"), "r", OPEN))
-    assert isinstance(error, ChannelRefusedError)
-    assert not mail.messages
-
-
-async def test_a_hanging_mail_server_is_cut_off(mail: MailServer) -> None:
-    mail.delay_s = 10
-    begun = time.monotonic()
-    error = await error_of_sending(make_channel(mail.url(), "r", OPEN), timeout_s=0.5)
-    assert isinstance(error, CallTimeoutError)
-    assert time.monotonic() - begun < 8
-
-
-async def test_a_mail_server_that_never_greets_is_cut_off() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = (
-            f"mailto://127.0.0.1:{silent.getsockname()[1]}?from=a@example.com&to=b@example.com&mode=insecure"
-        )
-        error = await error_of_sending(make_channel(url, "r", OPEN), timeout_s=0.5)
-    assert isinstance(error, CallTimeoutError)
