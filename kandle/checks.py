@@ -34,6 +34,7 @@ KERNELS = (
     "processors.alerts.book",
     "processors.bars.builder",
     "processors.flows.quotes",
+    "processors.indicator_columns",
     "sinks.timescale.copy_binary",
     "sinks.timescale.copy_reader",
     "sinks.timescale.id_runs",

@@ -15,6 +15,7 @@ from math import nan
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 BITS: Final = 160
 """Every bit of a value counts from 2**-107 (6e-33) up; what is smaller is cut off below 2**-160."""
@@ -22,6 +23,21 @@ UNITS: Final = 2.0**BITS
 """Units in 1.0; a value of up to 1e260 can be multiplied by it."""
 _HALF: Final = 30
 _LOW: Final = (1 << _HALF) - 1
+
+
+def whole_units(column: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int] | None:
+    """Values, one at least, as whole numbers below 2**62, in units of 2**-bits, and these bits; all is kept.
+
+    Returns:
+        None where a value is not above 0, below 6e-33, or over a hundred times another.
+    """
+    if not (np.isfinite(column).all() and (column > 0.0).all()):
+        return None
+    _, exponents = np.frexp(column)
+    bits = 55 - int(exponents.min())
+    if bits > BITS or int(exponents.max()) + bits > 62:
+        return None
+    return np.ldexp(column, bits).astype(np.int64), bits
 
 
 def window_means(values: Sequence[float], count: int) -> list[float] | None:
@@ -37,13 +53,10 @@ def window_means(values: Sequence[float], count: int) -> list[float] | None:
     column = np.asarray(values, np.float64)
     if len(column) < count:
         return [nan] * len(column)
-    if not (np.isfinite(column).all() and (column > 0.0).all()):
+    whole = whole_units(column)
+    if whole is None:
         return None
-    _, exponents = np.frexp(column)
-    bits = 55 - int(exponents.min())
-    if bits > BITS or int(exponents.max()) + bits > 62:
-        return None
-    units = np.ldexp(column, bits).astype(np.int64)
+    units, bits = whole
     high, low = (np.concatenate(([0], part.cumsum())) for part in (units >> _HALF, units & _LOW))
     high, rest = np.divmod(high[count:] - high[:-count], count)
     low, rest = np.divmod((rest << _HALF) + low[count:] - low[:-count], count)

@@ -1,11 +1,11 @@
 """Average directional index."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
-from processors.indicator import Bar, Indicator, State
+from processors.indicator import Bar, Columns, Indicator, State
 
 
 class Adx(Indicator):
@@ -64,6 +64,14 @@ class Adx(Indicator):
         elif index is not None:
             self._adx = (self._adx * (period - 1) + index) / period
         return {"adx": self._adx, "plus_di": plus, "minus_di": minus}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import adx_of, prices_of, undefined
+
+        found = undefined(len(columns.closes), 3)
+        adx_of(*prices_of(columns), self.period, found)
+        return dict(zip(self.outputs, found.tolist(), strict=True))
 
     def snapshot(self) -> State:
         """Candles seen, up to twice the period; last prices, smoothed movements and range, average or sum."""

@@ -1,8 +1,8 @@
 """Average true range."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from processors.indicator import Bar, Indicator, Period, State
+from processors.indicator import Bar, Columns, Indicator, Period, State
 
 
 class Atr(Indicator):
@@ -40,6 +40,14 @@ class Atr(Indicator):
             return None
         self._value /= self.period
         return self._value
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import atr_of, prices_of, undefined
+
+        (found,) = undefined(len(columns.closes), 1)
+        atr_of(*prices_of(columns), self.period, found)
+        return {self.name: found.tolist()}
 
     def snapshot(self) -> State:
         """Candles seen, up to the period and one; last close, average or sum."""

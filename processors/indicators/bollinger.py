@@ -1,14 +1,15 @@
 """Bollinger bands."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
 
-from processors.fixed_point import BITS, UNITS
-from processors.indicator import Bar, Indicator, Period, State
+from processors.fixed_point import BITS, UNITS, window_means
+from processors.indicator import Bar, Columns, Indicator, Period, State
 
 
 class Bollinger(Indicator):
@@ -47,6 +48,16 @@ class Bollinger(Indicator):
         variance = (self.period * self._squares - total * total) / self._variance_divisor
         reach = self.deviations * sqrt(variance)
         return {"upper": middle + reach, "middle": middle, "lower": middle - reach}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import deviations_of
+
+        means, roots = window_means(columns.closes, self.period), deviations_of(columns.closes, self.period)
+        if means is None or roots is None:
+            return None
+        middle, reach = np.array(means), self.deviations * roots
+        return {"upper": (middle + reach).tolist(), "middle": means, "lower": (middle - reach).tolist()}
 
     def snapshot(self) -> State:
         """The window; the sums follow from it."""

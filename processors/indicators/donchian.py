@@ -1,9 +1,11 @@
 """Donchian channel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from processors.extremes import Extremes
-from processors.indicator import Bar, Indicator, Period, State
+from processors.indicator import Bar, Columns, Indicator, Period, State
 
 
 class Donchian(Indicator):
@@ -26,6 +28,16 @@ class Donchian(Indicator):
             return None
         upper, lower = extremes.highest, extremes.lowest
         return {"upper": upper, "middle": (upper + lower) / 2.0, "lower": lower}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import column_of, highest_of, undefined
+
+        upper, lower = undefined(len(columns.closes), 2)
+        highest_of(column_of(columns.highs), self.period, 1.0, upper)
+        highest_of(column_of(columns.lows), self.period, -1.0, lower)
+        found = (upper, (upper + lower) / 2.0, lower)
+        return dict(zip(self.outputs, map(np.ndarray.tolist, found), strict=True))
 
     def snapshot(self) -> State:
         """Highs and lows of the window."""

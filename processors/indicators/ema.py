@@ -1,8 +1,8 @@
 """Exponential moving average."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from processors.indicator import Bar, Indicator, Period, State
+from processors.indicator import Bar, Columns, Indicator, Period, State
 
 
 class Ema(Indicator):
@@ -38,6 +38,14 @@ class Ema(Indicator):
             return None
         self._value /= self.period
         return self._value
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import column_of, ema_of, undefined
+
+        (found,) = undefined(len(columns.closes), 1)
+        ema_of(column_of(columns.closes), self.period, found)
+        return {self.name: found.tolist()}
 
     def snapshot(self) -> State:
         """Closes seen, up to the period, and the average or the sum."""

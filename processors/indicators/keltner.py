@@ -1,11 +1,12 @@
 """Keltner channel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+import numpy as np
 from msgspec import Meta
 
-from processors.indicator import Bar, Indicator, Period, State
+from processors.indicator import Bar, Columns, Indicator, Period, State
 from processors.indicators.atr import Atr
 from processors.indicators.ema import Ema
 
@@ -34,6 +35,19 @@ class Keltner(Indicator):
             return None
         reach = self.multiplier * average_range
         return {"upper": middle + reach, "middle": middle, "lower": middle - reach}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import atr_of, column_of, ema_of, undefined
+
+        closes = column_of(columns.closes)
+        middle, ranges = undefined(len(closes), 2)
+        ema_of(closes, self.ema, middle)
+        atr_of(column_of(columns.highs), column_of(columns.lows), closes, self.atr, ranges)
+        reach = self.multiplier * ranges
+        middle[np.isnan(reach)] = np.nan
+        found = (middle + reach, middle, middle - reach)
+        return dict(zip(self.outputs, map(np.ndarray.tolist, found), strict=True))
 
     def snapshot(self) -> State:
         """Both averages."""

@@ -1,8 +1,10 @@
 """Moving average convergence and divergence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from processors.indicator import Bar, Indicator, Period, State
+import numpy as np
+
+from processors.indicator import Bar, Columns, Indicator, Period, State
 from processors.indicators.ema import Ema
 from schemas.errors import ConfigurationError
 
@@ -45,6 +47,20 @@ class Macd(Indicator):
         if signal is None:
             return None
         return {"macd": macd, "signal": signal, "histogram": macd - signal}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import column_of, ema_of, undefined
+
+        closes = column_of(columns.closes)
+        fast, slow, signal = undefined(len(closes), 3)
+        left_out = self.slow - self.fast
+        ema_of(closes, self.slow, slow)
+        ema_of(closes[left_out:], self.fast, fast[left_out:])
+        macd = fast - slow
+        ema_of(macd, self.signal, signal)
+        macd[np.isnan(signal)] = np.nan
+        return dict(zip(self.outputs, map(np.ndarray.tolist, (macd, signal, macd - signal)), strict=True))
 
     def snapshot(self) -> State:
         """Closes left out, then the fast, the slow and the signal's average."""

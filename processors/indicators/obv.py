@@ -1,8 +1,8 @@
 """On-balance volume."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from processors.indicator import Bar, Indicator, State
+from processors.indicator import Bar, Columns, Indicator, State
 from processors.long_sum import LongSum
 
 
@@ -27,6 +27,14 @@ class Obv(Indicator):
             self._seen = 1
             return {self.name: self._sum.add(candle.volume)}
         return {self.name: self._sum.add(-candle.volume) if close < before else self._sum.value}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import column_of, obv_of, undefined
+
+        (found,) = undefined(len(columns.closes), 1)
+        obv_of(column_of(columns.closes), column_of(columns.volumes), found)
+        return {self.name: found.tolist()}
 
     def snapshot(self) -> State:
         """Whether there was a candle, its close, the sum."""

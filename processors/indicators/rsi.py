@@ -1,11 +1,11 @@
 """Relative strength index."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
-from processors.indicator import Bar, Indicator, State
+from processors.indicator import Bar, Columns, Indicator, State
 
 
 class Rsi(Indicator):
@@ -44,6 +44,14 @@ class Rsi(Indicator):
         self._loss /= self.period
         total = self._gain + self._loss
         return {self.name: 100.0 * (self._gain / total) if total else 0.0}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import column_of, rsi_of, undefined
+
+        (found,) = undefined(len(columns.closes), 1)
+        rsi_of(column_of(columns.closes), self.period, found)
+        return {self.name: found.tolist()}
 
     def snapshot(self) -> State:
         """Closes seen, up to the period and one; last close, average gain and loss."""

@@ -1,11 +1,11 @@
 """Supertrend."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
-from processors.indicator import Bar, Indicator, Period, State
+from processors.indicator import Bar, Columns, Indicator, Period, State
 from processors.indicators.atr import Atr
 
 
@@ -52,6 +52,16 @@ class Supertrend(Indicator):
         self._upper, self._lower = upper, lower
         up = self._direction > 0
         return {"line": lower if up else upper, "direction": 1.0 if up else -1.0}
+
+    def over(self, columns: Columns) -> Mapping[str, Sequence[float]] | None:
+        """See `Indicator.over`."""
+        from processors.indicator_columns import atr_of, prices_of, supertrend_of, undefined
+
+        prices = prices_of(columns)
+        (ranges,), found = undefined(len(prices[0]), 1), undefined(len(prices[0]), 2)
+        atr_of(*prices, self.period, ranges)
+        supertrend_of(*prices, ranges, self.multiplier, found)
+        return dict(zip(self.outputs, found.tolist(), strict=True))
 
     def snapshot(self) -> State:
         """Direction (0: none yet), last close, both bands, average range."""
