@@ -23,7 +23,9 @@ from schemas.spans import Bytes, Int64s, Spans
 BATCH_BYTES: Final = 512 * 1024
 """Records of a batch before compression; a larger record has a batch of its own."""
 _FRAME_BYTES: Final = 32
-"""Lengths, deltas and the number of headers of one record, at most."""
+"""Lengths and deltas of one record, at most."""
+_NO_HEADERS: Final = np.zeros(1, np.uint8)
+"""A record's headers where it has none: their number."""
 _LZ4: Final = 3
 _CRC_FROM: Final = 21
 _MAGIC: Final = 2
@@ -70,6 +72,9 @@ def _put_span(out: Any, position: int, data: Any, start: int, length: int) -> in
         _READABLE,
         types.int64[::1],
         types.int64[::1],
+        _READABLE,
+        types.int64[::1],
+        types.int64[::1],
         types.int64,
         types.int64,
         types.uint8[::1],
@@ -82,11 +87,14 @@ def _frame(
     values: Any,
     value_starts: Any,
     value_lengths: Any,
+    headers: Any,
+    header_starts: Any,
+    header_lengths: Any,
     first: int,
     end: int,
     out: Any,
 ) -> int:
-    """Records first..end as a batch's body, without headers; the bytes used, -1: a span lies outside."""
+    """Records first..end as a batch's body; the bytes used, -1: a span lies outside."""
     position = 0
     for row in range(first, end):
         key_length, value_length = key_lengths[row], value_lengths[row]
@@ -94,16 +102,20 @@ def _frame(
             return -1
         if value_length > 0 and (value_starts[row] < 0 or value_starts[row] > values.size - value_length):
             return -1
-        size = 3 + _varint_size(row - first) + _varint_size(key_length) + _varint_size(value_length)
-        size += max(key_length, 0) + max(value_length, 0)
+        header_start, header_length = header_starts[row], header_lengths[row]
+        if header_length < 1 or header_start < 0 or header_start > headers.size - header_length:
+            return -1
+        size = 2 + _varint_size(row - first) + _varint_size(key_length) + _varint_size(value_length)
+        size += max(key_length, 0) + max(value_length, 0) + header_length
         position = _put_varint(out, position, size)
         out[position] = 0  # attributes
         out[position + 1] = 0  # the time is the batch's
         position = _put_varint(out, position + 2, row - first)
         position = _put_span(out, position, keys, key_starts[row], key_length)
         position = _put_span(out, position, values, value_starts[row], value_length)
-        out[position] = 0  # headers
-        position += 1
+        for i in range(header_length):
+            out[position + i] = headers[header_start + i]
+        position += header_length
     return position
 
 
@@ -159,10 +171,16 @@ class PackedBatch:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRecords:
-    """Records for one partition, in order; without headers."""
+    """Records for one partition, in order.
+
+    Attributes:
+        keys, values: Of each.
+        headers: Of each their number and the headers themselves, encoded as in a record batch; None: none.
+    """
 
     keys: Spans
     values: Spans
+    headers: Spans | None = None
 
     @classmethod
     def of(cls, records: Iterable[tuple[bytes | None, bytes | None]]) -> Self:
@@ -172,7 +190,7 @@ class OutgoingRecords:
 
     @classmethod
     def merged(cls, parts: Sequence[tuple[npt.NDArray[Any], "OutgoingRecords"]]) -> Self:
-        """Several sequences as one.
+        """Several sequences without headers as one.
 
         Args:
             parts: For each the places of its records, ascending: the order of the whole. At one place the
@@ -196,17 +214,25 @@ class OutgoingRecords:
             ValueError: A span lies outside of its buffer.
         """
         sizes = np.maximum(self.keys.lengths, 0) + np.maximum(self.values.lengths, 0) + _FRAME_BYTES
+        columns = self._columns()
+        sizes += columns[-1]
         ends = np.cumsum(sizes)
         first = before = 0
         while first < len(self):
             end = max(int(np.searchsorted(ends, before + limit, "right")), first + 1)
             out = np.empty(int(ends[end - 1]) - before, np.uint8)
-            used = _frame(*self._columns(), first, end, out)
+            used = _frame(*columns, first, end, out)
             if used < 0:
-                raise ValueError("a key or a value lies outside of its buffer")
+                raise ValueError("a key, a value or headers lie outside of their buffer")
             yield PackedBatch(_compressed(out[:used].tobytes()), end - first)
             first, before = end, int(ends[end - 1])
 
-    def _columns(self) -> tuple[Bytes, Int64s, Int64s, Bytes, Int64s, Int64s]:
-        keys, values = self.keys, self.values
-        return keys.data, keys.starts, keys.lengths, values.data, values.starts, values.lengths
+    def _columns(self) -> tuple[Bytes, Int64s, Int64s, Bytes, Int64s, Int64s, Bytes, Int64s, Int64s]:
+        keys, values, headers = self.keys, self.values, self.headers
+        if headers is None:
+            headers = Spans(_NO_HEADERS, np.zeros(len(self), np.int64), np.ones(len(self), np.int64))
+        return (
+            *(keys.data, keys.starts, keys.lengths),
+            *(values.data, values.starts, values.lengths),
+            *(headers.data, headers.starts, headers.lengths),
+        )
