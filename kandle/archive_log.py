@@ -15,7 +15,7 @@ from infra.kafka.log_scan import scan
 from infra.keyed_rows import Column, Rows
 from infra.settings import KafkaSettings
 from kandle.verification.topic_rows import new_reader, slice_of
-from schemas.topics import BY_NAME, Topic
+from schemas.topics import BY_BASE_NAME, Topic
 from sinks.archive.catalogue import Holding
 from sinks.archive.fields import OFFSET, name_of
 from sinks.archive.manifest import Manifest, PartitionId, as_name
@@ -65,7 +65,7 @@ class LogComparison:
 
     def __init__(self, kafka: KafkaSettings, id_: PartitionId, log: Log) -> None:
         self.result = Comparison()
-        self._topic: Topic = BY_NAME[id_.topic]
+        self._topic: Topic = BY_BASE_NAME[id_.topic]
         self._log = log
         self._partition = id_.partition
         self._reader = new_reader()

@@ -17,6 +17,7 @@ from kandle.servers import reach_kafka, reach_servers
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from sinks.database import Database
 from sinks.destination import Destination, Log
+from sinks.intake import group_of
 from sinks.misfits import Misfit, sinks_of
 from sinks.registry import OUTSIDE, Parts, make
 
@@ -110,7 +111,7 @@ def _logs(admin: Admin, destination: Destination, topics: set[str]) -> dict[Topi
 
 def _refuse_live(admin: Admin, names: set[str]) -> None:
     for name in sorted(names):
-        if live := admin.members(f"kandle-{name}"):
+        if live := admin.members(group_of(name)):
             raise ConflictError(
                 f"{live} of the sink {name} are at work, or were until now: stop them first. One that was "
                 "killed leaves its group when its session has ended (KANDLE_KAFKA__SESSION_TIMEOUT_MS)"

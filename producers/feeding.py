@@ -20,6 +20,7 @@ from producers.shard import Shard
 from producers.shard_lease import POLL_S, ShardLease
 from producers.transport import Transport
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.namespace import current
 from schemas.records import Instrument
 
 CLOCK_EVERY_S: Final = 60.0
@@ -97,7 +98,7 @@ class Feeding:
         chosen = self._settings.producer
         lease = ShardLease(
             self._settings.kafka,
-            f"kandle-producers-{self._market.venue}-{self._market.market}",
+            current().name_of(f"kandle-producers-{self._market.venue}-{self._market.market}"),
             chosen.shards,
             chosen.instance_id,
             chosen.takeover_s,

@@ -78,8 +78,7 @@ MARKET_RECORDS: Final = (
     DerivativeTicker,
     Liquidation,
 )
-_NAMES: Final[dict[type[Record], str]] = {record: topic.name for record, topic in RECORD_TOPICS.items()}
-_KINDS: Final = {topic.name: record.__name__ for record, topic in RECORD_TOPICS.items()}
+_KINDS: Final = frozenset(record.__name__ for record in RECORD_TOPICS)
 _Message = tuple[bytes | None, bytes | None]
 
 logger = get_logger(__name__)
@@ -87,8 +86,8 @@ logger = get_logger(__name__)
 
 def fed_topics(channels: Iterable[Channel]) -> list[Topic]:
     """The topics that these channels go to, that of trades first."""
-    found = {CHANNEL_TOPICS[channel].name for channel in channels}
-    return [topic for topic in RECORD_TOPICS.values() if topic.name in found]
+    found = [CHANNEL_TOPICS[channel] for channel in channels]
+    return [topic for topic in RECORD_TOPICS.values() if topic in found]
 
 
 class Outlet:
@@ -121,7 +120,7 @@ class Outlet:
         self._dead_letters = DeadLetters(publisher, STAGE)
         self.events = SystemEvents(publisher, source, clock)
         self._keys: dict[str, bytes] = {}
-        self._waiting: dict[str, list[_Message]] = {topic.name: [] for topic in RECORD_TOPICS.values()}
+        self._waiting: dict[type[Record], list[_Message]] = {record: [] for record in RECORD_TOPICS}
         self._told: dict[str, float] = {}
         self._gaps_told = self._gaps_untold = 0
         self._totals_at_s: float | None = None
@@ -148,8 +147,7 @@ class Outlet:
         waiting = self._waiting
         for output in outputs:
             if isinstance(output, MARKET_RECORDS):
-                topic = _NAMES[type(output)]
-                waiting[topic].append((self._key(output.symbol), encode(output)))
+                waiting[type(output)].append((self._key(output.symbol), encode(output)))
                 if isinstance(output, Trade):
                     newest = output
             elif isinstance(output, TimeMark):
@@ -199,10 +197,11 @@ class Outlet:
         await self._publisher.flush(timeout_s)
 
     async def _flush_records(self) -> None:
-        for topic, messages in self._waiting.items():
+        for record, messages in self._waiting.items():
             if messages:
-                self._waiting[topic] = []
-                await self._publisher.publish_batch(topic, messages, _KINDS[topic])
+                self._waiting[record] = []
+                topic = RECORD_TOPICS[record]
+                await self._publisher.publish_batch(topic.name, messages, record.__name__)
 
     async def _mark(self, mark: TimeMark, feed: Feed | None, at_s: float) -> None:
         standing = feed.positions if feed is not None and self._positions.is_due(mark, at_s) else None
@@ -278,7 +277,7 @@ class Outlet:
         if not fresh:
             return
         refused = fresh[Refusal.__name__]
-        published = {name: fresh[name] for name in sorted(_KINDS.values()) if fresh[name]}
+        published = {name: fresh[name] for name in sorted(_KINDS) if fresh[name]}
         repeats = fresh[Repeat.__name__]
         received = sum(published.values()) + repeats + refused
         await self.events.report(
@@ -296,7 +295,7 @@ class Outlet:
     def _count(self, seen: Counter[str], repeated: Counter[str], newest: Trade | None) -> None:
         self.counts.update(seen)
         for name, count in (seen + repeated).items():
-            if name in _KINDS.values():
+            if name in _KINDS:
                 metrics.RECORDS_RECEIVED.labels(self._venue, name).inc(count)
         for name, count in repeated.items():
             metrics.REPEATS_SKIPPED.labels(STAGE, name).inc(count)

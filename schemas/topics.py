@@ -3,11 +3,15 @@
 Topics are created from this table at start and never by the broker itself. All keyed topics have ONE
 partition count (a setting), since a derived record keeps the partition number of what it came from.
 All topics use LogAppendTime: event time lives in the values, else retention would eat old captures.
+
+The table holds base names; `Topic.name` is the name on the broker, in the namespace of this process (see
+`schemas.namespace`). So no module keeps a name when it is imported: it keeps the topic.
 """
 
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, Self
 
+from schemas.namespace import Namespace, current
 from schemas.records import (
     AuditEntry,
     BookUpdate,
@@ -37,6 +41,7 @@ from schemas.records import (
 Cleanup = Literal["delete", "compact"]
 
 DAY_MS: Final = 86_400_000
+DEAD_LETTER_SUFFIX: Final = ".dlq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +49,17 @@ class Topic:
     """One row of the table.
 
     Attributes:
-        name: Name of the topic.
+        base_name: Name without a namespace.
         records: What may stand in it.
         key: What the key of a record is, in words.
         cleanup: `delete` after `retention_ms`, or `compact` by key.
         retention_ms: Milliseconds that records are kept; -1 for ever. None for compacted topics.
         keyed: Whether it has the one partition count of keyed topics; else it has one partition.
         dead_letters: Whether `<name>.dlq` stands beside it.
+        namespace: Where it stands; None for the namespace of this process.
     """
 
-    name: str
+    base_name: str
     records: tuple[type[Record], ...]
     key: str
     cleanup: Cleanup = "delete"
@@ -61,11 +67,26 @@ class Topic:
     keyed: bool = True
     dead_letters: bool = True
     config: dict[str, str] = field(default_factory=dict)
+    namespace: Namespace | None = None
+
+    @property
+    def name(self) -> str:
+        """Name on the broker."""
+        return (self.namespace or current()).name_of(self.base_name)
+
+    def in_namespace(self, namespace: Namespace | str) -> Self:
+        """The same topic of a namespace that need not be this process's; "" is the live run's.
+
+        Raises:
+            ConfigurationError: The text is no namespace.
+        """
+        place = Namespace(namespace) if isinstance(namespace, str) else namespace
+        return replace(self, namespace=place)
 
     @property
     def dead_letter_name(self) -> str:
         """Name of the topic that takes what cannot be used."""
-        return f"{self.name}.dlq"
+        return f"{self.name}{DEAD_LETTER_SUFFIX}"
 
 
 TRADES: Final = Topic("market.trades.v1", (Trade, TimeMark, Gap), "venue:symbol", retention_ms=7 * DAY_MS)
@@ -147,5 +168,23 @@ TOPICS: Final[tuple[Topic, ...]] = (
 )
 """The topics that are created today."""
 
-BY_NAME: Final[dict[str, Topic]] = {topic.name: topic for topic in TOPICS}
+BY_BASE_NAME: Final[dict[str, Topic]] = {topic.base_name: topic for topic in TOPICS}
 DLQ_RETENTION_MS: Final = 30 * DAY_MS
+
+
+def prefix_of(name: str) -> str:
+    """The namespace of a topic of the table, or of its dead letters; "" for any other name."""
+    front, _, rest = name.partition(".")
+    return front if rest.removesuffix(DEAD_LETTER_SUFFIX) in BY_BASE_NAME else ""
+
+
+def topic_of(name: str) -> Topic:
+    """The topic of the table that has this name on the broker, in the namespace of this process.
+
+    Raises:
+        KeyError: There is none.
+    """
+    base_name = current().base_name_of(name)
+    if base_name is None or base_name not in BY_BASE_NAME:
+        raise KeyError(name)
+    return BY_BASE_NAME[base_name]

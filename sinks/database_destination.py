@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from infra.logging import get_logger
 from schemas.errors import ConfigurationError, UnavailableError
-from schemas.topics import BY_NAME, Topic
+from schemas.topics import BY_BASE_NAME, Topic
 from sinks.database import Connection, Database, broken_after, end_stalled, is_passing
 from sinks.database_misfits import accept_misfits, find_misfits
 from sinks.destination import Destination, Log, MovedError, Place
@@ -185,6 +185,6 @@ class DatabaseDestination(Destination):
 
 
 def _known(name: str) -> Topic:
-    if name not in BY_NAME:
-        raise ConfigurationError(f"there is no topic {name!r}; there are {', '.join(sorted(BY_NAME))}")
-    return BY_NAME[name]
+    if name not in BY_BASE_NAME:
+        raise ConfigurationError(f"there is no topic {name!r}; there are {', '.join(sorted(BY_BASE_NAME))}")
+    return BY_BASE_NAME[name]

@@ -22,6 +22,7 @@ from infra.kafka.record_batches import RecordBatch
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
 from schemas.errors import UnavailableError
+from schemas.namespace import current
 from sinks.positions import PartitionRef
 
 BUFFER_BYTES: Final = 64 * 1024 * 1024
@@ -30,6 +31,11 @@ FETCH_WAIT_S: Final = 0.5
 RETRY_CAP_S: Final = 5.0
 
 log = get_logger(__name__)
+
+
+def group_of(sink: str) -> str:
+    """The consumer group of a sink."""
+    return current().name_of(f"kandle-{sink}")
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from infra.tasks import until_one_ends
 from schemas.columns import ColumnReader
 from schemas.errors import KandleError, UnavailableError
 from sinks.destination import Destination, Log, MovedError
-from sinks.intake import Intake, Taken
+from sinks.intake import Intake, Taken, group_of
 from sinks.portion import Portion, Slice, refuse_undecodable
 from sinks.positions import PositionLostError
 
@@ -62,7 +62,7 @@ class Runner:
         self._destination = destination
         self._dead_letters = dead_letters
         self._topics = {topic.name: topic for topic in destination.topics}
-        group = f"kandle-{destination.name}"
+        group = group_of(destination.name)
         self._intake = Intake(settings.kafka, self._topics, group, settings.sink.instance_id)
         self._columns = ColumnReader(interned=INTERNED)
         self._admin = Admin(settings.kafka)

@@ -13,7 +13,7 @@ from infra.settings import Settings
 from kandle.verification.run import Check, Verification, chosen_tables
 from kandle.verification.stored import Range, connected
 from schemas.records import TimeMark
-from schemas.topics import BY_NAME, CANDLES, INDICATORS, SIGNALS, TRADES
+from schemas.topics import BY_BASE_NAME, CANDLES, INDICATORS, SIGNALS, TRADES
 from tests.processor_harness import Feed, expected
 from tests.sink_harness import Log, running, until_passed
 
@@ -71,7 +71,7 @@ def put(log: Log, feed: Feed) -> None:
         log.put(TRADES, partition, items)
         marks = [item for item in items if isinstance(item, TimeMark)]
         for name, records in expected({partition: items}).items():
-            log.put(BY_NAME[name], partition, [*records.values(), *marks])
+            log.put(BY_BASE_NAME[name], partition, [*records.values(), *marks])
 
 
 async def store(settings: Settings, url: str, instance: str = "run") -> None:

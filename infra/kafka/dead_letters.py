@@ -12,8 +12,9 @@ from typing import Any, Final, Protocol
 
 from infra.metrics import DEAD_LETTERS
 from schemas.errors import KandleError, UnavailableError
+from schemas.topics import DEAD_LETTER_SUFFIX
 
-SUFFIX: Final = ".dlq"
+SUFFIX: Final = DEAD_LETTER_SUFFIX
 HEADER_PREFIX: Final = "__connect.errors."
 RETRY_HEADER: Final = "kandle.retry"
 """Of a record that was sent back: the dead letter that it was, as topic/partition/offset."""

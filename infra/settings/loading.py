@@ -11,9 +11,9 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, PositiveInt, ValidationError
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -33,12 +33,20 @@ from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueK
 from infra.settings.section import NameList
 from infra.settings.sinks import DatabaseSettings, SinkSettings
 from schemas.errors import ConfigurationError
+from schemas.namespace import Namespace, enter
 
 PREFIX = "KANDLE_"
 CONFIG_VARIABLE = "KANDLE_CONFIG"
 DEFAULT_FILE = Path("kandle.toml")
 ALIASES = {"KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"), "DATABASE_URL": ("database", "url")}
 """Well-known environment names and the setting that each stands for."""
+
+
+def _namespace(prefix: str) -> str:
+    try:
+        return Namespace(prefix).prefix
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
 
 
 class Settings(BaseSettings):
@@ -56,6 +64,10 @@ class Settings(BaseSettings):
     disk_budget_mb: PositiveInt = Field(10_240, description="the embedded parts use no more")
     run_id: str = Field(
         default_factory=lambda: uuid.uuid4().hex[:12], description="name of this run in marks"
+    )
+    namespace: Annotated[str, AfterValidator(_namespace)] = Field(
+        "",
+        description="own names for topics, groups and tables, as r1.market.trades.v1; empty: the usual ones",
     )
     kafka: KafkaSettings = KafkaSettings()
     database: DatabaseSettings = DatabaseSettings()
@@ -161,9 +173,29 @@ def environment_names() -> Iterator[str]:
 def load(**overrides: Any) -> Settings:
     """Settings in force; `overrides` are top-level sections or values that outweigh all sources.
 
+    From then on this process uses the names of the settings' namespace (see `schemas.namespace`).
+
     Raises:
-        ConfigurationError: A value does not fit, a key is unknown, a file is unreadable.
+        ConfigurationError: A value does not fit, a key is unknown, a file is unreadable; or this process has
+            used the names of another namespace.
     """
+    settings = _read(overrides)
+    enter(settings.namespace)
+    return settings
+
+
+def configured_namespace() -> str:
+    """The namespace that the environment and the files name, without taking it on.
+
+    For a process that works in another one and has to name topics of this: a replay.
+
+    Raises:
+        ConfigurationError: As `load`.
+    """
+    return _read({}).namespace
+
+
+def _read(overrides: dict[str, Any]) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:

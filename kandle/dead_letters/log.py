@@ -13,6 +13,8 @@ from infra.settings import KafkaSettings
 from kandle.dead_letters.letter import DeadLetter, Outcome, read_note
 from kandle.topic_reader import TopicReader
 from schemas.errors import ConfigurationError
+from schemas.namespace import current
+from schemas.topics import prefix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class DeadLetterLog:
         self._selection = selection
         self.partition_counts = Admin(kafka).partition_counts()
         """Partitions of every topic on the broker."""
-        known = sorted(name for name in self.partition_counts if name.endswith(SUFFIX))
+        here = current().prefix
+        known = sorted(
+            name for name in self.partition_counts if name.endswith(SUFFIX) and prefix_of(name) == here
+        )
         wanted = {name if name.endswith(SUFFIX) else name + SUFFIX for name in selection.topics}
         if unknown := sorted(wanted - set(known)):
             raise ConfigurationError(

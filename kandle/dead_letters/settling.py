@@ -21,8 +21,9 @@ from infra.range_set import RangeSet
 from infra.settings import KafkaSettings
 from kandle.dead_letters.letter import DeadLetter, Outcome, note_of
 from schemas.errors import ConfigurationError, ConflictError, KandleError, UnavailableError
+from schemas.namespace import current
 
-TRANSACTIONAL_ID: Final = "kandle-dlq"
+CLIENT_ID: Final = "kandle-dlq"
 TRANSACTION_TIMEOUT_S: Final = 20.0
 """A command that is killed in a transaction holds up readers of the topic for so long, or until the next."""
 LETTERS: Final = 500
@@ -94,8 +95,8 @@ class Settling:
         self._producer = Producer(
             librdkafka_config(kafka)
             | {
-                "client.id": TRANSACTIONAL_ID,
-                "transactional.id": TRANSACTIONAL_ID,
+                "client.id": CLIENT_ID,
+                "transactional.id": current().name_of(CLIENT_ID),
                 "transaction.timeout.ms": round(TRANSACTION_TIMEOUT_S * 1000),
                 "compression.type": "lz4",
                 "message.max.bytes": MAX_RECORD_BYTES,

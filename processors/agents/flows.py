@@ -52,7 +52,6 @@ class FlowStep(ABC, Generic[S]):
     """
 
     name: str
-    topic: str
     source: ClassVar[Topic]
     record: ClassVar[type[Record]]
     branch: ClassVar[Branch]
@@ -65,6 +64,11 @@ class FlowStep(ABC, Generic[S]):
         taken = (self.record, TimeMark, Gap)
         self._reader = ColumnReader([entry for entry in ENTRIES if entry.record in taken])
         self._keys = KeyTable()
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic that is read."""
+        return self.source.name
 
     @abstractmethod
     def create(self, tp: TP) -> S:
@@ -96,7 +100,6 @@ class QuoteStep(FlowStep[QuoteFlows]):
     """Quotes to flow values."""
 
     name = "quotes"
-    topic = QUOTES.name
     source = QUOTES
     record = Quote
     branch = "quotes"
@@ -110,7 +113,6 @@ class BookStep(FlowStep[BookFlows]):
     """Order books to flow values."""
 
     name = "books"
-    topic = BOOKS.name
     source = BOOKS
     record = BookUpdate
     branch = "books"

@@ -44,7 +44,7 @@ class IndicatorStep:
     """
 
     name = "indicators"
-    topic = CANDLES.name
+    source = CANDLES
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self._plan = SeriesPlan.of_settings(settings.processors)
@@ -56,6 +56,11 @@ class IndicatorStep:
         self._reader = ColumnReader(
             [entry for entry in ENTRIES if entry.record in _TAKEN], interned=("venue", "symbol", "interval")
         )
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic that is read."""
+        return self.source.name
 
     def create(self, tp: TP) -> SeriesBook:
         """The state before the first record."""

@@ -38,7 +38,7 @@ class SpreadStep:
     """
 
     name = "spreads"
-    topic = VENUE_PRICES.name
+    source = VENUE_PRICES
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self._plan = SpreadPlan.of(settings)
@@ -48,6 +48,11 @@ class SpreadStep:
         self._reader = ColumnReader(
             [entry for entry in ENTRIES if entry.record in _TAKEN], interned=("venue", "symbol", "interval")
         )
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic that is read."""
+        return self.source.name
 
     def create(self, tp: TP) -> SpreadBook:
         """The state before the first record."""

@@ -54,7 +54,7 @@ class TradeStep:
     """
 
     name = "trades"
-    topic = TRADES.name
+    source = TRADES
 
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         chosen = settings.processors
@@ -68,6 +68,11 @@ class TradeStep:
         self._messages: dict[int, CandleMessages] = {}
         self._live: dict[int, LiveMessages] = {}
         self._alerts = AlertReader(settings.kafka)
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic that is read."""
+        return self.source.name
 
     def create(self, tp: TP) -> TradeState:
         """The state before the first record."""

@@ -19,6 +19,7 @@ from processors.candles.comparison import CandleComparison, Compared
 from schemas.errors import DecodeError
 from schemas.event_types import checked
 from schemas.identity import candle_id
+from schemas.namespace import current
 from schemas.records import Candle, ExchangeCandle, Record, SystemEvent
 from schemas.rows import decode
 from schemas.topics import CANDLES, EXCHANGE_CANDLES, SYSTEM_EVENTS
@@ -44,7 +45,7 @@ class ComparisonReader:
             "fetch.wait.max.ms": 100,
             "auto.offset.reset": "latest",
         }
-        group = f"{settings.processors.app_id}-comparison"
+        group = current().name_of(f"{settings.processors.app_id}-comparison")
         self._theirs = Consumer(config | {"group.id": group})
         self._ours = Consumer(config | {"group.id": f"{group}-ours"})
         self._read: set[int] = set()

@@ -21,6 +21,7 @@ from processors.engine.checkpoint_table import CHANGELOG_CONFIG, TABLE_NAME, Che
 from processors.engine.partitions import Partitions, run
 from processors.engine.transport import LOGGER
 from schemas.errors import UnavailableError
+from schemas.namespace import current
 from schemas.topics import Topic
 
 log = get_logger(__name__)
@@ -33,10 +34,15 @@ SETTLE_TIMEOUT_S = 20.0
 """What a revocation waits for the last checkpoint; without it the next owner reads a little more again."""
 
 
+def group_of(settings: Settings) -> str:
+    """The consumer group of the workers, which is the application's id."""
+    return current().name_of(settings.processors.app_id)
+
+
 def changelog(settings: Settings) -> Topic:
     """The changelog of the checkpoints, to be created with the other topics."""
     return Topic(
-        name=changelog_topic(settings.processors.app_id),
+        base_name=changelog_topic(settings.processors.app_id),
         records=(),
         key="topic/partition/kind/name",
         cleanup="compact",
@@ -219,7 +225,7 @@ def build(settings: Settings, steps: Iterable[Callable[[Worker], Partitions[Any]
     instance = processors.instance_id
     first_server = connection["bootstrap_servers"].split(",")[0].strip()
     app = App(
-        processors.app_id,
+        group_of(settings),
         broker=f"kandle://{first_server}",
         web_enabled=False,
         canonical_url=f"http://{quote(instance or settings.run_id, safe='')}",

@@ -52,8 +52,11 @@ class Step(Protocol[S]):
     """The part of an agent that knows what its records mean."""
 
     name: str
-    topic: str
     parameters: str
+
+    @property
+    def topic(self) -> str:
+        """Name of the topic that is read."""
 
     def create(self, tp: TP) -> S:
         """The state before the first record; what a checkpoint holds is loaded into such a one."""

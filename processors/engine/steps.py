@@ -13,14 +13,14 @@ from processors.agents.trades import TradeStep
 from processors.engine.partitions import Step
 from processors.flows.plan import FlowPlan
 from processors.spreads.plan import SpreadPlan
-from schemas.topics import BARS, BOOKS, BY_NAME, QUOTES, Topic
+from schemas.topics import BARS, BOOKS, QUOTES, Topic
 
 
 class StepType(Protocol):
     """A class of steps."""
 
     name: str
-    topic: str
+    source: Topic
 
     def __call__(self, settings: Settings, publisher: Publisher) -> Step[Any]:
         """The step of these settings."""
@@ -46,4 +46,4 @@ def step_types(settings: Settings) -> list[StepType]:
 def step_topics(settings: Settings) -> list[Topic]:
     """The topics that the steps read, and those that only some of them need."""
     written = [BARS] if settings.processors.bars else []
-    return [*(BY_NAME[step.topic] for step in step_types(settings)), *written]
+    return [*(step.source for step in step_types(settings)), *written]

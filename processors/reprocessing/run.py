@@ -17,7 +17,7 @@ from infra.settings import KafkaSettings, Settings
 from processors.agents.indicators import IndicatorStep
 from processors.agents.trade_state import TradeState
 from processors.agents.trades import TradeStep
-from processors.engine.app import changelog
+from processors.engine.app import changelog, group_of
 from processors.engine.checkpoint import Lineage, owner, replay
 from processors.engine.pages import State, pages_of
 from processors.reprocessing.recomputation import Recomputation, Totals
@@ -48,10 +48,10 @@ async def reprocess(settings: Settings, since: int, told: Told) -> Totals:
     """
     admin = Admin(settings.kafka)
     admin.ensure_topics([*TOPICS, changelog(settings)])
-    members = admin.members(settings.processors.app_id)
+    members = admin.members(group_of(settings))
     if members:
         raise ConflictError(
-            f"{members} workers of {settings.processors.app_id} run; stop them, then reprocess: they would "
+            f"{members} workers of {group_of(settings)} run; stop them, then reprocess: they would "
             "go on with what they hold"
         )
     run = _Run(settings, admin, since, told)

@@ -215,7 +215,7 @@ def archived_topics(names: Sequence[str]) -> list[Topic]:
     """
     if not names:
         return [topic for topic in TOPICS if topic not in UNLESS_ASKED]
-    known = {topic.name: topic for topic in TOPICS}
+    known = {topic.base_name: topic for topic in TOPICS}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ConfigurationError(

@@ -26,15 +26,15 @@ from sinks.portion import Portion, Slice
 from sinks.positions import PartitionRef
 
 SOURCES: Mapping[str, type[Record]] = {
-    topics.TRADES.name: Trade,
-    topics.TICKERS.name: Ticker,
-    topics.BOOKS.name: BookUpdate,
-    topics.CANDLES.name: Candle,
-    topics.INDICATORS.name: IndicatorValue,
-    topics.SIGNALS.name: Signal,
-    topics.SYSTEM_EVENTS.name: SystemEvent,
+    topics.TRADES.base_name: Trade,
+    topics.TICKERS.base_name: Ticker,
+    topics.BOOKS.base_name: BookUpdate,
+    topics.CANDLES.base_name: Candle,
+    topics.INDICATORS.base_name: IndicatorValue,
+    topics.SIGNALS.base_name: Signal,
+    topics.SYSTEM_EVENTS.base_name: SystemEvent,
 }
-"""What is read, by the names of the topics, and the record of each that matters here."""
+"""What is read, by the base names of the topics, and the record of each that matters here."""
 SNAPSHOT_WITHIN_S = 70.0
 """A book's next snapshot comes within a minute: so far back lies one of every book."""
 TOPIC_NUMBERS = {name: number for number, name in enumerate(SOURCES)}
@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 def inspect(slice_: Slice) -> None:
     """Decode what has no columns here, and refuse what cannot be."""
-    record = SOURCES[slice_.ref.topic]
+    record = SOURCES[topics.topic_of(slice_.ref.topic).base_name]
     if record is not Trade:
         slice_.decode(record, lambda _: None)
 
@@ -64,7 +64,7 @@ def warm_starts(
     now = time.time()
     found: dict[TopicPartition, int] = {}
     for tp in cold:
-        if topics.BY_NAME[tp.topic].cleanup == "compact":
+        if topics.topic_of(tp.topic).cleanup == "compact":
             found[tp] = logs[tp].first
             continue
         back_s = SNAPSHOT_WITHIN_S if tp.topic == topics.BOOKS.name else warm_s
@@ -100,7 +100,7 @@ class CacheDestination(Destination):
     @property
     def topics(self) -> Sequence[Topic]:
         """What hot data is made of."""
-        return [topics.BY_NAME[name] for name in SOURCES]
+        return [topics.BY_BASE_NAME[name] for name in SOURCES]
 
     def inspect(self, slice_: Slice) -> None:
         """Refuse what cannot be decoded."""
@@ -184,4 +184,4 @@ class CacheDestination(Destination):
 
 
 def _ref(tp: TopicPartition) -> PartitionRef:
-    return PartitionRef(TOPIC_NUMBERS[tp.topic], tp.partition, tp.topic)
+    return PartitionRef(TOPIC_NUMBERS[topics.topic_of(tp.topic).base_name], tp.partition, tp.topic)

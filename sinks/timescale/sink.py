@@ -13,7 +13,7 @@ from infra import metrics
 from infra.range_set import RangeSet
 from infra.settings import SinkSettings
 from schemas.records import Trade
-from schemas.topics import Topic
+from schemas.topics import Topic, topic_of
 from sinks.database import Connection, Database
 from sinks.portion import Portion, Slice
 from sinks.positions import Counts, PartitionRef
@@ -42,8 +42,8 @@ from sinks.timescale.tables import QUOTES, TABLES, TRADES
 from sinks.timescale.venue_order import write_order
 
 _ALL: Final[tuple[Table | RowTable[Any], ...]] = (*TABLES, *ROW_TABLES)
-LABELS: Final = {table.topic.name: table.view for table in _ALL}
-"""Names of the views, for the metric of rows stored."""
+LABELS: Final = {table.topic.base_name: table.view for table in _ALL}
+"""Names of the views by base names of topics, for the metric of rows stored."""
 
 
 class TimescaleSink(Sink):
@@ -289,8 +289,9 @@ class TimescaleSink(Sink):
             received = slice_.columns.column(Trade, "receive_time")[slice_.kept(Trade)]
             observe_all(metrics.STORED_LATENCY, (now_us - received) / 1e6)
         for ref, count in counts.items():
-            metrics.ROWS_STORED.labels(LABELS[ref.topic]).inc(count.stored)
-            metrics.REPEATS_SKIPPED.labels("sink", LABELS[ref.topic]).inc(count.repeated)
+            label = LABELS[topic_of(ref.topic).base_name]
+            metrics.ROWS_STORED.labels(label).inc(count.stored)
+            metrics.REPEATS_SKIPPED.labels("sink", label).inc(count.repeated)
 
 
 def _may_revise(table: Table, slice_: Slice) -> bool:

@@ -298,10 +298,10 @@ TABLES: Final = (
     *(DERIVATIVES, LIQUIDATIONS, BOOK_SAMPLES, BARS, LIVE_CANDLES, LISTINGS),
 )
 NOT_STORED: Final = {
-    topics.BOOKS.name: "every change of every level: samples of books are stored, the archive has all",
-    topics.VENUE_PRICES.name: "closes of candles that are stored",
-    topics.CONTROL.name: "wishes to the producers, whose newest state the topic itself keeps",
-    topics.ALERTS.name: "wishes to the workers, whose newest state the topic itself keeps",
-    topics.POSITIONS.name: "positions of the producers, of no use to a reader",
+    topics.BOOKS.base_name: "every change of every level: samples of books are stored, the archive has all",
+    topics.VENUE_PRICES.base_name: "closes of candles that are stored",
+    topics.CONTROL.base_name: "wishes to the producers, whose newest state the topic itself keeps",
+    topics.ALERTS.base_name: "wishes to the workers, whose newest state the topic itself keeps",
+    topics.POSITIONS.base_name: "positions of the producers, of no use to a reader",
 }
 """Topics that have no table, and why."""

@@ -15,7 +15,7 @@ from infra.settings import CacheSettings, SinkSettings
 from infra.settings import Settings as AllSettings
 from kandle.commands.cache import cache as cache_command
 from schemas.records import BookUpdate, Record, Ticker
-from schemas.topics import BOOKS, BY_NAME, CANDLES, INDICATORS, SIGNALS, TICKERS, TRADES
+from schemas.topics import BOOKS, BY_BASE_NAME, CANDLES, INDICATORS, SIGNALS, TICKERS, TRADES
 from sinks.cache import names
 from sinks.cache.answers import Answers
 from sinks.cache.destination import SOURCES
@@ -129,7 +129,8 @@ async def test_redis_and_memory_give_the_same_answers(
     assert {"price.updated", "strategy.signal", "market.candle"} <= set(told)
     assert len(log.read(SIGNALS.dead_letter_name)) == 1
     assert (
-        await answered(Answers(await filled(settings, [BY_NAME[name] for name in SOURCES])), MARKET) == found
+        await answered(Answers(await filled(settings, [BY_BASE_NAME[name] for name in SOURCES])), MARKET)
+        == found
     )
     monkeypatch.setenv("KANDLE_CACHE__URL", redis.url)
     assert json.loads(await kandle_cache("book", "BTC/USDT"))["bids"][0] == [9.5, 1.0]

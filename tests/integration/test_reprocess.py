@@ -21,7 +21,7 @@ from processors.series.plan import SeriesPlan
 from schemas import rows
 from schemas.errors import ConflictError
 from schemas.records import Candle, IndicatorValue, Record, Signal, TimeMark
-from schemas.topics import BY_NAME, CANDLES, INDICATORS, SIGNALS, TRADES, Topic
+from schemas.topics import BY_BASE_NAME, CANDLES, INDICATORS, SIGNALS, TRADES, Topic
 from tests.processor_harness import (
     BASE_US,
     PARTITIONS,
@@ -102,7 +102,7 @@ def test_what_was_wrong_is_revised_and_workers_go_on_from_there(kafka: str, tmp_
         log.put(TRADES, partition, items)
     for topic_name, partitions in faulty(first).items():
         for partition, records in partitions.items():
-            log.put(BY_NAME[topic_name], partition, records)
+            log.put(BY_BASE_NAME[topic_name], partition, records)
     before = {topic.name: content(kafka, topic) for topic in (CANDLES, INDICATORS)}
 
     told: list[tuple[int, int]] = []
