@@ -18,7 +18,7 @@ from processors.indicator import State
 from processors.series.machine import Failure, Firing, Machine, raise_failure
 from processors.series.plan import STATE_VERSION, Choice, SeriesPlan, T
 from processors.series.shelf import Name, SeriesShelf
-from schemas.identity import candle_id, market_key, signal_id
+from schemas.identity import market_key
 from schemas.records import Candle, IndicatorValue, Signal
 
 REPLAYED = 4
@@ -125,25 +125,11 @@ class Series:
         ]
         if candle.backfilled:
             return records
-        for rule, decision, sound in fired:
-            if rule in self._fired or not (sound or self._on_incomplete):
+        for firing in fired:
+            if firing.rule in self._fired or not (firing.sound or self._on_incomplete):
                 continue
-            self._fired.add(rule)
-            signal = Signal(
-                id=signal_id(venue, symbol, interval, opened, rule),
-                venue=venue,
-                symbol=symbol,
-                interval=interval,
-                open_time=opened,
-                event_time=candle.close_time,
-                rule=rule,
-                direction=decision.direction,
-                strength=decision.strength,
-                values=decision.values,
-                candle_id=candle_id(venue, symbol, interval, opened, candle.revision),
-                complete=sound,
-            )
-            records.append(signal)
+            self._fired.add(firing.rule)
+            records.append(firing.signal(candle))
         return records
 
     def pack(self) -> bytes:

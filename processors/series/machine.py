@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from processors.indicator import Indicator, State
 from processors.signal import Decision, SignalRule
-from schemas.records import Candle
+from schemas.identity import candle_id, signal_id
+from schemas.records import Candle, Signal
 
 Failure = Callable[[str, Candle, Exception], None]
 """Told which indicator or rule, by label, has raised what at which candle; what it raises goes on."""
@@ -29,6 +30,24 @@ class Firing(NamedTuple):
     rule: str
     decision: Decision
     sound: bool
+
+    def signal(self, candle: Candle) -> Signal:
+        """The record of it, at the candle that it was decided at."""
+        venue, symbol, interval, opened = candle.venue, candle.symbol, candle.interval, candle.open_time
+        return Signal(
+            id=signal_id(venue, symbol, interval, opened, self.rule),
+            venue=venue,
+            symbol=symbol,
+            interval=interval,
+            open_time=opened,
+            event_time=candle.close_time,
+            rule=self.rule,
+            direction=self.decision.direction,
+            strength=self.decision.strength,
+            values=self.decision.values,
+            candle_id=candle_id(venue, symbol, interval, opened, candle.revision),
+            complete=self.sound,
+        )
 
 
 class Machine:
