@@ -1,13 +1,13 @@
 """What a backtest has come to: one JSON object for programs, tables for people."""
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from backtest.account import Trade
-from backtest.engine import Run, Terms
-from backtest.statistics import Statistics
+from backtest.account import ClosedTrade
+from backtest.engine import Run
+from backtest.statistics import Statistics, figures_of
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 from kandle.times import format_time
 from kandle.venue_calls import moment, table
 
@@ -28,43 +28,6 @@ _PARTS: Final = frozenset(
         *("win_rate", "best_trade", "worst_trade"),
     }
 )
-
-
-def figures_of(found: Statistics) -> dict[str, Any]:
-    """The figures by their names in JSON; times are µs, what is not defined is None."""
-    drawdown = found.drawdown
-    figures: dict[str, Any] = {
-        "start": found.start,
-        "end": found.end,
-        "candles": found.candles,
-        "trades": found.trades,
-        "final_equity": found.final_equity,
-        "return": found.total_return,
-        "cagr": found.cagr,
-        "buy_and_hold": found.buy_and_hold,
-        "volatility": found.volatility,
-        "sharpe": found.sharpe,
-        "sortino": found.sortino,
-        "calmar": found.calmar,
-        "max_drawdown": drawdown.depth,
-        "max_drawdown_peak": drawdown.peak,
-        "max_drawdown_bottom": drawdown.bottom,
-        "max_drawdown_recovered": drawdown.recovered,
-        "longest_drawdown_s": found.longest_drawdown / 1_000_000,
-        "under_water": found.under_water,
-        "exposure": found.exposure,
-        "turnover": found.turnover,
-        "fees": found.fees,
-        "win_rate": found.win_rate,
-        "profit_factor": found.profit_factor,
-        "expectancy": found.expectancy,
-        "best_trade": found.best,
-        "worst_trade": found.worst,
-    }
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in figures.items()
-    }
 
 
 def as_json(
@@ -117,7 +80,7 @@ def as_text(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
     return table(("figure", "value"), rows)
 
 
-def trade_table(trades: Sequence[Trade]) -> str:
+def trade_table(trades: Sequence[ClosedTrade]) -> str:
     """The trades for people."""
     header = ("entry", "exit", "market", "size", "entry price", "exit price", "fee", "profit", "profit %")
     return table(

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
-from math import sqrt
+from math import isfinite, sqrt
 from statistics import mean, stdev
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from backtest.bars import DAY_US, usual_step
-from backtest.statistics import deepest_drawdown, longest_drawdown, statistics_of
-from kandle.backtest_report import figures_of
+from backtest.statistics import FIGURES, figures_of, market_figures_of, statistics_by_market, statistics_of
+from backtest.statistics.drawdown import Drawdown, falls_of
 from schemas.errors import ValidationError
+from tests.backtest_figures import expected_figures
 from tests.backtest_runs import BEGAN, MARKET, bars_of, flat, play, terms_of
 
 HOUR = DAY_US // 24
@@ -30,20 +31,51 @@ def traded(length: int = HOUR, began: int = BEGAN) -> Any:
     return run
 
 
-def test_ratios_are_those_of_the_returns_of_days() -> None:
-    run = traded()
-    found = statistics_of(run)
-    # 16 days and a part
-    ends = [10_000.0, *(run.equity[number] for number in range(23, 400, 24)), run.equity[-1]]
-    days = [after / before - 1 for before, after in pairwise(ends)]
-    assert len(days) == 17
-    assert found.volatility == pytest.approx(stdev(days) * sqrt(365))
-    assert found.sharpe == pytest.approx(mean(days) / stdev(days) * sqrt(365))
-    below = sqrt(mean(min(day, 0.0) ** 2 for day in days))
-    assert found.sortino == pytest.approx(mean(days) / below * sqrt(365))
-    years = 400 / 24 / 365.25
-    assert found.cagr == pytest.approx((run.equity[-1] / 10_000) ** (1 / years) - 1)
-    assert found.calmar == pytest.approx(found.cagr / found.drawdown.depth)
+@pytest.mark.parametrize("began", [BEGAN, BEGAN + 5 * HOUR])
+def test_figures_equal_those_recomputed_from_their_definitions(began: int) -> None:
+    run = traded(began=began)
+    found = figures_of(statistics_of(run))
+    assert len(run.trades) == 19
+    for name, value in expected_figures(run).items():
+        assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+
+
+def test_several_markets_are_held_in_equal_parts_from_their_first_candles_on() -> None:
+    run = two_markets()
+    found = figures_of(statistics_of(run))
+    for name, value in expected_figures(run).items():
+        assert found[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+
+
+def test_what_the_markets_have_added_is_what_the_equity_has_grown() -> None:
+    run = two_markets()
+    markets = statistics_by_market(run)
+    assert [each.market for each in markets] == [MARKET, "test:C/B"]
+    assert sum(each.profit for each in markets) == pytest.approx(float(run.final_equity - run.terms.capital))
+    assert sum(each.fees for each in markets) == pytest.approx(float(run.fees))
+    assert sum(each.closed.count for each in markets) == len(run.trades)
+    # Bought at the open of its ninth candle, after the 21st of both, and held to the end.
+    second = market_figures_of(markets[1])
+    assert (second["exposure"], second["trades"], second["win_rate"]) == (32 / 40, 0, None)
+    assert second["buy_and_hold"] == pytest.approx(run.bars[1].closes[-1] / run.bars[1].opens[0] - 1)
+
+
+def two_markets() -> Any:
+    """A market that is traded, and one that begins five hours later and is bought and held."""
+    other = "test:C/B"
+    acts = {
+        3: lambda strategy: strategy.buy(MARKET, 20),
+        20: lambda strategy: strategy.buy(other, 7),
+        31: lambda strategy: strategy.close(MARKET),
+        40: lambda strategy: strategy.sell(MARKET, 10),
+        66: lambda strategy: strategy.close(MARKET),
+        87: lambda strategy: strategy.buy(MARKET, 10),
+        94: lambda strategy: strategy.close(MARKET),
+    }
+    first = bars_of([(c, c + 2, c - 2, c + 1) for c in CLOSES[:60]], length=HOUR)
+    second = bars_of([(c, c + 2, c - 2, c - 1) for c in CLOSES[100:140]], other, HOUR, BEGAN + 5 * HOUR)
+    run, _ = play([first, second], acts, terms_of(fee="0.001"))
+    return run
 
 
 def test_a_year_without_weekends_has_252_days() -> None:
@@ -58,66 +90,123 @@ def test_a_year_without_weekends_has_252_days() -> None:
         assert statistics_of(run).volatility == pytest.approx(stdev(days) * sqrt(per_year))
 
 
-def test_figures_of_trades_are_sums_over_them() -> None:
+def test_figures_of_a_run_are_sums_over_its_fills_and_candles() -> None:
     run = traded()
     found = statistics_of(run)
-    profits = [float(trade.profit) for trade in run.trades]
-    assert len(profits) == found.trades == 19
-    assert found.win_rate == sum(profit > 0 for profit in profits) / 19
-    assert found.expectancy == pytest.approx(mean(profits))
-    gains, losses = (sum(abs(p) for p in profits if (p > 0) is side) for side in (True, False))
-    assert found.profit_factor == pytest.approx(gains / losses)
-    parts = [float(trade.exit_price / trade.entry_price) - 1 for trade in run.trades]
-    fees = [float(trade.fee / trade.size / trade.entry_price) for trade in run.trades]
-    assert found.best == pytest.approx(max(part - fee for part, fee in zip(parts, fees, strict=True)))
-    assert found.worst == pytest.approx(min(part - fee for part, fee in zip(parts, fees, strict=True)))
     value = sum(float(fill.size * fill.price) for fill in run.fills)
     assert found.turnover == pytest.approx(value / mean(run.equity))
     assert found.fees == pytest.approx(value * 0.001)
-    assert found.buy_and_hold == pytest.approx((CLOSES[-1] + 1) / CLOSES[0] - 1)
-    assert found.total_return == pytest.approx(sum(profits) / 10_000)
     held = sum(round((trade.exit_time - trade.entry_time) / HOUR) for trade in run.trades)
     assert found.exposure == held / 400
+    (market,) = statistics_by_market(run)
+    assert market.exposure == held / 400
+    assert (market.traded, market.fills) == (pytest.approx(value), len(run.fills))
+
+
+def test_a_run_of_seven_days_by_hand() -> None:
+    # Ten units from 100 on; two days each at the closes below. Days are from Monday on, closed at midnight.
+    closes = [100, 100, 110, 99, 99, 121, 110]
+    acts = {0: lambda strategy: strategy.buy(MARKET, 10), 5: lambda strategy: strategy.close(MARKET)}
+    run, _ = play([bars_of([(c, c, c, c) for c in closes], length=DAY_US)], acts, terms_of(capital=1000))
+    found = figures_of(statistics_of(run))
+    # 1000, 1000, 1100, 990, 990, 1210, and out at the open of 110: 1100.
+    assert run.equity.tolist() == [1000, 1000, 1100, 990, 990, 1210, 1100]
+    assert (found["trades"], found["return"], found["expectancy"]) == (1, pytest.approx(0.1), 100)
+    assert (found["max_drawdown"], found["max_drawdown_s"]) == (pytest.approx(0.1), 3 * 86_400)
+    assert found["max_drawdown_peak"] == BEGAN + 3 * DAY_US
+    assert found["max_drawdown_bottom"] == BEGAN + 4 * DAY_US
+    assert found["max_drawdown_recovered"] == BEGAN + 6 * DAY_US
+    assert found["under_water"] == 3 / 7
+    assert (found["best_day"], found["worst_day"]) == (pytest.approx(22 / 99), pytest.approx(-0.1))
+    assert found["best_month"] == found["worst_month"] == pytest.approx(0.1)
+    # Held over five closes of seven; bought for 1000 and sold for 1100, at a mean equity of 7390 / 7.
+    assert (found["exposure"], found["turnover"]) == (5 / 7, pytest.approx(2100 * 7 / 7390))
+    # It held what buy and hold holds, with all that it had, on all days on which anything moved.
+    assert (found["beta"], found["alpha"]) == (pytest.approx(1), pytest.approx(0, abs=1e-12))
+    assert (found["wins_in_a_row"], found["losses_in_a_row"], found["profit_factor"]) == (1, 0, None)
 
 
 def test_a_drawdown_has_its_dates() -> None:
     #            peak             bottom       recovered       below again
     equity = np.array([110.0, 104.0, 99.0, 108.0, 110.0, 109.0, 107.0])
     times = np.arange(1, 8) * 10
-    found = deepest_drawdown(equity, times, 100.0, 0)
-    assert (found.depth, found.peak, found.bottom, found.recovered) == (0.1, 10, 30, 50)
-    assert longest_drawdown(equity, times, 100.0, 0) == 40
-    assert longest_drawdown(equity[:4], times[:4], 100.0, 0) == 30  # goes on at the end
+    found = falls_of(equity, times, 100.0, 0)
+    assert (found.deepest, found.longest) == (Drawdown(0.1, 10, 30, 50, 40), 40)
+    going_on = falls_of(equity[:4], times[:4], 100.0, 0)
+    assert (going_on.deepest.recovered, going_on.deepest.length, going_on.longest) == (None, 30, 30)
+
+
+def test_a_fall_begins_at_the_last_moment_at_its_peak() -> None:
+    found = falls_of(np.array([100.0, 100.0, 90.0, 100.0]), np.array([10, 20, 30, 40]), 100.0, 5)
+    assert found.deepest == Drawdown(0.1, 20, 30, 40, 20)
+    assert found.under_water == 1 / 4
 
 
 def test_a_fall_from_the_capital_is_a_drawdown() -> None:
-    found = deepest_drawdown(np.array([90.0, 95.0]), np.array([10, 20]), 100.0, 5)
-    assert (found.depth, found.peak, found.bottom, found.recovered) == (0.1, 5, 10, None)
-    assert longest_drawdown(np.array([90.0, 95.0]), np.array([10, 20]), 100.0, 5) == 15
+    found = falls_of(np.array([90.0, 95.0]), np.array([10, 20]), 100.0, 5)
+    assert (found.deepest, found.longest) == (Drawdown(0.1, 5, 10, None, 15), 15)
 
 
 def test_a_curve_that_only_rises_has_none() -> None:
-    equity, times = np.array([101.0, 102.0]), np.array([10, 20])
-    assert deepest_drawdown(equity, times, 100.0, 5).depth == 0
-    assert longest_drawdown(equity, times, 100.0, 5) == 0
-
-
-def test_drawdowns_equal_a_walk_over_every_pair() -> None:
-    run = traded()
-    curve = [10_000.0, *run.equity]
-    depth = max(1 - low / high for at, high in enumerate(curve) for low in curve[at:])
-    found = statistics_of(run)
-    assert found.drawdown.depth == pytest.approx(depth)
-    below = [equity < max(curve[: at + 1]) for at, equity in enumerate(curve)][1:]
-    assert found.under_water == pytest.approx(sum(below) / 400)
+    found = falls_of(np.array([101.0, 102.0]), np.array([10, 20]), 100.0, 5)
+    assert (found.deepest, found.longest, found.under_water) == (Drawdown(0.0, 5, 5, None, 0), 0, 0)
 
 
 def test_what_is_not_defined_without_trades_is_null() -> None:
     run, _ = play(flat(100, 100, 100), {})
     found = figures_of(statistics_of(run))
-    for name in ("sharpe", "sortino", "calmar", "win_rate", "profit_factor", "expectancy", "best_trade"):
+    for name in (
+        "sharpe",
+        "sortino",
+        "calmar",
+        "win_rate",
+        "profit_factor",
+        "expectancy",
+        "best_trade",
+        "alpha",
+    ):
         assert found[name] is None
     assert (found["trades"], found["final_equity"], found["max_drawdown"]) == (0, 10_000, 0)
+    assert (found["max_drawdown_recovered"], found["losses_in_a_row"], found["turnover"]) == (None, 0, 0)
+
+
+def test_every_run_has_a_json_without_nan() -> None:
+    held = {0: lambda strategy: strategy.buy(MARKET)}
+    for run in (
+        play(flat(100, 100), {})[0],
+        play([(100, 110, 90, 105)], {})[0],
+        play([bars_of(flat(100, 100, 100, 100), length=DAY_US)], held)[0],
+        play([bars_of(flat(100, 100, 30, 50, 20), length=DAY_US)], held, terms_of(leverage=2))[0],
+    ):
+        found = figures_of(statistics_of(run))
+        for market in statistics_by_market(run):
+            found |= market_figures_of(market)
+        assert all(not isinstance(value, float) or isfinite(value) for value in found.values())
+        assert {each.name for each in FIGURES} <= found.keys()
+
+
+def test_returns_that_are_all_the_same_have_no_ratio() -> None:
+    # A tenth of a percent every day, but for the rounding of doubles.
+    closes = [100.0]
+    for _ in range(30):
+        closes.append(closes[-1] * 1.001)
+    run, _ = play([bars_of(flat(*closes), length=DAY_US)], {})
+    steady = replace(run, equity=np.array(closes), times=run.times, terms=terms_of(capital=100 / 1.001))
+    found = figures_of(statistics_of(steady))
+    assert (found["sharpe"], found["sortino"], found["volatility"]) == (None, None, 0)
+
+
+def test_days_after_all_was_lost_have_no_return() -> None:
+    # Twice the capital at 100: 20,000 of stock and 10,000 of debt. At 30 that is 6,000 less 10,000.
+    prices = flat(100, 100, 30, 50, 60, 66)
+    held = {0: lambda strategy: strategy.buy(MARKET)}
+    run, _ = play([bars_of(prices, length=DAY_US)], held, terms_of(leverage=2))
+    assert run.equity.tolist() == [10_000, 10_000, -4_000, 0, 2_000, 3_200]
+    found = statistics_of(run)
+    # 0, 0, -140 %, then none from -4,000 and from 0, at last 60 %.
+    days = [0, 0, -1.4, 0.6]
+    assert found.sharpe == pytest.approx(mean(days) / stdev(days) * sqrt(365))
+    assert (found.drawdown.depth, found.worst_day) == (pytest.approx(1.4), pytest.approx(-1.4))
 
 
 def test_minutes_that_would_be_endless_wealth_in_a_year_are_no_figure() -> None:
