@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from producers.capture import CaptureError, CaptureWriter
-from producers.simulator import playback as playback_module
+from producers.simulator import playing
 from producers.simulator.market import SeededMarket
 from producers.simulator.playback import Playback
 from producers.simulator.server import SimulatorServer
@@ -114,7 +114,7 @@ async def test_text_that_is_not_json_comes_as_it_was_recorded_and_answers_do_not
 async def test_a_client_that_wants_a_part_gets_it_after_a_while(
     capture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(playback_module, "SETTLE_S", 0.1)
+    monkeypatch.setattr(playing, "SETTLE_S", 0.1)
     async with serving(Playback(capture, "max")) as server:  # noqa: SIM117
         async with connect(server.websocket_url + "/ws/ethusdt@trade") as client:
             assert len(await drain(client)) == 40
