@@ -15,10 +15,9 @@ from typing import Final
 
 import msgspec
 
-from backtest.orders import Fill
+from backtest.orders import ZERO, Fill
 from schemas.records import Micros
 
-ZERO: Final = Decimal(0)
 FEE_STEP: Final = Decimal("1e-24")
 """To which the share of a fee is cut, quote currency."""
 
@@ -39,7 +38,7 @@ class Lot(msgspec.Struct, gc=False):
     time: Micros
 
 
-class Trade(msgspec.Struct, gc=False, frozen=True):
+class ClosedTrade(msgspec.Struct, gc=False, frozen=True):
     """A lot, or a part of one, that was closed.
 
     Attributes:
@@ -94,7 +93,7 @@ class Account:
         self.realized = ZERO
         self.fees = ZERO
         self.positions: dict[str, Position] = {}
-        self.trades: list[Trade] = []
+        self.trades: list[ClosedTrade] = []
 
     def size(self, market: str) -> Decimal:
         """Units held of a market; below 0 for short."""
@@ -126,7 +125,7 @@ class Account:
                 total += each.value_at_entry
         return total
 
-    def take(self, fill: Fill) -> list[Trade]:
+    def take(self, fill: Fill) -> list[ClosedTrade]:
         """Book a fill; returns the trades that it has closed, first in, first out."""
         position = self.positions.get(fill.market)
         if position is None:
@@ -135,7 +134,7 @@ class Account:
         fee_left = fill.fee
         self.cash -= left * fill.price + fill.fee
         self.fees += fill.fee
-        closed: list[Trade] = []
+        closed: list[ClosedTrade] = []
         while left and position.lots and (position.lots[0].size > 0) != (left > 0):
             lot = position.lots[0]
             part = -left if abs(left) < abs(lot.size) else lot.size
@@ -145,7 +144,7 @@ class Account:
             fee = entry_fee + exit_fee
             self.realized += gain
             closed.append(
-                Trade(fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, gain - fee)
+                ClosedTrade(fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, gain - fee)
             )
             left += part
             fee_left -= exit_fee

@@ -10,7 +10,8 @@ from backtest.account import Account
 from backtest.bars import ClosedCandle
 from backtest.broker import Broker
 from backtest.lines import Line
-from backtest.orders import Order, OrderKind, Side
+from backtest.orders import AT_MARKET, Conditions, Order, Side
+from backtest.targets import FITTING, missing_to
 from processors.indicator import Indicator
 from schemas.errors import ConfigurationError
 from schemas.records import Micros
@@ -82,13 +83,22 @@ class SimulatedDesk:
         side: Side,
         size: Decimal | None,
         part: Decimal | None,
-        kind: OrderKind,
-        price: Decimal | None,
-        reduce_only: bool,
+        how: Conditions = AT_MARKET,
     ) -> Order:
         """See `Desk`."""
         self._check(market)
-        return self._broker.place(market, side, self.now, size, part, kind, price, reduce_only)
+        return self._broker.place(market, side, self.now, size, part, how)
+
+    def group(self, orders: Sequence[Order]) -> None:
+        """See `Desk`."""
+        self._broker.group(orders)
+
+    def target(self, market: str, size: Decimal | None, part: Decimal | None) -> Order | None:
+        """See `Desk`."""
+        self._check(market)
+        missing = missing_to(self._broker, market, size, part)
+        side: Side = "buy" if missing > 0 else "sell"
+        return self._broker.place(market, side, self.now, abs(missing), None, FITTING) if missing else None
 
     def cancel(self, order: Order) -> None:
         """See `Desk`."""

@@ -12,13 +12,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtest.account import ZERO, Account, Trade
+from backtest.account import Account, ClosedTrade
 from backtest.bars import Bars, ClosedCandle
 from backtest.broker import Broker
-from backtest.costs import Costs
 from backtest.desk import SimulatedDesk
-from backtest.orders import Fill, Order
+from backtest.matching.candles import CandleMatching
+from backtest.orders import ZERO, Fill, Order
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 from schemas.errors import ConfigurationError
 
 DIGITS: Final = 60
@@ -38,23 +39,6 @@ class Steps:
     candles: list[int] = field(default_factory=lambda: [0])
     fills: list[int] = field(default_factory=lambda: [0])
     cash: list[Decimal] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under what a strategy trades.
-
-    Attributes:
-        capital: Cash to begin with, quote currency.
-        costs: Fees and slippage.
-        lot: Smallest step of a size.
-        leverage: 1: a position needs all of its value.
-    """
-
-    capital: Decimal = Decimal(10_000)
-    costs: Costs = field(default_factory=Costs)
-    lot: Decimal = Decimal(1)
-    leverage: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +69,7 @@ class Run:
     fees: Decimal
     orders: Sequence[Order]
     fills: Sequence[Fill]
-    trades: Sequence[Trade]
+    trades: Sequence[ClosedTrade]
 
 
 def run(strategy: Strategy, bars: Sequence[Bars], terms: Terms) -> Run:
@@ -103,7 +87,7 @@ def run(strategy: Strategy, bars: Sequence[Bars], terms: Terms) -> Run:
     with localcontext() as context:
         context.prec = DIGITS
         account = Account(terms.capital)
-        broker = Broker(account, terms.costs, terms.lot, terms.leverage)
+        broker = Broker(account, terms)
         steps = _play(strategy, bars, account, broker)
         times, equity, exposed = _curve(bars, steps, broker.fills)
         return Run(
@@ -128,13 +112,14 @@ def _play(strategy: Strategy, bars: Sequence[Bars], account: Account, broker: Br
     strategy.on_start()
     growing = {each.market: (_ahead(desk, each), desk.feeds[each.market]) for each in bars}
     steps = Steps(cash=[account.cash])
-    on_candle, on_fill = strategy.on_candle, strategy.on_fill
+    on_candle, broker.listener = strategy.on_candle, strategy.on_fill
+    matching = CandleMatching(broker)
     last, pending, fills = broker.last, broker.open, broker.fills
     for index, candle in enumerate(_candles(bars)):
         market = candle.market
         if pending:
             done = len(fills)
-            broker.take(candle, on_fill)
+            matching.take(candle)
             if len(fills) > done:
                 steps.candles.append(index)
                 steps.fills.append(len(fills))

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from backtest.bars import Bars
-from backtest.engine import Terms
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 
 VERSION: Final = "backtest 1"
 """To be raised when the rules of filling change: runs before and after cannot be compared."""

@@ -22,19 +22,20 @@ the candle it is called with. What is to come is nowhere that it could look.
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import Final, Protocol, TypeAlias
 
 from backtest.bars import ClosedCandle
 from backtest.lines import Line
-from backtest.orders import Fill, Order, OrderKind, Side
+from backtest.orders import AT_MARKET, CLOSING, Conditions, Fill, Order, Side, TimeInForce
 from processors.parameters import Parametrised, Period
 from schemas.errors import ConfigurationError, ValidationError
 
 __all__ = ["ClosedCandle", "Line", "Period", "Strategy"]
 
-ALL = Decimal(1)
-Size = int | float | Decimal
+ALL: Final = Decimal(1)
+Size: TypeAlias = int | float | Decimal
 
 
 class Desk(Protocol):
@@ -53,11 +54,15 @@ class Desk(Protocol):
         side: Side,
         size: Decimal | None,
         part: Decimal | None,
-        kind: OrderKind,
-        price: Decimal | None,
-        reduce_only: bool,
+        how: Conditions = AT_MARKET,
     ) -> Order:
-        """Take an order."""
+        """Take an order of a size, or of a part of what is free."""
+
+    def group(self, orders: Sequence[Order]) -> None:
+        """Let orders cancel each other."""
+
+    def target(self, market: str, size: Decimal | None, part: Decimal | None) -> Order | None:
+        """Order at the market what is missing to a position of a size, or of a part of the equity."""
 
     def cancel(self, order: Order) -> None:
         """Withdraw an order."""
@@ -122,35 +127,81 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         market: str,
         size: Size | None = None,
         *,
+        part: Size | None = None,
         limit: Size | None = None,
         stop: Size | None = None,
+        take_profit: Size | None = None,
+        trail: Size | None = None,
+        trail_part: Size | None = None,
+        time_in_force: TimeInForce = "gtc",
+        post_only: bool = False,
         reduce_only: bool = False,
     ) -> Order:
-        """Buy units, or for all that is free; at the market, at a limit or from a stop on.
+        """Buy units, or for a part of what is free: at the market, unless a price is named.
 
         Args:
             market: `venue:symbol`.
-            size: Units of the base; None: as many as what is free buys when it is filled.
-            limit: Highest price.
-            stop: Price from which on it becomes a market order.
+            size: Units of the base.
+            part: Of what is free when it is filled, above 0 to 1: as many units as that buys. Without size
+                and part, all of it.
+            limit: Highest price; with `stop`, of what is bought from then on.
+            stop: Price above the market from which on it becomes a market order.
+            take_profit: Price below the market from which on it becomes a market order.
+            trail: A stop that follows the lowest price at this distance, quote currency.
+            trail_part: The same, the distance as a part of the lowest price.
+            time_in_force: gtc: until it is cancelled; ioc: what is not filled at once expires; fok: so does
+                all of it, if all cannot be filled at once.
+            post_only: Refused if it would be filled as soon as it arrives; for limits.
             reduce_only: Whether it may only make a short position smaller.
 
         Raises:
             ValidationError: What is given contradicts itself.
         """
-        return self._place(market, "buy", size, limit, stop, reduce_only)
+        how = _conditions(limit, stop, take_profit, trail, trail_part, time_in_force, post_only, reduce_only)
+        return self._place(market, "buy", size, part, how)
 
     def sell(
         self,
         market: str,
         size: Size | None = None,
         *,
+        part: Size | None = None,
         limit: Size | None = None,
         stop: Size | None = None,
+        take_profit: Size | None = None,
+        trail: Size | None = None,
+        trail_part: Size | None = None,
+        time_in_force: TimeInForce = "gtc",
+        post_only: bool = False,
         reduce_only: bool = False,
     ) -> Order:
         """As `buy`, the other way round; what is not held is sold short."""
-        return self._place(market, "sell", size, limit, stop, reduce_only)
+        how = _conditions(limit, stop, take_profit, trail, trail_part, time_in_force, post_only, reduce_only)
+        return self._place(market, "sell", size, part, how)
+
+    def one_cancels_other(self, *orders: Order) -> None:
+        """Let orders of one market cancel each other; what fills a part of one makes the others smaller.
+
+        Raises:
+            ValidationError: There are fewer than two, they are of several markets, or one is in a group.
+        """
+        self.desk.group(orders)
+
+    def target(self, market: str, size: Size) -> Order | None:
+        """Order at the market what is missing to a position; None if nothing is.
+
+        Market orders on their way count as filled: asked for twice, it is ordered once. What the account
+        cannot carry is cut off.
+
+        Args:
+            market: `venue:symbol`.
+            size: Units; below 0 for short.
+        """
+        return self.desk.target(market, exact(size), None)
+
+    def target_part(self, market: str, part: Size) -> Order | None:
+        """As `target`, of a part of the equity at the last known prices: -0.5 is half of it, short."""
+        return self.desk.target(market, None, exact(part))
 
     def close(self, market: str) -> Order | None:
         """Close a position at the market; None if there is none."""
@@ -158,7 +209,7 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         if not held:
             return None
         side: Side = "sell" if held > 0 else "buy"
-        return self.desk.place(market, side, abs(held), None, "market", None, True)
+        return self.desk.place(market, side, abs(held), None, CLOSING)
 
     def cancel(self, order: Order) -> None:
         """Withdraw an order, if it is still open."""
@@ -168,26 +219,35 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         """Units held; below 0 for short."""
         return self.desk.size(market)
 
-    def _place(
-        self,
-        market: str,
-        side: Side,
-        size: Size | None,
-        limit: Size | None,
-        stop: Size | None,
-        reduce_only: bool,
-    ) -> Order:
-        kind: OrderKind = "market"
-        price = None
-        if limit is not None:
-            kind, price = "limit", exact(limit)
-        if stop is not None:
-            if limit is not None:
-                raise ValidationError("an order has a limit or a stop")
-            kind, price = "stop", exact(stop)
+    def _place(self, market: str, side: Side, size: Size | None, part: Size | None, how: Conditions) -> Order:
         if size is not None:
-            return self.desk.place(market, side, exact(size), None, kind, price, reduce_only)
-        return self.desk.place(market, side, None, ALL, kind, price, reduce_only)
+            return self.desk.place(market, side, exact(size), None if part is None else exact(part), how)
+        return self.desk.place(market, side, None, ALL if part is None else exact(part), how)
+
+
+def _conditions(
+    limit: Size | None,
+    stop: Size | None,
+    take_profit: Size | None,
+    trail: Size | None,
+    trail_part: Size | None,
+    time_in_force: TimeInForce,
+    post_only: bool,
+    reduce_only: bool,
+) -> Conditions:
+    bare = limit is None and stop is None and take_profit is None and trail is None and trail_part is None
+    if bare and time_in_force == "gtc" and not post_only:
+        return CLOSING if reduce_only else AT_MARKET
+    return Conditions(
+        limit=None if limit is None else exact(limit),
+        stop=None if stop is None else exact(stop),
+        take_profit=None if take_profit is None else exact(take_profit),
+        trail=None if trail is None else exact(trail),
+        trail_part=None if trail_part is None else exact(trail_part),
+        time_in_force=time_in_force,
+        post_only=post_only,
+        reduce_only=reduce_only,
+    )
 
 
 def exact(value: Size) -> Decimal:

@@ -8,7 +8,7 @@ import click
 
 from backtest.bars import Bars
 from backtest.costs import Costs
-from backtest.engine import Terms
+from backtest.terms import Terms
 from kandle.amounts import AMOUNT, PART
 from schemas.errors import ConfigurationError
 

@@ -7,9 +7,10 @@ from typing import Any
 from backtest.account import Account
 from backtest.bars import Bars, ClosedCandle
 from backtest.costs import Costs
-from backtest.engine import Terms, run
+from backtest.engine import run
 from backtest.orders import Fill
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 
 MARKET = "test:A/B"
 MINUTE = 60_000_000

@@ -6,11 +6,12 @@ from typing import Any, Final
 import click
 import msgspec
 
-from backtest.engine import Run, Terms, run
+from backtest.engine import Run, run
 from backtest.fingerprint import fingerprint
 from backtest.history import History
 from backtest.orders import OrderState
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 from infra.settings import load
 from kandle import backtest_data, backtest_outputs, backtest_terms
 from kandle.catalogue import defaults_of, meaning_of

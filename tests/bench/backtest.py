@@ -21,9 +21,10 @@ from platformdirs import user_cache_path
 
 from backtest.bars import Bars
 from backtest.costs import Costs
-from backtest.engine import Terms, run
+from backtest.engine import run
 from backtest.statistics import Statistics, statistics_of
 from backtest.strategy import Strategy
+from backtest.terms import Terms
 
 CANDLES: Final = 1_000_000
 MINUTE_US: Final = 60_000_000

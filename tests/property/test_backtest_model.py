@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from backtest.account import Account
 from backtest.broker import Broker
 from backtest.engine import DIGITS
-from backtest.orders import Fill
+from backtest.matching.candles import CandleMatching
+from backtest.orders import Conditions, Fill
 from backtest.strategy import exact
 from tests.backtest_runs import MARKET, Prices, bars_of, play, terms_of
 
@@ -61,7 +62,8 @@ def test_cash_positions_and_fees_reconcile_to_the_last_digit(
     with localcontext() as context:
         context.prec = DIGITS
         account = Account(terms.capital)
-        broker = Broker(account, terms.costs, terms.lot, terms.leverage)
+        broker = Broker(account, terms)
+        matching = CandleMatching(broker)
 
         def filled(fill: Fill) -> None:
             prices = {MARKET: 101.07, OTHER: 99.99} | broker.last
@@ -69,26 +71,26 @@ def test_cash_positions_and_fees_reconcile_to_the_last_digit(
             assert worth == account.equity(prices)
             assert worth == account.capital + account.realized + account.unrealized(prices) - account.fees
             assert fill.size % terms.lot == 0
-            rate = terms.costs.maker_fee if fill.order.kind == "limit" else terms.costs.fee
+            rate = terms.costs.maker_fee if fill.maker else terms.costs.fee
             assert fill.fee == fill.size * fill.price * rate
             held = sum(each.signed_size for each in broker.fills if each.market == fill.market)
             assert account.size(fill.market) == held
 
+        broker.listener = filled
         for one, other, placed in zip(bars_of(first), bars_of(second, OTHER), orders, strict=True):
             for candle in (one, other):
-                broker.take(candle, filled)
+                matching.take(candle)
                 broker.last[candle.market] = candle.close
             for order in placed:
-                size, price = order["size"], exact(order["price"])
+                size, kind = order["size"], order["kind"]
+                named: dict[str, Any] = {} if kind == "market" else {kind: exact(order["price"])}
                 broker.place(
                     order["market"],
                     order["side"],
                     one.close_time,
                     None if size is None else exact(size),
                     Decimal(1) if size is None else None,
-                    order["kind"],
-                    None if order["kind"] == "market" else price,
-                    order["reduce_only"],
+                    Conditions(**named, reduce_only=order["reduce_only"]),
                 )
         left = sum((lot.fee for each in account.positions.values() for lot in each.lots), Decimal(0))
         assert sum((trade.fee for trade in account.trades), left) == account.fees

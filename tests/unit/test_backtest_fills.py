@@ -235,7 +235,11 @@ def test_a_part_of_a_lot_is_refused() -> None:
         buy(1, limit=0),
         buy(1, limit=-5),
         buy(1, stop=float("inf")),
-        buy(1, limit=1, stop=2),
+        buy(1, stop=1, trail=2),
+        buy(1, limit=1, take_profit=2),
+        buy(1, trail_part=1),
+        buy(1, part=0.5),
+        buy(1, post_only=True),
     ],
 )
 def test_orders_that_make_no_sense_are_errors(act: Act) -> None:

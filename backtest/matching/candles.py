@@ -1,0 +1,120 @@
+"""Fills by candles: what is assumed of the prices between an open and a close.
+
+- An order is placed at the close of a candle, and looked at from the next one on; first at its open, in the
+  order market, stops, limits, then placing.
+- From there the price goes straight to one extreme, to the other, and to the close. It goes against what is
+  held first: to the low if that is long, to the high if it is short. Without a position it goes to the
+  extreme that is nearer to the open; if both are as near, to the high of a candle that falls, else the low.
+- On this path every order is filled where the price comes to it: at its own price, or at the open where the
+  candle opens beyond it. All of an order is filled, or nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from operator import attrgetter
+from typing import Final
+
+from backtest.account import decimal_of
+from backtest.bars import ClosedCandle
+from backtest.broker import Broker
+from backtest.orders import ZERO, Order, OrderKind
+from schemas.records import Micros
+
+RANK: Final[dict[OrderKind, int]] = {
+    "market": 0,
+    "stop": 1,
+    "stop_limit": 1,
+    "trailing": 1,
+    "limit": 2,
+    "take_profit": 2,
+}
+"""Who comes first at one price: the worse one."""
+
+
+class CandleMatching:
+    """Looks at the open orders of a market with its next candle.
+
+    Args:
+        broker: Of the run.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def take(self, candle: ClosedCandle) -> None:
+        """Have executed what a candle fills."""
+        broker = self._broker
+        due = [order for order in broker.open if order.market == candle.market]
+        if len(due) > 1:
+            due.sort(key=lambda order: RANK[order.kind])
+        # What can be afforded is known by the open; the close comes later.
+        broker.last[candle.market] = candle.open
+        first = decimal_of(candle.open)
+        waiting = False
+        for order in due:
+            if order.kind == "market":
+                if order.is_open:
+                    broker.execute(order, None, first, candle.open_time, False)
+            else:
+                waiting = True
+        if waiting:
+            self._open(due, first, candle.open_time)
+            self._walk(due, candle, first)
+
+    def _open(self, due: list[Order], first: Decimal, time: Micros) -> None:
+        for order in due:
+            if not order.is_open:
+                continue
+            if order.reached(first):
+                self._reach(order, first, time)
+            if not order.is_open or order.waits:
+                if order.kind == "trailing":
+                    self._broker.follow(order, first)
+            elif order.time_in_force != "gtc":
+                self._broker.expire(order)
+            else:
+                order.resting = True
+
+    def _walk(self, due: list[Order], candle: ClosedCandle, first: Decimal) -> None:
+        low, high, last = decimal_of(candle.low), decimal_of(candle.high), decimal_of(candle.close)
+        held = self._broker.account.size(candle.market)
+        down = held or (high - first) - (first - low) or last - first
+        at = first
+        for to in (low, high, last) if down >= ZERO else (high, low, last):
+            if to != at:
+                self._leg(due, at, to, candle.close_time)
+            at = to
+
+    def _leg(self, due: list[Order], at: Decimal, to: Decimal, time: Micros) -> None:
+        """The price goes straight from one point to another."""
+        rising = to > at
+        while True:
+            due[:] = [order for order in due if order.is_open]
+            reached = [order for order in due if order.rises is rising and order.reached(to)]
+            if not reached:
+                break
+            reached.sort(key=attrgetter("level"), reverse=not rising)
+            first = reached[0]
+            for order in reached[1:]:
+                if order.level == first.level and RANK[order.kind] < RANK[first.kind]:
+                    first = order
+            self._reach(first, first.level or at, time)
+        for order in due:
+            if order.kind == "trailing" and order.rises is not rising:
+                self._broker.follow(order, to)
+
+    def _reach(self, order: Order, price: Decimal, time: Micros) -> None:
+        """The price has come to what an order waits for."""
+        if order.waits:
+            self._broker.trigger(order)
+            if not order.reached(price):
+                if order.time_in_force == "gtc":
+                    order.resting = True
+                else:
+                    self._broker.expire(order)
+                return
+        if order.post_only and not order.resting:
+            self._broker.refuse(order, "post_only: it would be filled at once")
+            return
+        self._broker.execute(order, None, price, time, order.resting)
