@@ -10,7 +10,7 @@ from typing import Final
 
 from backtest.replay.source import Period
 from schemas import rows
-from schemas.records import Micros, TimeMark
+from schemas.records import TimeMark
 
 REPLAY_VENUE: Final = "replay"
 """Venue of the closing marks: one that no market has, so that they move no market's time."""
@@ -44,11 +44,11 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
-    def closing_mark(self, time: Micros) -> bytes:
+    def closing_mark(self) -> bytes:
         """The record that ends each partition: final mark of a source and an instance named as the replay.
 
         Every stage forwards it after all that came before, so who waits for it in every sink and partition
         (as for the final marks of a run) knows that the replay was processed to its end. It is of a venue of
-        its own: no candle closes by it.
+        its own and of no time: no candle closes by it.
         """
-        return rows.encode(TimeMark(REPLAY_VENUE, self.replay_id, time, True, self.replay_id))
+        return rows.encode(TimeMark(REPLAY_VENUE, self.replay_id, 0, True, self.replay_id))

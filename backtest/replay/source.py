@@ -11,7 +11,7 @@ source that has stored none makes marks of its own at each whole second of event
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, Self
 
@@ -166,7 +166,7 @@ class Step:
 
 
 class Source(Protocol):
-    """Records of the past. May be asked for its streams once."""
+    """Records of the past."""
 
     @property
     def identity(self) -> str:
@@ -182,18 +182,21 @@ class Source(Protocol):
 
     @property
     def partitions(self) -> Sequence[Partition]:
-        """What it holds. Each gets the closing mark, also where the period holds no record of it."""
+        """What it holds; those of market topics get a closing mark, also where the period has no record."""
 
     async def times(self, period: Period) -> tuple[Micros, Micros] | None:
         """First and last event time of market records in the period, for displays; None: not known."""
 
-    def streams(self, period: Period, after: Mapping[Partition, int]) -> Sequence[AsyncGenerator[Step, None]]:
+    def streams(
+        self, topics: Collection[str], period: Period, after: Mapping[Partition, int]
+    ) -> Sequence[AsyncGenerator[Step, None]]:
         """The records of the period, as streams that are read side by side.
 
-        Each partition belongs to one stream, and one stream may serve many; reference topics have streams of
-        their own. What blocks is done in threads (`sources/threads.py`).
+        Each partition belongs to one stream, and one stream may serve many. What blocks is done in threads
+        (`sources/threads.py`).
 
         Args:
+            topics: Base names of those that are wanted; reference topics are asked for first, apart.
             period: What is wanted.
             after: For each partition the position of the last record that is not wanted again; `NOTHING`, or
                 no entry: from the beginning.

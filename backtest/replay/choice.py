@@ -1,0 +1,61 @@
+"""Some symbols of a source instead of all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from backtest.replay.source import Portion, Step
+from schemas.key_table import KeyTable
+from schemas.records import TimeMark
+from schemas.registry import BY_RECORD
+from schemas.rows import HEADER, MAGIC
+from schemas.spans import Int64s
+from schemas.topics import ALERTS
+
+_MARK: Final = np.frombuffer(HEADER.pack(MAGIC, BY_RECORD[TimeMark].schema_id), np.uint8)
+
+
+class SymbolChoice:
+    """Keeps the records of some symbols, all time marks and all alerts.
+
+    Args:
+        symbols: Symbols (`BTC/USDT`, at every venue) or keys (`binance:BTC/USDT`).
+    """
+
+    def __init__(self, symbols: Collection[str]) -> None:
+        self._wanted = frozenset(symbols)
+        self._keys = KeyTable()
+        self._kept = np.zeros(0, np.bool_)
+
+    def of(self, step: Step) -> Step:
+        """The wanted part of a step."""
+        return replace(step, portions=[self._of_portion(portion) for portion in step.portions])
+
+    def _of_portion(self, portion: Portion) -> Portion:
+        if portion.partition.topic == ALERTS.base_name:
+            return portion
+        codes = self._keys.intern(portion.keys.data, portion.keys.starts, portion.keys.lengths)
+        known = self._keys.keys
+        fresh = [self._is_wanted(key) for key in known[self._kept.size :]]
+        self._kept = np.concatenate([self._kept, np.array(fresh, np.bool_)])
+        # A null key has the code -1, so the last entry: it is never wanted by its key.
+        kept = np.append(self._kept, False)[codes]
+        kept[~kept] = _are_marks(portion, np.flatnonzero(~kept))
+        return portion if kept.all() else portion.take(kept)
+
+    def _is_wanted(self, key: str) -> bool:
+        return key in self._wanted or key.partition(":")[2] in self._wanted
+
+
+def _are_marks(portion: Portion, rows: Int64s) -> npt.NDArray[np.bool_]:
+    starts, lengths = portion.values.starts[rows], portion.values.lengths[rows]
+    found: npt.NDArray[np.bool_] = lengths >= _MARK.size
+    heads = np.where(found, starts, 0)[:, None] + np.arange(_MARK.size)
+    if found.any():
+        found &= (portion.values.data[np.minimum(heads, portion.values.data.size - 1)] == _MARK).all(axis=1)
+    return found
