@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal, TypeAlias
 
 from backtest.costs import Costs
+from schemas.records import Micros
+
+Fills: TypeAlias = Literal["candle", "trade", "quote", "book"]
+Queue: TypeAlias = Literal["back", "proportional", "front"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +22,20 @@ class Terms:
         costs: Fees and slippage.
         lot: Smallest step of a size.
         leverage: 1: a position needs all of its value.
+        fills: What orders are filled by; None: by the finest of book, quote, trade and candle that there is
+            of a market.
+        latency: After which an order, or its withdrawal, reaches the market, µs.
+        queue: Where a limit stands among those of its price that were there before, with fills by book. back:
+            behind them, and only trades let it move up. proportional: what is withdrawn there, it moves up by
+            its share. front: before them.
+        interval: Of the candles that are made of markets without any.
     """
 
     capital: Decimal = Decimal(10_000)
     costs: Costs = field(default_factory=Costs)
     lot: Decimal = Decimal(1)
     leverage: Decimal = Decimal(1)
+    fills: Fills | None = None
+    latency: Micros = 0
+    queue: Queue = "back"
+    interval: str = "1m"
