@@ -64,11 +64,11 @@ class CandleMatching:
 
     def _open(self, due: list[Order], first: Decimal, time: Micros) -> None:
         for order in due:
+            if order.is_open and order.reached(first):
+                self._reach(order, first, time)
             if not order.is_open:
                 continue
-            if order.reached(first):
-                self._reach(order, first, time)
-            if not order.is_open or order.waits:
+            if order.waits:
                 if order.kind == "trailing":
                     self._broker.follow(order, first)
             elif order.time_in_force != "gtc":
@@ -94,11 +94,7 @@ class CandleMatching:
             reached = [order for order in due if order.rises is rising and order.reached(to)]
             if not reached:
                 break
-            reached.sort(key=attrgetter("level"), reverse=not rising)
-            first = reached[0]
-            for order in reached[1:]:
-                if order.level == first.level and RANK[order.kind] < RANK[first.kind]:
-                    first = order
+            first = (min if rising else max)(reached, key=attrgetter("level"))
             self._reach(first, first.level or at, time)
         for order in due:
             if order.kind == "trailing" and order.rises is not rising:
