@@ -1,32 +1,49 @@
 """Options of a backtest that say what is made of its result."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
 from backtest.engine import Run
+from backtest.report.parquet import write_parquet
 from backtest.statistics import statistics_of
 from backtest.strategy import Strategy
-from kandle.backtest_report import as_json, as_text, trade_table
+from kandle.backtest_report import as_json
+from kandle.backtest_table import as_text, trade_table
+from kandle.patience import patience
 
 OPTIONS: Final[Sequence[click.Option]] = (
     click.Option(["--trades", "with_trades"], is_flag=True, help="List the trades, too."),
     click.Option(["--json", "json_wanted"], is_flag=True, help="One JSON object."),
+    click.Option(
+        ["--parquet", "parquet_folder"],
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for trades, orders, fills and equity as Parquet files.",
+    ),
 )
 
 
 def tell(strategy: Strategy, found: Run, fingerprint: str, given: Mapping[str, Any]) -> None:
-    """Print what came of a run, and write what else is wanted of it.
+    """Write the files that are wanted of a run, then print what came of it.
 
     Args:
         strategy: Which was run.
         found: What came of it.
         fingerprint: Hash of the run.
         given: Values of all options of the command, by name; those of `OPTIONS` are read.
+
+    Raises:
+        ConfigurationError: A file cannot be written, or the extra that writes it is not installed.
     """
     figures = statistics_of(found)
+    folder: Path | None = given["parquet_folder"]
+    if folder is not None:
+        about = {"strategy": strategy.name, "parameters": dict(strategy.parameters), "hash": fingerprint}
+        with patience(f"writing {folder}"):
+            write_parquet(found, folder, about)
     if given["json_wanted"]:
         click.echo(msgspec.json.encode(as_json(strategy, found, figures, fingerprint, given["with_trades"])))
         return
