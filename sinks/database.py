@@ -15,6 +15,8 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from infra.settings import DatabaseSettings
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.namespace import LIVE, current
+from sinks.schema import SET_SEARCH_PATH, async_cursors, search_path
 
 Connection = psycopg.AsyncConnection[Any]
 
@@ -64,8 +66,9 @@ def database_url(settings: DatabaseSettings) -> str:
 
 
 def application_name(name: str) -> str:
-    """What the server shows of a connection of this name."""
-    return f"kandle-{name}"
+    """What the server shows of a connection of this name in the namespace of this process."""
+    prefix = current().prefix
+    return f"kandle-{name}@{prefix}" if prefix else f"kandle-{name}"
 
 
 @contextmanager
@@ -231,6 +234,7 @@ def _parameters(settings: DatabaseSettings, name: str) -> dict[str, Any]:
         "autocommit": True,
         "connect_timeout": max(2, round(settings.connect_timeout_s)),
         "application_name": application_name(name),
+        "cursor_factory": async_cursors(current()),
         **_SERVER_LOST,
     }
 
@@ -244,6 +248,8 @@ async def _set_up(connection: Connection) -> None:
             "set_config('idle_in_transaction_session_timeout', %s, false)",
             (str(STATEMENT_TIMEOUT_MS), str(LOCK_TIMEOUT_MS), str(IDLE_IN_TRANSACTION_TIMEOUT_MS)),
         )
+        if current() != LIVE:
+            await connection.execute(SET_SEARCH_PATH, (search_path(current()),))
 
 
 async def _try(connection: Connection) -> None:

@@ -5,6 +5,9 @@ and compared); each runs in a transaction of its own, unless its first line is `
 commands that refuse one: such a file holds one statement, written so that a second run does no harm, as a
 crash between the statement and the record of it makes it run again. Afterwards the groups of rights (file
 012) get theirs on what is new. A login that may not migrate can start when nothing is missing.
+
+The files say `kandle.` and `public.`; in a namespace they make the same tables and views in its schema (see
+`sinks.schema`). Checksums are of the files as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import psycopg
 
 from infra.logging import get_logger
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from schemas.namespace import LIVE, Namespace, current
+from sinks.schema import cursors, quoted, rendered_file
 
 NO_TRANSACTION: Final = "-- no-transaction"
 LOCK_KEY: Final = 0x6B616E646C65
@@ -45,6 +50,10 @@ COMMENT ON COLUMN kandle.migrations.name IS 'Name of the file';
 COMMENT ON COLUMN kandle.migrations.checksum IS 'SHA-256 of the file, hexadecimal';
 COMMENT ON COLUMN kandle.migrations.applied IS 'When it was applied';
 """
+
+_OF_A_NAMESPACE = (
+    "COMMENT ON SCHEMA kandle IS 'Tables and views of a namespace of Kandle, beside the live ones'"
+)
 
 log = get_logger(__name__)
 Connection = psycopg.Connection[Any]
@@ -81,7 +90,11 @@ def shipped() -> list[Migration]:
 
 
 def migrate(
-    url: str, *, connect_timeout_s: float = 5.0, migrations: Sequence[Migration] | None = None
+    url: str,
+    *,
+    connect_timeout_s: float = 5.0,
+    migrations: Sequence[Migration] | None = None,
+    namespace: Namespace | None = None,
 ) -> list[str]:
     """Apply what is missing; blocks, call it in a thread from asynchronous code.
 
@@ -89,6 +102,7 @@ def migrate(
         url: libpq connection URL of a role that may create schemas and tables.
         connect_timeout_s: Seconds that connecting may take.
         migrations: What to apply instead of `shipped()`.
+        namespace: Whose schema it is; None for that of this process.
 
     Returns:
         Names of the files that were applied now.
@@ -101,18 +115,26 @@ def migrate(
             right is missing).
     """
     wanted = shipped() if migrations is None else list(migrations)
+    place = namespace or current()
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=max(2, round(connect_timeout_s))) as db:
+        with psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=max(2, round(connect_timeout_s)),
+            cursor_factory=cursors(place),
+        ) as db:
             db.add_notice_handler(_log_warning)
             _lock(db)
             if not _exists(db, "to_regclass('kandle.migrations')"):
                 db.execute(_LEDGER)
+                if place != LIVE:
+                    db.execute(_OF_A_NAMESPACE.encode())
             missing = _missing(db, wanted)
             if missing:
                 _create_extension(db)
             for migration in missing:
-                _apply(db, migration)
-            _give_rights(db, changed=bool(missing))
+                _apply(db, migration, place)
+            _give_rights(db, place, changed=bool(missing))
     except psycopg.OperationalError as error:
         if any(words in str(error) for words in REFUSALS):
             raise ConfigurationError(f"the database refuses us, see DATABASE_URL: {error}") from error
@@ -133,7 +155,7 @@ def _log_warning(notice: psycopg.errors.Diagnostic) -> None:
         log.warning("the database warns", message=notice.message_primary)
 
 
-def _give_rights(db: Connection, *, changed: bool) -> None:
+def _give_rights(db: Connection, place: Namespace, *, changed: bool) -> None:
     """Give the groups of rights theirs on all there is: after a change, and when a group came later.
 
     Only the login that owns the schema may; another one, a writer say, finds it done.
@@ -141,10 +163,11 @@ def _give_rights(db: Connection, *, changed: bool) -> None:
     if not _exists(db, "to_regproc('kandle.give_rights')"):
         return
     late = db.execute(
-        "SELECT FROM pg_namespace n JOIN pg_roles r ON r.rolname LIKE 'kandle\\_%' "
+        "SELECT FROM pg_namespace n JOIN pg_roles r ON r.rolname LIKE 'kandle\\_%%' "
         "WHERE n.nspname = 'kandle' AND pg_has_role(n.nspowner, 'USAGE') AND ("
         "r.rolname IN ('kandle_owner', 'kandle_writer') AND NOT has_schema_privilege(r.oid, n.oid, 'USAGE') "
-        "OR r.rolname = 'kandle_reader' AND NOT has_table_privilege(r.oid, 'public.trades', 'SELECT'))"
+        "OR r.rolname = 'kandle_reader' AND NOT has_table_privilege(r.oid, %s, 'SELECT'))",
+        (f"{quoted(place.views_schema)}.trades",),
     ).fetchone()
     if changed or late is not None:
         db.execute("SELECT kandle.give_rights()")
@@ -180,9 +203,9 @@ def _missing(db: Connection, wanted: Sequence[Migration]) -> list[Migration]:
     return [migration for migration in wanted if migration.name not in applied]
 
 
-def _apply(db: Connection, migration: Migration) -> None:
-    log.info("migrating the database", file=migration.name)
-    statement: Any = migration.sql.encode()
+def _apply(db: Connection, migration: Migration, place: Namespace) -> None:
+    log.info("migrating the database", file=migration.name, schema=place.schema)
+    statement: Any = rendered_file(migration.sql, place).encode()
     record = "INSERT INTO kandle.migrations (name, checksum) VALUES (%s, %s)"
     try:
         if migration.transactional:

@@ -8,6 +8,8 @@ import psycopg
 from infra.settings import load
 from kandle.servers import reach_database
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.namespace import LIVE, current
+from sinks.schema import SET_SEARCH_PATH, search_path
 
 
 @click.command()
@@ -16,7 +18,8 @@ from schemas.errors import ConfigurationError, UnavailableError
 def sql(query: str, data_dir: str | None) -> None:
     """Answer a QUERY as CSV with a header; it may read, not write.
 
-    The embedded database is started for the time of the query when it is not running.
+    The embedded database is started for the time of the query when it is not running. With KANDLE_NAMESPACE
+    the names of tables and views are those of the namespace.
 
     Example: kandle sql "SELECT * FROM candles WHERE interval = '1m' ORDER BY time"
     """
@@ -36,6 +39,8 @@ def sql(query: str, data_dir: str | None) -> None:
         try:
             with connection:
                 connection.read_only = True
+                if current() != LIVE:
+                    connection.execute(SET_SEARCH_PATH, (search_path(current()),))
                 connection.execute("SET TIME ZONE 'UTC'")
                 statement = f"COPY ({query.rstrip().rstrip(';')}) TO STDOUT (FORMAT csv, HEADER)"
                 with connection.cursor() as cursor, cursor.copy(statement.encode()) as copy:

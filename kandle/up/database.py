@@ -8,6 +8,8 @@ from typing import Any, Final
 import psycopg
 
 from schemas.errors import UnavailableError
+from schemas.namespace import LIVE, current
+from sinks.schema import SET_SEARCH_PATH, async_cursors, search_path
 
 PATIENCE_S: Final = 60.0
 """A server that was killed recovers what it had not written; who runs it tells when it does not come back."""
@@ -58,6 +60,9 @@ class Database:
                 connect_timeout=5,
                 options="-c timezone=UTC",
                 application_name="kandle up",
+                cursor_factory=async_cursors(current()),
             )
+            if current() != LIVE:
+                await self._connection.execute(SET_SEARCH_PATH, (search_path(current()),))
         cursor = await self._connection.execute(query, arguments)
         return await cursor.fetchall()

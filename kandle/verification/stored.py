@@ -17,7 +17,9 @@ from infra.settings import DatabaseSettings
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.table_columns import RecordColumns, TableColumns
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from schemas.namespace import Namespace, current
 from sinks.database import application_name, database_url
+from sinks.schema import cursors
 from sinks.timescale.row_tables import RowTable
 from sinks.timescale.table import Table
 
@@ -50,8 +52,13 @@ class Range:
 
 
 @contextmanager
-def connected(settings: DatabaseSettings, name: str) -> Iterator[Db]:
+def connected(settings: DatabaseSettings, name: str, namespace: Namespace | None = None) -> Iterator[Db]:
     """A connection in autocommit mode whose statements may take their time.
+
+    Args:
+        settings: Where the database is.
+        name: What the server shows of the connection.
+        namespace: Whose tables are meant; None for those of this process.
 
     Raises:
         UnavailableError: The database does not answer, then or later.
@@ -63,6 +70,7 @@ def connected(settings: DatabaseSettings, name: str) -> Iterator[Db]:
             autocommit=True,
             connect_timeout=max(2, round(settings.connect_timeout_s)),
             application_name=application_name(name),
+            cursor_factory=cursors(namespace or current()),
         ) as db:
             db.execute("SET TIME ZONE 'UTC'")
             db.execute("SET idle_in_transaction_session_timeout = 0")

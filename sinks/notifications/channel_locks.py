@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from schemas.namespace import current
 from sinks.database import Connection, Database
 
 CONNECTION_NAME = "sink-notifications-ledger"
@@ -43,7 +44,7 @@ class ChannelLocks:
             db = await self._open()
             if channel not in self._held:
                 cursor = await db.execute(
-                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"kandle/{channel}",)
+                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (f"{current().schema}/{channel}",)
                 )
                 row = await cursor.fetchone()
                 if not (row and row[0]):

@@ -22,6 +22,7 @@ from infra.logging import get_logger
 from infra.settings import SinkSettings
 from schemas.errors import ConfigurationError, UnavailableError
 from sinks.database import STATEMENT_TIMEOUT_MS, Connection, Database, is_passing
+from sinks.schema import lock_key
 from sinks.timescale.partitions import Partitions
 
 AHEAD: Final = 2
@@ -77,7 +78,7 @@ class Upkeep:
         """One round, unless another process is at it."""
         db = await self._database.hold(NAME)
         try:
-            if not await _one(db, "SELECT pg_try_advisory_lock(%s)", (LOCK_KEY,)):
+            if not await _one(db, "SELECT pg_try_advisory_lock(%s)", (lock_key(LOCK_KEY),)):
                 return
             await _wait_shortly(db)
             known = Partitions()
