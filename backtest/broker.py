@@ -187,13 +187,7 @@ class Broker:
         Returns:
             The fill, when it is booked and told; None if the order was refused or cancelled instead.
         """
-        costs = self._costs
-        if maker:
-            rate = costs.maker_fee
-        else:
-            rate = costs.fee
-            if order.limit is None:
-                price = costs.slipped(price, order.sign)
+        price, rate = self._priced(order, price, maker)
         held = self.account.size(order.market)
         against = held < ZERO if order.side == "buy" else held > ZERO
         if not order.size:
@@ -233,6 +227,18 @@ class Broker:
         if self.listener is not None:
             self.listener(fill)
         return fill
+
+    def settle_size(self, order: Order, price: Decimal, maker: bool) -> None:
+        """Let an order of a part have the size that it would be executed with now, whole."""
+        if not order.size:
+            order.size = self._affordable(order.part or ZERO, *self._priced(order, price, maker))
+
+    def _priced(self, order: Order, price: Decimal, maker: bool) -> tuple[Decimal, Decimal]:
+        """The price that an execution has, and the part of its value that is its fee."""
+        if maker:
+            return price, self._costs.maker_fee
+        slipped = price if order.limit is not None else self._costs.slipped(price, order.sign)
+        return slipped, self._costs.fee
 
     def _affordable(self, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
