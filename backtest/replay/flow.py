@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
+from typing import Final
 
 from backtest.replay.choice import SymbolChoice
 from backtest.replay.merge import Merge
 from backtest.replay.source import Step
 from schemas.records import Micros
+
+CLOSE_TIMEOUT_S: Final = 5.0
 
 
 class Flow:
@@ -56,7 +59,9 @@ class Flow:
             )
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop reading, at the end of a step: a client that is cut off leaves a socket."""
+        if self._next:
+            await asyncio.wait(self._next, timeout=CLOSE_TIMEOUT_S)
         for task in self._next:
             task.cancel()
         await asyncio.gather(*self._next, return_exceptions=True)

@@ -18,11 +18,24 @@ STILL_S: Final = 30.0
 
 
 async def scan(
-    settings: KafkaSettings, topic: str, partition: int, start: int, end: int
+    settings: KafkaSettings,
+    topic: str,
+    partition: int,
+    start: int,
+    end: int,
+    fetch_bytes: int = FETCH_BYTES,
 ) -> AsyncGenerator[RawRecords, None]:
     """The records of [start, end) in order, some thousand at a time.
 
     What lies between and is no record (holes of a compaction, control batches) is passed over.
+
+    Args:
+        settings: Where Kafka is.
+        topic: Its name.
+        partition: Which of it.
+        start: Offset of the first record that is wanted.
+        end: Offset after the last one.
+        fetch_bytes: As many are fetched at a time, as Kafka holds them; a larger batch comes whole.
 
     Raises:
         UnavailableError: The broker does not answer.
@@ -37,7 +50,7 @@ async def scan(
         **aiokafka_config(settings),
         enable_auto_commit=False,
         auto_offset_reset="none",
-        max_partition_fetch_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
         fetch_max_wait_ms=100,
     )
     try:
