@@ -1,4 +1,4 @@
-"""How fast a replay at `--speed max` writes topics into Kafka: records a second, from topics, on a real broker.
+"""How fast a replay at `--speed max` goes: records a second from topics to topics, on a real broker.
 
 Run: python -m tests.bench.replay [records]
 """
