@@ -150,6 +150,52 @@ class Admin:
         )
         return sum(len(description.members) for description in found.values() if description is not None)
 
+    def groups(self) -> list[str]:
+        """Names of all consumer groups that the broker knows.
+
+        Raises:
+            UnavailableError: The broker does not answer, or not for all.
+        """
+        try:
+            found = self._client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
+            if found.errors:
+                raise found.errors[0]
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+        return sorted(group.group_id for group in found.valid)
+
+    def delete_groups(self, names: Iterable[str]) -> None:
+        """Delete consumer groups with their offsets; what is gone already counts as deleted.
+
+        Raises:
+            UnavailableError: The broker does not answer, or a group has members.
+        """
+        asked = list(names)
+        if asked:
+            self._ask(
+                lambda: self._client.delete_consumer_groups(asked, request_timeout=TIMEOUT_S),
+                tolerated=KafkaError.GROUP_ID_NOT_FOUND,
+            )
+
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """Delete topics and wait until the broker lists them no more; what is gone already is none too many.
+
+        Raises:
+            UnavailableError: The broker does not answer, or still lists them.
+        """
+        asked = list(names)
+        if not asked:
+            return
+        self._ask(
+            lambda: self._client.delete_topics(asked, request_timeout=TIMEOUT_S),
+            tolerated=KafkaError.UNKNOWN_TOPIC_OR_PART,
+        )
+        deadline = time.monotonic() + PASSING_S
+        while left := sorted(self._existing().keys() & set(asked)):
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"Kafka still lists deleted topics, as {left[0]}: try again")
+            time.sleep(0.1)
+
     def _offsets(self, asked: list[_TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
         specs = dict.fromkeys(asked, spec)
         found = self._ask(lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S))

@@ -8,7 +8,7 @@ from typing import Any, Final
 import psycopg
 
 from schemas.errors import UnavailableError
-from schemas.namespace import LIVE, current
+from schemas.namespace import LIVE, Namespace, current
 from sinks.schema import SET_SEARCH_PATH, async_cursors, search_path
 
 PATIENCE_S: Final = 60.0
@@ -22,10 +22,12 @@ class Database:
 
     Args:
         dsn: Where the server is.
+        namespace: Whose tables are asked; None for those of this process.
     """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, namespace: Namespace | None = None) -> None:
         self._dsn = dsn
+        self._namespace = namespace or current()
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
 
@@ -60,9 +62,9 @@ class Database:
                 connect_timeout=5,
                 options="-c timezone=UTC",
                 application_name="kandle up",
-                cursor_factory=async_cursors(current()),
+                cursor_factory=async_cursors(self._namespace),
             )
-            if current() != LIVE:
-                await self._connection.execute(SET_SEARCH_PATH, (search_path(current()),))
+            if self._namespace != LIVE:
+                await self._connection.execute(SET_SEARCH_PATH, (search_path(self._namespace),))
         cursor = await self._connection.execute(query, arguments)
         return await cursor.fetchall()

@@ -1,7 +1,7 @@
 """What a run has stored, read from the database: exact, whatever was killed meanwhile."""
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from infra.settings import Settings
@@ -157,27 +157,42 @@ class Tally:
         return bool(stored)
 
 
-def expected_streams(settings: Settings) -> list[Stream]:
+def fed_topics(settings: Settings) -> list[Topic]:
+    """The topics that the producers of a run with these settings write."""
+    channels = settings.producer.channels
+    fed = [TRADES]
+    fed += [topic for channel, topic in (("quotes", QUOTES), ("books", BOOKS)) if channel in channels]
+    return fed + [topic for channel, topic in STORED_CHANNELS.items() if channel in channels]
+
+
+def expected_streams(settings: Settings, fed: Collection[Topic] | None = None) -> list[Stream]:
     """Every stream that a run with these settings feeds.
+
+    Args:
+        settings: What is computed, and what is stored.
+        fed: The topics that are fed; None: as the producers of the settings do.
 
     Raises:
         ConfigurationError: A flow cannot be read.
     """
-    channels, processors = settings.producer.channels, settings.processors
-    stored = [TRADES, CANDLES, INDICATORS, SIGNALS]
-    if "quotes" in channels and settings.sink.quotes:
+    processors = settings.processors
+    fed = fed_topics(settings) if fed is None else fed
+    stored = [TRADES, CANDLES, INDICATORS, SIGNALS] if TRADES in fed else []
+    if QUOTES in fed and settings.sink.quotes:
         stored.append(QUOTES)
-    stored += [topic for channel, topic in STORED_CHANNELS.items() if channel in channels]
-    if processors.bars:
+    stored += [topic for topic in STORED_CHANNELS.values() if topic in fed]
+    if processors.bars and TRADES in fed:
         stored.append(BARS)
-    streams = [*(Stream(TIMESCALE, topic) for topic in stored), Stream(NOTIFICATIONS, SIGNALS)]
-    if "quotes" in channels and FlowPlan.of(processors.flows, QUOTES).choices:
+    streams = [Stream(TIMESCALE, topic) for topic in stored]
+    if TRADES in fed:
+        streams.append(Stream(NOTIFICATIONS, SIGNALS))
+    if QUOTES in fed and FlowPlan.of(processors.flows, QUOTES).choices:
         streams.append(Stream(TIMESCALE, INDICATORS, "quotes"))
     books = FlowPlan.of(processors.flows, BOOKS)
-    if "books" in channels and books.choices:
+    if BOOKS in fed and books.choices:
         streams.append(Stream(TIMESCALE, INDICATORS, "books"))
         if books.samples_books:
             streams.append(Stream(TIMESCALE, BOOK_SAMPLES))
-    if processors.venue_spreads:
+    if processors.venue_spreads and TRADES in fed:
         streams += [Stream(sink, SIGNALS, "spreads") for sink in (TIMESCALE, NOTIFICATIONS)]
     return streams

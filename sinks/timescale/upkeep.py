@@ -21,6 +21,7 @@ from psycopg import sql
 from infra.logging import get_logger
 from infra.settings import SinkSettings
 from schemas.errors import ConfigurationError, UnavailableError
+from schemas.namespace import LIVE, current
 from sinks.database import STATEMENT_TIMEOUT_MS, Connection, Database, is_passing
 from sinks.schema import lock_key
 from sinks.timescale.partitions import Partitions
@@ -40,7 +41,9 @@ log = get_logger(__name__)
 
 
 def retention(settings: SinkSettings) -> dict[str, int]:
-    """Days that rows are kept, by full names of tables."""
+    """Days that rows are kept, by full names of tables; a namespace keeps all, as what it replays is old."""
+    if current() != LIVE:
+        return {}
     return {TABLE_PREFIX + name: days for name, days in settings.retention_days.items()}
 
 
@@ -111,7 +114,7 @@ class Upkeep:
             )
             if changed:
                 log.info("chunks go into the columnstore", table=table, after_days=after)
-        kept = self._settings.retention_days.get("trades")
+        kept = retention(self._settings).get(f"{TABLE_PREFIX}trades")
         # Refreshing what was dropped would empty the aggregates too.
         since = None if kept is None else kept - 1
         await _one(db, "SELECT kandle.keep_aggregates(make_interval(days => %s))", (since,))
