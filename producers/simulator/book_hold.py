@@ -34,7 +34,7 @@ class BookHold:
         self._followed: set[str] = set()
         """Streams whose clients have a book and every change since."""
         self._news = asyncio.Event()
-        self._is_off = False
+        self._is_off = not venue.has_books_by_rest
 
     def wake(self) -> None:
         """REST has answered a request."""

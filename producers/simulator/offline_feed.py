@@ -18,8 +18,8 @@ from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from infra.kafka.partitioner import partition_of
-from producers.capture import CaptureError, Entry
-from producers.exchange import Call, Channel
+from producers.capture import CaptureError, Entry, Summary
+from producers.exchange import CHANNELS, Call, Channel
 from producers.feed import Feed
 from producers.instruments import Listing
 from producers.markets import exchange_class
@@ -59,7 +59,7 @@ class OfflineFeed:
 
     Args:
         path: The capture.
-        channels: What is fed; those that the market does not have are left out.
+        channels: What is fed; those that the market does not have are left out. None: what was recorded.
         symbols: Unified symbols; all of the capture by default.
         partitions: Of every keyed topic.
         source: Name of the source in marks, without the number of its shard; as a producer's by default.
@@ -69,7 +69,8 @@ class OfflineFeed:
     Attributes:
         summary: What the capture holds.
         instruments: All that the venue lists.
-        topics: Those that are fed, with marks.
+        topics: Those that marks are written to. Some markets tell quotes in their tickers: those go to the
+            topic of quotes, marked or not.
         refused: Frames that were refused, by reason.
 
     Raises:
@@ -79,7 +80,7 @@ class OfflineFeed:
     def __init__(
         self,
         path: Path,
-        channels: Collection[Channel],
+        channels: Collection[Channel] | None = None,
         symbols: Collection[str] | None = None,
         *,
         partitions: int,
@@ -102,7 +103,7 @@ class OfflineFeed:
         self.instruments: list[Instrument] = list(listing.by_symbol.values())
         exchange = market(
             listing.choose(recording.symbols).values(),
-            channels,
+            recorded_channels(summary) if channels is None else channels,
             [symbol for symbol in summary.aggregated_symbols if symbol in recording.symbols],
             candle_interval,
         )
@@ -214,3 +215,11 @@ class OfflineFeed:
             return self._venue.rest(parts.path, query, self._now_ns // 1_000_000).body
         except RestError:
             return None
+
+
+def recorded_channels(summary: Summary) -> list[Channel]:
+    """The channels that a capture holds; aggregated trades are fed as trades."""
+    streamed = {channel for symbol in summary.symbols.values() for channel in symbol.streams}
+    if "aggregated_trades" in streamed:
+        streamed = streamed - {"aggregated_trades"} | {"trades"}
+    return [channel for channel in CHANNELS if channel in streamed]

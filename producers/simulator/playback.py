@@ -5,6 +5,7 @@ JSON belongs to no stream: every client gets it, as it got it when it was record
 """
 
 from collections.abc import AsyncGenerator, Collection
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -40,13 +41,13 @@ class Playback(Playing[Entry]):
         start_ns = recording.summary.first_receive_ns
         super().__init__(recording.venue, recording.symbols.values(), speed, rewind, start_ns)
 
-    async def moments(self) -> AsyncGenerator[Entry, None]:
+    async def moments(self, start: int) -> AsyncGenerator[Entry, None]:
         """See `Playing.moments`.
 
         Raises:
             CaptureError: The file was changed or damaged since it was opened.
         """
-        for entry in self._recording:
+        for entry in islice(self._recording, start, None):
             yield entry
 
     def time_ns(self, moment: Entry) -> int:

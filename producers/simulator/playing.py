@@ -67,12 +67,17 @@ class Playing(ABC, Generic[M]):
         self._server: SimulatorServer | None = None
         self.played = 0
         """Moments that were passed in the furthest run so far."""
-        self.has_ended = False
+        self.ended = asyncio.Event()
+        """Set once every subscriber has read everything and the close after it."""
+
+    @property
+    def has_ended(self) -> bool:
         """Whether every subscriber has read everything and the close after it."""
+        return self.ended.is_set()
 
     @abstractmethod
-    def moments(self) -> AsyncGenerator[M, None]:
-        """The past from its beginning; each call gives the same."""
+    def moments(self, start: int) -> AsyncGenerator[M, None]:
+        """The past after its first `start` moments; each call gives the same."""
 
     @abstractmethod
     def time_ns(self, moment: M) -> int:
@@ -118,7 +123,7 @@ class Playing(ABC, Generic[M]):
             if server.departures == departures:
                 # A client that broke before it had read everything comes back for the rest.
                 is_over = await server.end()
-        self.has_ended = True
+        self.ended.set()
         logger.info("the playback has ended", frames=self.played)
         while True:
             if server.streams():
@@ -130,12 +135,10 @@ class Playing(ABC, Generic[M]):
         """Play from one position on; returns the position reached when nobody is left, or at the end."""
         departures = server.departures
         base: tuple[float, int] | None = None
-        position = 0
-        async with aclosing(self.moments()) as moments:
+        position = start
+        async with aclosing(self.moments(start)) as moments:
             async for moment in moments:
                 position += 1
-                if position <= start:
-                    continue
                 is_new = position > furthest
                 now_ns = self.time_ns(moment)
                 if self._speed != "max" and is_new:

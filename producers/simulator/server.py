@@ -63,13 +63,15 @@ class SimulatorServer:
 
     Args:
         market: Knows the venue and is told of subscriptions.
-        port: Port on loopback; 0 takes a free one.
+        port: Port; 0 takes a free one.
         faults: What is to go wrong.
+        host: Where it listens; loopback by default.
     """
 
-    def __init__(self, market: Market, port: int = 0, faults: Iterable[Fault] = ()) -> None:
+    def __init__(self, market: Market, port: int = 0, faults: Iterable[Fault] = (), host: str = HOST) -> None:
         self._market = market
         self._port = port
+        self._host = host
         self._server: Server | None = None
         self.injection = Injection(faults)
         self.rest = RestFront(market.venue, self.injection)
@@ -94,12 +96,12 @@ class SimulatorServer:
     @property
     def websocket_url(self) -> str:
         """Base URL of the WebSocket endpoint."""
-        return f"ws://{HOST}:{self.port}"
+        return f"ws://{self._host}:{self.port}"
 
     @property
     def rest_url(self) -> str:
         """Base URL of the REST endpoint."""
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self._host}:{self.port}"
 
     async def start(self) -> None:
         """Begin to listen.
@@ -110,7 +112,7 @@ class SimulatorServer:
         try:
             self._server = await serve(
                 self._serve_client,
-                HOST,
+                self._host,
                 self._port,
                 process_request=self._process_request,
                 compression=None,
@@ -123,7 +125,7 @@ class SimulatorServer:
             )
         except OSError as error:
             raise ResourceError(
-                f"the simulator cannot listen on {HOST}:{self._port}: {error.strerror}; "
+                f"the simulator cannot listen on {self._host}:{self._port}: {error.strerror}; "
                 "choose another port (KANDLE_SIMULATOR__PORT) or 0 for a free one"
             ) from None
 

@@ -90,6 +90,8 @@ class SimulatedVenue(ABC):
     """How long subscriptions must stand still before a playback begins, s: other connections may follow."""
     binary: ClassVar[bool] = False
     """Whether data frames are binary ones."""
+    has_books_by_rest: ClassVar[bool] = True
+    """Whether clients have to ask for a book before its changes are of use to them."""
 
     registry: ClassVar[dict[tuple[str, str], type["SimulatedVenue"]]] = {}
 

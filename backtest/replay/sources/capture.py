@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,7 @@ from producers.simulator.offline_feed import OfflineFeed, Published
 from schemas.identity import split_key
 from schemas.records import Gap, Micros
 from schemas.rows import encode
-from schemas.topics import INSTRUMENTS
+from schemas.topics import INSTRUMENTS, QUOTES, TICKERS
 
 STEP_US: Final = 1_000_000
 """Event time that a step covers, about."""
@@ -37,7 +38,7 @@ class CaptureSource:
     Args:
         path: The capture.
         partitions: Of every keyed topic.
-        channels: What a producer would be told to feed.
+        channels: What a producer would be told to feed; None: all that was recorded.
         symbols: Keys (`venue:symbol`) that are wanted; all of the capture by default.
         candle_interval: Interval of the venue's own candles.
 
@@ -49,17 +50,21 @@ class CaptureSource:
         self,
         path: Path,
         partitions: int,
-        channels: Collection[Channel],
+        channels: Collection[Channel] | None = None,
         symbols: Collection[str] | None = None,
         candle_interval: str = "1m",
     ) -> None:
         names = None if symbols is None else sorted({split_key(key)[1] for key in symbols})
-        self._feed = OfflineFeed(
-            path, channels, names, partitions=partitions, candle_interval=candle_interval
+        self._made = partial(
+            OfflineFeed, path, channels, names, partitions=partitions, candle_interval=candle_interval
         )
+        self._feed = self._made()
+        self._is_read = False
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         fed = ",".join(topic.base_name for topic in self._feed.topics)
+        quoted = [QUOTES] if TICKERS in self._feed.topics and QUOTES not in self._feed.topics else []
+        self._topics = [INSTRUMENTS, *self._feed.topics, *quoted]
         wanted = "all" if names is None else ",".join(names)
         self.identity = f"capture {digest} of {wanted} as {fed} {candle_interval} in {partitions} partitions"
         """See `Source.identity`."""
@@ -69,10 +74,8 @@ class CaptureSource:
     @property
     def partitions(self) -> list[Partition]:
         """See `Source.partitions`."""
-        topics = [INSTRUMENTS, *self._feed.topics]
-        return [
-            Partition(topic.base_name, number) for topic in topics for number in range(self.partition_count)
-        ]
+        numbers = range(self.partition_count)
+        return [Partition(topic.base_name, number) for topic in self._topics for number in numbers]
 
     async def times(self, period: Period) -> tuple[Micros, Micros] | None:
         """See `Source.times`; those of the trades, else of the arrival."""
@@ -84,18 +87,31 @@ class CaptureSource:
         last = last if period.until is None else min(last, period.until - 1)
         return (first, last) if first <= last else None
 
-    def streams(self, period: Period, after: Mapping[Partition, int]) -> Sequence[AsyncGenerator[Step, None]]:
-        """See `Source.streams`.
+    def streams(
+        self, topics: Collection[str], period: Period, after: Mapping[Partition, int]
+    ) -> Sequence[AsyncGenerator[Step, None]]:
+        """See `Source.streams`: one for the instruments, one for all of the market.
 
         Raises:
             CaptureError: When iterated: the file has changed or was damaged since it was opened.
         """
-        return [
-            in_thread(_steps(records, period, after)) for records in (self._feed.listed(), iter(self._feed))
-        ]
+        found = []
+        if INSTRUMENTS.base_name in topics:
+            found.append(self._feed.listed())
+        if any(topic.base_name in topics for topic in self._topics[1:]):
+            found.append(self._market())
+        return [in_thread(_steps(records, topics, period, after)) for records in found]
+
+    def _market(self) -> Iterator[Published]:
+        """The records of the market; a feed remembers what it was fed, so each reading has one of its own."""
+        feed = self._made() if self._is_read else self._feed
+        self._is_read = True
+        yield from feed
 
 
-def _steps(records: Iterable[Published], period: Period, after: Mapping[Partition, int]) -> Iterator[Step]:
+def _steps(
+    records: Iterable[Published], topics: Collection[str], period: Period, after: Mapping[Partition, int]
+) -> Iterator[Step]:
     """The records of one stream, those of about a second together."""
     counts: dict[Partition, int] = {}
     held: dict[Partition, _Held] = {}
@@ -105,6 +121,8 @@ def _steps(records: Iterable[Published], period: Period, after: Mapping[Partitio
     for published in records:
         time = time_of(published.record)
         partition = Partition(published.topic.base_name, published.partition)
+        if partition.topic not in topics:
+            continue
         own = held.get(partition)
         if own is None:
             own = held[partition] = _Held(partition, counts.get(partition, 0))
