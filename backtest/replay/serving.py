@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from backtest.replay.past import Moment, Past
 from backtest.replay.source import Partition
