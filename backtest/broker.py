@@ -11,11 +11,13 @@ holds for all of them:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from math import nan
 from typing import Final
 
 from backtest.account import Account, decimal_of
+from backtest.fees import FeeMeter
 from backtest.orders import (
     AT_MARKET,
     ONE,
@@ -26,9 +28,10 @@ from backtest.orders import (
     OrderState,
     Side,
 )
+from backtest.rules import Rules, rules_of
 from backtest.terms import Terms
 from schemas.errors import ValidationError
-from schemas.records import Micros
+from schemas.records import Instrument, Micros
 
 FillListener = Callable[[Fill], object]
 _FILLED: Final = OrderState.FILLED
@@ -40,9 +43,12 @@ class Broker:
     Args:
         account: Of the run.
         terms: Of the run.
+        instruments: By market: what they ask of orders; a market without one has `terms.lot` alone.
     """
 
-    def __init__(self, account: Account, terms: Terms) -> None:
+    def __init__(
+        self, account: Account, terms: Terms, instruments: Mapping[str, Instrument] | None = None
+    ) -> None:
         self.account = account
         self.orders: list[Order] = []
         self.open: list[Order] = []
@@ -53,7 +59,9 @@ class Broker:
         self.listener: FillListener | None = None
         """Called with each fill, once it is booked."""
         self._costs = terms.costs
-        self._lot = terms.lot
+        self._plain = Rules(terms.lot)
+        self._rules = {name: rules_of(each, terms.lot) for name, each in (instruments or {}).items()}
+        self._fees = FeeMeter(terms.costs.fee, terms.costs.maker_fee, terms.costs.schedule)
         self._leverage = terms.leverage
         self._groups: list[list[Order]] = []
 
@@ -85,25 +93,39 @@ class Broker:
             raise ValidationError(f"the size of an order is above 0, got {size}")
         if part is not None and not ZERO < part <= ONE:
             raise ValidationError(f"the part of an order is above 0 and at most 1, got {part}")
-        units = ZERO if size is None else self.rounded(size)
+        rules = self.rules(market)
+        units = ZERO if size is None else rules.size(size)
         order = Order(len(self.orders) + 1, market, side, units, part, how.kind, now)
         if how is not AT_MARKET:
-            self._demand(order, how)
+            self._demand(order, how, rules)
         self.orders.append(order)
-        if part or units:
-            self.open.append(order)
-        else:
-            order.state, order.reason = OrderState.REFUSED, f"{size} is less than a lot of {self._lot}"
+        self.open.append(order)
+        if size is not None and not units:
+            self.refuse(order, f"{size} is less than a lot of {rules.lot}")
+        elif order.limit == ZERO or order.trigger == ZERO:
+            self.refuse(order, f"its price is less than a tick of {rules.tick}")
+        elif rules.minimum is not None and units:
+            price = order.limit or order.trigger
+            if price is None and market in self.last:
+                price = decimal_of(self.last[market])
+            if price is not None:
+                self._check_value(order, price, rules.minimum)
         return order
 
-    def _demand(self, order: Order, how: Conditions) -> None:
-        order.limit = how.limit
-        order.trigger = how.stop or how.take_profit
+    def _demand(self, order: Order, how: Conditions, rules: Rules) -> None:
+        trigger = how.stop or how.take_profit
+        order.limit = None if how.limit is None else rules.asked(how.limit, order.side)
+        order.trigger = None if trigger is None else rules.asked(trigger, order.side)
         order.trail, order.trail_part = how.trail, how.trail_part
         order.time_in_force = how.time_in_force
         order.post_only, order.reduce_only, order.fit = how.post_only, how.reduce_only, how.fit
         if order.kind == "trailing" and order.market in self.last:
             self.follow(order, decimal_of(self.last[order.market]))
+
+    def _check_value(self, order: Order, price: Decimal, minimum: Decimal) -> None:
+        """Refuse an order that is worth less than the smallest one, unless it only reduces."""
+        if order.size * price < minimum and not order.reduce_only:
+            self.refuse(order, f"its value is below the market's minimum of {minimum}")
 
     def cancel(self, order: Order, reason: str = "cancelled") -> None:
         """Withdraw an order, if it is still open."""
@@ -156,13 +178,13 @@ class Broker:
     def follow(self, order: Order, price: Decimal) -> None:
         """Let the trigger of a trailing stop follow a price, if that is better than those before."""
         distance = order.trail if order.trail is not None else price * (order.trail_part or ZERO)
-        found = price + distance if order.side == "buy" else price - distance
+        found = self.rules(order.market).asked(price + order.sign * distance, order.side)
         if order.trigger is None or (found < order.trigger if order.side == "buy" else found > order.trigger):
             order.trigger = found
 
-    def rounded(self, size: Decimal) -> Decimal:
-        """A size in whole lots, towards zero."""
-        return size // self._lot * self._lot
+    def rules(self, market: str) -> Rules:
+        """What a market asks of orders."""
+        return self._rules.get(market, self._plain)
 
     def equity(self) -> Decimal:
         """Cash and positions at the last known prices."""
@@ -173,7 +195,13 @@ class Broker:
         return max(ZERO, self.equity() * self._leverage - self.account.value_at_entry)
 
     def execute(
-        self, order: Order, size: Decimal | None, price: Decimal, time: Micros, maker: bool
+        self,
+        order: Order,
+        size: Decimal | None,
+        price: Decimal,
+        time: Micros,
+        maker: bool,
+        volume: float = nan,
     ) -> Fill | None:
         """Fill an open order, or a part of it.
 
@@ -183,22 +211,29 @@ class Broker:
             price: Quote currency per unit; a taker without a limit pays the slippage besides.
             time: Event time, µs.
             maker: Whether it has waited in the book.
+            volume: Of the candle, base units; nan where it is not known.
 
         Returns:
             The fill, when it is booked and told; None if the order was refused or cancelled instead.
+
+        Raises:
+            ConfigurationError: The slippage depends on what is not known of the market.
         """
-        price, rate = self._priced(order, price, maker)
+        rules = self.rules(order.market)
+        rate = self._fees.rate(order.market, time, maker)
+        if self._costs.slips and not maker and order.limit is None:
+            price = self._slipped(order, size, price, rate, volume)
         held = self.account.size(order.market)
         against = held < ZERO if order.side == "buy" else held > ZERO
         if not order.size:
-            order.size = self._affordable(order.part or ZERO, price, rate)
+            order.size = self._affordable(rules.lot, order.part or ZERO, price, rate)
         if order.reduce_only:
             order.size = order.filled + (min(order.left, abs(held)) if against else ZERO)
             if not order.left:
                 self.cancel(order, "there is no position to reduce")
                 return None
         elif not order.size:
-            self.refuse(order, f"what is free buys less than a lot of {self._lot}")
+            self.refuse(order, f"what is free buys less than a lot of {rules.lot}")
             return None
         left = order.left
         units = left if size is None or size > left else size
@@ -207,12 +242,16 @@ class Broker:
         if opened and (order.part is None or held or order.filled):
             carried = self._carried(order.market, units - opened, price, rate)
             if opened * price * (ONE + rate) > carried:
-                cut = self.rounded(carried / (price * (ONE + rate))) if order.fit and carried > ZERO else ZERO
+                cut = rules.size(carried / (price * (ONE + rate))) if order.fit and carried > ZERO else ZERO
                 units += cut - opened
                 order.size = order.filled + units
                 if not order.fit or not units:
                     self.refuse(order, "the account cannot carry it")
                     return None
+        if rules.minimum is not None and not order.filled and (order.part is not None or order.fit):
+            self._check_value(order, price, rules.minimum)
+            if not order.is_open:
+                return None
         order.filled += units
         if order.filled == order.size:
             order.state = _FILLED
@@ -222,27 +261,35 @@ class Broker:
         fill = Fill(order, time, order.market, order.side, units, price, units * price * rate, maker)
         self.fills.append(fill)
         self.account.take(fill)
+        self._fees.count(order.market, time, units * price)
         if order.group:
             self._settle(order, units)
         if self.listener is not None:
             self.listener(fill)
         return fill
 
-    def settle_size(self, order: Order, price: Decimal, maker: bool) -> None:
-        """Let an order of a part have the size that it would be executed with now, whole."""
+    def settle_size(self, order: Order, price: Decimal, time: Micros) -> None:
+        """Let an order of a part have the size that a taker would be executed with now, whole."""
         if not order.size:
-            order.size = self._affordable(order.part or ZERO, *self._priced(order, price, maker))
+            rate = self._fees.rate(order.market, time, False)
+            if self._costs.slips and order.limit is None:
+                price = self._slipped(order, None, price, rate, nan)
+            lot = self.rules(order.market).lot
+            order.size = self._affordable(lot, order.part or ZERO, price, rate)
 
-    def _priced(self, order: Order, price: Decimal, maker: bool) -> tuple[Decimal, Decimal]:
-        """The price that an execution has, and the part of its value that is its fee."""
-        if maker:
-            return price, self._costs.maker_fee
-        slipped = price if order.limit is not None else self._costs.slipped(price, order.sign)
-        return slipped, self._costs.fee
+    def _slipped(
+        self, order: Order, size: Decimal | None, price: Decimal, rate: Decimal, volume: float
+    ) -> Decimal:
+        """The price that an order without a limit is filled at; of a part, for the size before slippage."""
+        rules = self.rules(order.market)
+        units = order.left or self._affordable(rules.lot, order.part or ZERO, price, rate)
+        units = units if size is None else min(units, size)
+        found = self._costs.slipped(price, order.sign, units, Decimal(repr(volume)), rules.tick)
+        return rules.missed(found, order.side)
 
-    def _affordable(self, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
+    def _affordable(self, lot: Decimal, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
-        return self.free() * part // (price * (ONE + rate) * self._lot) * self._lot
+        return self.free() * part // (price * (ONE + rate) * lot) * lot
 
     def _carried(self, market: str, closed: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The value that what is free after closing a part carries, fees included."""

@@ -37,4 +37,4 @@ def missing_to(broker: Broker, market: str, size: Decimal | None, part: Decimal 
     for order in broker.open:
         if order.market == market and not order.waits and (not order.limit or order.time_in_force != "gtc"):
             missing -= order.sign * order.left
-    return broker.rounded(abs(missing)).copy_sign(missing)
+    return broker.rules(market).size(abs(missing)).copy_sign(missing)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from math import nan
 from operator import attrgetter
 from typing import Final
 
@@ -41,10 +42,11 @@ class CandleMatching:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._volume = nan
 
     def take(self, candle: ClosedCandle) -> None:
         """Have executed what a candle fills."""
-        broker = self._broker
+        broker, self._volume = self._broker, candle.volume
         due = [order for order in broker.open if order.market == candle.market]
         if len(due) > 1:
             due.sort(key=lambda order: RANK[order.kind])
@@ -55,7 +57,7 @@ class CandleMatching:
         for order in due:
             if order.kind == "market":
                 if order.is_open:
-                    broker.execute(order, None, first, candle.open_time, False)
+                    broker.execute(order, None, first, candle.open_time, False, candle.volume)
             else:
                 waiting = True
         if waiting:
@@ -113,4 +115,4 @@ class CandleMatching:
         if order.post_only and not order.resting:
             self._broker.refuse(order, "post_only: it would be filled at once")
             return
-        self._broker.execute(order, None, price, time, order.resting)
+        self._broker.execute(order, None, price, time, order.resting, self._volume)

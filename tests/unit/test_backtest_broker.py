@@ -37,7 +37,7 @@ def test_parts_of_an_order_add_up_to_it() -> None:
     order = place(broker, "buy", 10)
     fill(broker, order, 4)
     assert [order.filled, order.left] == [4, 6]
-    assert order.state is OrderState.PARTLY_FILLED
+    assert order.state.value == "partly_filled"
     assert order.is_open
     fill(broker, order, 5, 110)
     fill(broker, order, 5, 120)
