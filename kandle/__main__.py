@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "indicators": "kandle.commands.indicators",
     "signals": "kandle.commands.signals",
     "backtest": "kandle.commands.backtest",
+    "optimize": "kandle.commands.optimize",
     "parse": "kandle.commands.parse",
     "record": "kandle.commands.record",
     "reprocess": "kandle.commands.reprocess",

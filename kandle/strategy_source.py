@@ -27,8 +27,22 @@ def strategy_of(text: str, parameters: Sequence[str] = ()) -> Strategy:
     """
     if not text.endswith(".py"):
         return Strategy.create(spec_of(text, parameters))
-    Strategy.known()
-    return Strategy.create(spec_of(_from_file(Path(text)).name, parameters))
+    return Strategy.create(spec_of(kind_of(text).name, parameters))
+
+
+def kind_of(text: str) -> type[Strategy]:
+    """The class of a strategy, from its name or its file. May block.
+
+    Raises:
+        ConfigurationError: There is none of this name, or the file holds none or several.
+    """
+    known = Strategy.known()
+    if text.endswith(".py"):
+        return _from_file(Path(text))
+    name = spec_of(text)
+    if name not in known:
+        raise ConfigurationError(f"there is no strategy {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
 
 
 def failure_of(strategy: Strategy, error: Exception) -> StrategyError:

@@ -106,6 +106,11 @@ class Parametrised:
         """
 
     @classmethod
+    def defaults(cls) -> dict[str, Value]:
+        """The parameters as they are declared, in that order, with their defaults."""
+        return {key: getattr(cls, key) for key in _declared(cls)}
+
+    @classmethod
     def known(cls) -> Mapping[str, type[Self]]:
         """All classes of the kind that can be used, by name, with those that come with Kandle."""
         importlib.import_module(cls._package)

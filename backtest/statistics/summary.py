@@ -71,7 +71,7 @@ def statistics_of(run: Run) -> Statistics:
     """The figures of a run; 10 ms over 100,000 candles with 4,000 trades, a fifteenth of the run."""
     capital = float(run.terms.capital)
     equity, times = run.equity, run.times
-    start, end = min(each.open_times[0] for each in run.bars), int(times[-1])
+    start, end = int(min(each.open_times[0] for each in run.bars)), int(times[-1])
     final = float(run.final_equity)
     cagr = yearly(final / capital, end - start)
     falls = falls_of(equity, times, capital, start)

@@ -1,0 +1,94 @@
+"""Processes that share a list of tasks."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backtest.history import History
+from backtest.search.sharing import in_columns, share
+from backtest.search.workers import Workers, WorkersError
+from tests.backtest_runs import bars_of, flat
+
+DEADLY, FAILING, LEAVING = -1, "no work", "leaves"
+
+
+@dataclass(frozen=True)
+class _Square:
+    """Work that kills its process at one task."""
+
+    fails: str = ""
+
+    def __call__(self) -> Callable[[int], tuple[int, int]]:
+        if self.fails == LEAVING:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.fails:
+            raise ValueError(self.fails)
+        return _square
+
+
+def _square(task: int) -> tuple[int, int]:
+    if task == DEADLY:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task, os.getpid()
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh interpreter finds this file by the paths of this one."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
+
+
+def test_tasks_are_shared_and_a_death_costs_one_task() -> None:
+    with Workers[int, tuple[int, int]](2, _Square()) as workers:
+        found = dict(workers.run([3, DEADLY, 4, 5, 6]))
+        assert found.pop(DEADLY) is None
+        squares = {task: result[0] for task, result in found.items() if result}
+        assert squares == {3: 9, 4: 16, 5: 25, 6: 36}
+        assert os.getpid() not in {result[1] for result in found.values() if result}
+        again = dict(workers.run([7]))
+        assert again[7] is not None
+        assert again[7][0] == 49
+    assert multiprocessing.active_children() == []
+
+
+def test_one_worker_is_this_process() -> None:
+    with Workers[int, tuple[int, int]](1, _Square()) as workers:
+        assert list(workers.run([2, 3])) == [(2, (4, os.getpid())), (3, (9, os.getpid()))]
+
+
+def test_work_that_cannot_begin_is_told_and_nothing_is_left() -> None:
+    workers = Workers[int, tuple[int, int]](2, _Square(FAILING))
+    with pytest.raises(WorkersError, match="cannot begin: ValueError: no work"), workers:
+        list(workers.run([1, 2, 3]))
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_ends_at_once_is_told() -> None:
+    workers = Workers[int, tuple[int, int]](2, _Square(LEAVING))
+    with pytest.raises(WorkersError, match="ended before it could begin"), workers:
+        list(workers.run([1, 2, 3]))
+
+
+def test_shared_data_are_equal_and_their_arrays_stand_in_the_file_alone(tmp_path: Path) -> None:
+    bars = bars_of([*flat(*map(float, range(1, 5_000)))])
+    history = in_columns(History([bars]))
+    shared = share(history, tmp_path / "columns")
+    assert len(shared.head) < 1_000
+    assert (tmp_path / "columns").stat().st_size >= 6 * 8 * len(bars)
+    (found,) = shared.open().bars
+    assert list(found) == list(bars)
+    closes = found.closes
+    assert isinstance(closes, np.ndarray)
+    assert not closes.flags.owndata
+    with pytest.raises(ValueError, match="read-only"):
+        closes[0] = 2.0
+
+
+def test_nothing_to_share_is_no_error(tmp_path: Path) -> None:
+    assert share(History(), tmp_path / "columns").open() == History()
