@@ -22,6 +22,7 @@ from producers.rest_queue import Answer, Deliver
 from producers.session import Session
 from producers.simulator.faults import Fault, parse_fault
 from producers.simulator.playback import Playback
+from producers.simulator.playing import Playing
 from producers.simulator.server import SimulatorServer
 from schemas import rows
 from schemas.records import BookUpdate, Record, SystemEvent
@@ -171,7 +172,7 @@ class LateBooks(RestDesk):
 
 
 async def produce(
-    playback: Playback,
+    playback: Playing[Any],
     faults: Sequence[str] = (),
     patience_s: float = 20.0,
     lossless: bool = True,
@@ -213,7 +214,7 @@ async def produce(
 
 async def _feed(
     market: type[Exchange],
-    playback: Playback,
+    playback: Playing[Any],
     server: SimulatorServer,
     desk: RestDesk,
     publisher: CollectingPublisher,
@@ -229,7 +230,7 @@ async def _feed(
     return exchange
 
 
-def _book_tops(exchange: Exchange, playback: Playback) -> dict[str, BookTop]:
+def _book_tops(exchange: Exchange, playback: Playing[Any]) -> dict[str, BookTop]:
     """The books of the simulated venue as REST tells them now."""
     venue = playback.venue
     tops = {}

@@ -94,7 +94,12 @@ class ServedPast(Playing[Moment]):
         has_waited = False
         for one in said or ():
             if isinstance(one, Pushed):
-                has_waited |= await self.tell(server, one.stream, one.data, is_new)
+                # REST knows of it afterwards: a book that is asked for because of its first change is then
+                # the one that the change follows, as it was when it was recorded.
+                is_whole = await server.send(one.stream, one.data)
+                if is_new:
+                    has_waited |= await self.books.wait(server, one.stream, is_whole)
+                    self.venue.observe(one.stream, one.data)
             elif is_new:
                 self.venue.learn(one.url, one.body)
         if is_new:

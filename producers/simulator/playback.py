@@ -66,7 +66,11 @@ class Playback(Playing[Entry]):
             if not moment.binary and is_damaged_text(moment.frame):
                 await server.send_all(moment.frame)
             return False
-        return await self.tell(server, *found, is_new)
+        stream, data = found
+        if is_new:
+            self.venue.observe(stream, data)
+        is_whole = await server.send(stream, data)
+        return is_new and await self.books.wait(server, stream, is_whole)
 
 
 def is_damaged_text(frame: bytes) -> bool:

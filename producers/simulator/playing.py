@@ -61,7 +61,8 @@ class Playing(ABC, Generic[M]):
         self._traded = frozenset(traded)
         self._speed = speed
         self._rewind = rewind
-        self._books = BookHold(venue)
+        self.books = BookHold(venue)
+        """To be asked after each frame that was sent for the first time."""
         self._changed = asyncio.Event()
         self._now_ns = start_ns
         self._server: SimulatorServer | None = None
@@ -100,12 +101,12 @@ class Playing(ABC, Generic[M]):
     def changed(self) -> None:
         """Wake the playback: a subscription has come or gone."""
         if self._server is not None:
-            self._books.changed(self._server.streams())
+            self.books.changed(self._server.streams())
         self._changed.set()
 
     def asked(self) -> None:
         """Look whether that was what the playback waits for."""
-        self._books.wake()
+        self.books.wake()
 
     async def play(self, server: SimulatorServer) -> None:
         """Play to the end, then close whoever subscribes; runs until it is cancelled.
@@ -151,13 +152,6 @@ class Playing(ABC, Generic[M]):
                     base = None
                 self.played = max(self.played, position)
         return position
-
-    async def tell(self, server: SimulatorServer, stream: str, data: bytes, is_new: bool) -> bool:
-        """Let a frame of a stream happen, and send it; returns whether it stood still for a book."""
-        if is_new:
-            self.venue.observe(stream, data)
-        is_whole = await server.send(stream, data)
-        return is_new and await self._books.wait(server, stream, is_whole)
 
     @staticmethod
     async def _wait_for(base: tuple[float, int], now_ns: int, speed: float) -> None:
