@@ -8,12 +8,14 @@ import click
 import msgspec
 
 from backtest.engine import Run
+from backtest.report.page import page_of
 from backtest.report.parquet import write_parquet
 from backtest.statistics import statistics_of
 from backtest.strategy import Strategy
 from kandle.backtest_report import as_json
 from kandle.backtest_table import as_text, trade_table
 from kandle.patience import patience
+from schemas.errors import ConfigurationError
 
 OPTIONS: Final[Sequence[click.Option]] = (
     click.Option(["--trades", "with_trades"], is_flag=True, help="List the trades, too."),
@@ -22,6 +24,11 @@ OPTIONS: Final[Sequence[click.Option]] = (
         ["--parquet", "parquet_folder"],
         type=click.Path(path_type=Path, file_okay=False),
         help="Folder for trades, orders, fills and equity as Parquet files.",
+    ),
+    click.Option(
+        ["--report", "report_file"],
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="File for a page of HTML with charts, which needs nothing else.",
     ),
 )
 
@@ -44,9 +51,20 @@ def tell(strategy: Strategy, found: Run, fingerprint: str, given: Mapping[str, A
         about = {"strategy": strategy.name, "parameters": dict(strategy.parameters), "hash": fingerprint}
         with patience(f"writing {folder}"):
             write_parquet(found, folder, about)
+    page: Path | None = given["report_file"]
+    if page is not None:
+        with patience(f"writing {page}"):
+            _write(page, page_of(strategy, found, figures, fingerprint))
     if given["json_wanted"]:
         click.echo(msgspec.json.encode(as_json(strategy, found, figures, fingerprint, given["with_trades"])))
         return
     click.echo(as_text(strategy, found, figures, fingerprint))
     if given["with_trades"]:
         click.echo(f"\n{trade_table(found.trades)}")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be written: {error}") from error
