@@ -1,6 +1,6 @@
 """Cash, positions and closed trades, in exact decimals: what goes out somewhere comes in elsewhere.
 
-    cash + sum(size * price) = capital + realized + unrealized - fees
+    cash + sum(size * price) = capital + realized + unrealized - fees - interest + funding
 
 holds to the last digit after every fill, at whatever prices the positions are valued.
 """
@@ -19,7 +19,8 @@ from backtest.orders import ZERO, Fill
 from schemas.records import Micros
 
 FEE_STEP: Final = Decimal("1e-24")
-"""To which the share of a fee is cut, quote currency."""
+"""To which the share of a fee, and interest, is cut, quote currency."""
+YEAR_US: Final = 365 * 86_400_000_000
 
 
 class Lot(msgspec.Struct, gc=False):
@@ -49,7 +50,8 @@ class ClosedTrade(msgspec.Struct, gc=False, frozen=True):
         entry_time: Microseconds.
         exit_time: Microseconds.
         fee: Of opening and closing.
-        profit: Quote currency, fees deducted.
+        profit: Quote currency, fees and interest deducted; funding is not in it.
+        interest: Of what was borrowed to be sold, quote currency.
     """
 
     market: str
@@ -60,11 +62,26 @@ class ClosedTrade(msgspec.Struct, gc=False, frozen=True):
     exit_time: Micros
     fee: Decimal
     profit: Decimal
+    interest: Decimal = ZERO
 
     @property
     def profit_part(self) -> float:
         """Profit as a part of what was paid for the lot."""
         return float(self.profit / (abs(self.size) * self.entry_price))
+
+
+class Payment(msgspec.Struct, gc=False, frozen=True):
+    """Funding of a position.
+
+    Attributes:
+        market: `venue:symbol`.
+        time: When, µs.
+        amount: Quote currency; above 0 what was received, below 0 what was paid.
+    """
+
+    market: str
+    time: Micros
+    amount: Decimal
 
 
 @dataclass(slots=True)
@@ -85,15 +102,21 @@ class Account:
 
     Args:
         capital: Cash to begin with.
+        borrowing: Interest of what is sold short, for a year of 365 days, as a part of its value at entry;
+            paid when it is bought back.
     """
 
-    def __init__(self, capital: Decimal) -> None:
+    def __init__(self, capital: Decimal, borrowing: Decimal = ZERO) -> None:
         self.capital = capital
         self.cash = capital
         self.realized = ZERO
         self.fees = ZERO
+        self.interest = ZERO
+        self.funding = ZERO
+        self.payments: list[Payment] = []
         self.positions: dict[str, Position] = {}
         self.trades: list[ClosedTrade] = []
+        self._borrowing = borrowing
 
     def size(self, market: str) -> Decimal:
         """Units held of a market; below 0 for short."""
@@ -142,9 +165,13 @@ class Account:
             exit_fee = share(fee_left, -part, left)
             gain = part * (fill.price - lot.price)
             fee = entry_fee + exit_fee
+            interest = self._interest(lot, part, fill.time) if self._borrowing else ZERO
             self.realized += gain
+            profit = gain - fee - interest
             closed.append(
-                ClosedTrade(fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, gain - fee)
+                ClosedTrade(
+                    fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, profit, interest
+                )
             )
             left += part
             fee_left -= exit_fee
@@ -158,6 +185,22 @@ class Account:
             position.size += left
         self.trades += closed
         return closed
+
+    def _interest(self, lot: Lot, part: Decimal, until: Micros) -> Decimal:
+        """Pay for what was borrowed, up to now."""
+        if part > ZERO:
+            return ZERO
+        owed = -part * lot.price * self._borrowing * max(0, until - lot.time) / YEAR_US
+        owed = owed.quantize(FEE_STEP)
+        self.cash -= owed
+        self.interest += owed
+        return owed
+
+    def pay(self, payment: Payment) -> None:
+        """Book funding."""
+        self.cash += payment.amount
+        self.funding += payment.amount
+        self.payments.append(payment)
 
 
 def share(fee: Decimal, part: Decimal, of: Decimal) -> Decimal:

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from math import nan
+from math import isnan, nan
 from typing import Final
 
-from backtest.account import Account, decimal_of
+from backtest.account import Account, Payment, decimal_of
 from backtest.fees import FeeMeter
+from backtest.margin import Margin
 from backtest.orders import (
     AT_MARKET,
     ONE,
@@ -62,8 +63,8 @@ class Broker:
         self._plain = Rules(terms.lot)
         self._rules = {name: rules_of(each, terms.lot) for name, each in (instruments or {}).items()}
         self._fees = FeeMeter(terms.costs.fee, terms.costs.maker_fee, terms.costs.schedule)
-        self._leverage = terms.leverage
         self._groups: list[list[Order]] = []
+        self.margin = Margin(account, self.last, terms.leverage, terms.maintenance)
 
     def place(
         self,
@@ -190,10 +191,6 @@ class Broker:
         """Cash and positions at the last known prices."""
         return self.account.equity(self.last)
 
-    def free(self) -> Decimal:
-        """Value that new positions may have, at the last known prices."""
-        return max(ZERO, self.equity() * self._leverage - self.account.value_at_entry)
-
     def execute(
         self,
         order: Order,
@@ -226,7 +223,7 @@ class Broker:
         held = self.account.size(order.market)
         against = held < ZERO if order.side == "buy" else held > ZERO
         if not order.size:
-            order.size = self._affordable(rules.lot, order.part or ZERO, price, rate)
+            order.size = self.margin.affordable(rules.lot, order.part or ZERO, price, rate)
         if order.reduce_only:
             order.size = order.filled + (min(order.left, abs(held)) if against else ZERO)
             if not order.left:
@@ -240,7 +237,7 @@ class Broker:
         opened = max(ZERO, units - abs(held)) if against else units
         # What a part buys can be carried, unless prices that have moved since the open count as well.
         if opened and (order.part is None or held or order.filled):
-            carried = self._carried(order.market, units - opened, price, rate)
+            carried = self.margin.carried(order.market, units - opened, price, rate)
             if opened * price * (ONE + rate) > carried:
                 cut = rules.size(carried / (price * (ONE + rate))) if order.fit and carried > ZERO else ZERO
                 units += cut - opened
@@ -259,14 +256,72 @@ class Broker:
         else:
             order.state = OrderState.PARTLY_FILLED
         fill = Fill(order, time, order.market, order.side, units, price, units * price * rate, maker)
-        self.fills.append(fill)
-        self.account.take(fill)
-        self._fees.count(order.market, time, units * price)
+        self._book(fill)
         if order.group:
             self._settle(order, units)
         if self.listener is not None:
             self.listener(fill)
         return fill
+
+    def _book(self, fill: Fill) -> None:
+        self.fills.append(fill)
+        self.account.take(fill)
+        self._fees.count(fill.market, fill.time, fill.size * fill.price)
+        self.margin.refresh()
+
+    def fund(self, market: str, time: Micros, rate: float, mark: float) -> Decimal:
+        """Book the funding of what is held of a perpetual.
+
+        Args:
+            market: `venue:symbol`.
+            time: When, µs.
+            rate: Part of the value that longs pay to shorts; below 0 the other way round.
+            mark: Price that values the position; nan: the last known one.
+
+        Returns:
+            What was received, or below 0 paid, quote currency.
+        """
+        size = self.account.size(market)
+        if not size:
+            return ZERO
+        price = self.last[market] if isnan(mark) else mark
+        amount = -size * decimal_of(price) * decimal_of(rate)
+        self.account.pay(Payment(market, time, amount))
+        self.margin.refresh()
+        return amount
+
+    def danger(self, market: str) -> Decimal | None:
+        """The price of a market at which the account is liquidated, in whole ticks; see `Margin.price`."""
+        price = self.margin.price(market)
+        if price is None or price <= ZERO:
+            return price
+        return self.rules(market).missed(price, _closing(self.account.size(market)))
+
+    def liquidate(self, market: str, price: Decimal, time: Micros) -> None:
+        """Withdraw all orders, and close all positions: what is left no longer carries them.
+
+        Args:
+            market: Whose price it was.
+            price: That price; the positions of other markets are closed at their last known ones.
+            time: Event time, µs.
+        """
+        for order in tuple(self.open):
+            self.cancel(order, "the account was liquidated")
+        done = len(self.fills)
+        for name, position in self.account.positions.items():
+            units, side = abs(position.size), _closing(position.size)
+            if not units:
+                continue
+            order = Order(len(self.orders) + 1, name, side, units, None, "liquidation", time)
+            order.state, order.filled = _FILLED, units
+            order.reason = "the equity had fallen to the maintenance margin"
+            self.orders.append(order)
+            at = price if name == market else decimal_of(self.last[name])
+            rate = self._fees.rate(name, time, False) + self._costs.liquidation_fee
+            self._book(Fill(order, time, name, side, units, at, units * at * rate))
+        if self.listener is not None:
+            for fill in self.fills[done:]:
+                self.listener(fill)
 
     def settle_size(self, order: Order, price: Decimal, time: Micros) -> None:
         """Let an order of a part have the size that a taker would be executed with now, whole."""
@@ -275,30 +330,18 @@ class Broker:
             if self._costs.slips and order.limit is None:
                 price = self._slipped(order, None, price, rate, nan)
             lot = self.rules(order.market).lot
-            order.size = self._affordable(lot, order.part or ZERO, price, rate)
+            order.size = self.margin.affordable(lot, order.part or ZERO, price, rate)
 
     def _slipped(
         self, order: Order, size: Decimal | None, price: Decimal, rate: Decimal, volume: float
     ) -> Decimal:
         """The price that an order without a limit is filled at; of a part, for the size before slippage."""
         rules = self.rules(order.market)
-        units = order.left or self._affordable(rules.lot, order.part or ZERO, price, rate)
+        units = order.left or self.margin.affordable(rules.lot, order.part or ZERO, price, rate)
         units = units if size is None else min(units, size)
         found = self._costs.slipped(price, order.sign, units, Decimal(repr(volume)), rules.tick)
         return rules.missed(found, order.side)
 
-    def _affordable(self, lot: Decimal, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
-        """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
-        return self.free() * part // (price * (ONE + rate) * lot) * lot
 
-    def _carried(self, market: str, closed: Decimal, price: Decimal, rate: Decimal) -> Decimal:
-        """The value that what is free after closing a part carries, fees included."""
-        account = self.account
-        held = account.size(market)
-        equity = account.equity(self.last)
-        used = account.value_at_entry
-        if held:
-            equity += held * (price - decimal_of(self.last[market])) - closed * price * rate
-            if closed:
-                used -= account.positions[market].value_at_entry
-        return equity * self._leverage - used
+def _closing(held: Decimal) -> Side:
+    return "sell" if held > ZERO else "buy"

@@ -12,7 +12,9 @@ from schemas.errors import ValidationError
 from schemas.records import Micros
 
 Side: TypeAlias = Literal["buy", "sell"]
-OrderKind: TypeAlias = Literal["market", "limit", "stop", "stop_limit", "take_profit", "trailing"]
+OrderKind: TypeAlias = Literal[
+    "market", "limit", "stop", "stop_limit", "take_profit", "trailing", "liquidation"
+]
 TimeInForce: TypeAlias = Literal["gtc", "ioc", "fok"]
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
@@ -112,7 +114,7 @@ class Order(msgspec.Struct, gc=False):
         size: Units of the base; 0 of an order of a part, until it is filled. What is cut off, as by
             `reduce_only`, is no longer in it.
         part: Of what is free when it is filled, 0 to 1; None of an order of a size.
-        kind: See `Conditions`.
+        kind: See `Conditions`; liquidation of what the broker itself closes, for want of margin.
         placed: Event time at which it was placed, µs.
         limit: Worst price, quote currency; None without one.
         trigger: Price that it waits for, quote currency; of a trailing stop where it stands now, None until

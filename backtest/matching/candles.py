@@ -5,6 +5,7 @@
 - From there the price goes straight to one extreme, to the other, and to the close. It goes against what is
   held first: to the low if that is long, to the high if it is short. Without a position it goes to the
   extreme that is nearer to the open; if both are as near, to the high of a candle that falls, else the low.
+- The account is liquidated where the price comes to its margin, or at the open if that is beyond it.
 - On this path every order is filled where the price comes to it: at its own price, or at the open where the
   candle opens beyond it. All of an order is filled, or nothing.
 """
@@ -38,16 +39,19 @@ class CandleMatching:
 
     Args:
         broker: Of the run.
+        latency: After which an order reaches the market, µs: candles that open before do not fill it.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, latency: Micros = 0) -> None:
         self._broker = broker
+        self._latency = latency
         self._volume = nan
 
     def take(self, candle: ClosedCandle) -> None:
         """Have executed what a candle fills."""
         broker, self._volume = self._broker, candle.volume
-        due = [order for order in broker.open if order.market == candle.market]
+        opens = candle.open_time - self._latency
+        due = [order for order in broker.open if order.market == candle.market and order.placed <= opens]
         if len(due) > 1:
             due.sort(key=lambda order: RANK[order.kind])
         # What can be afforded is known by the open; the close comes later.
@@ -62,6 +66,7 @@ class CandleMatching:
                 waiting = True
         if waiting:
             self._open(due, first, candle.open_time)
+        if waiting or broker.margin.threatened(candle):
             self._walk(due, candle, first)
 
     def _open(self, due: list[Order], first: Decimal, time: Micros) -> None:
@@ -79,28 +84,44 @@ class CandleMatching:
                 order.resting = True
 
     def _walk(self, due: list[Order], candle: ClosedCandle, first: Decimal) -> None:
+        """Go along the path behind the open, for orders in their rank and for the margin."""
+        broker, market = self._broker, candle.market
+        if first in (self._liquidation(market, 1, first), self._liquidation(market, -1, first)):
+            broker.liquidate(market, first, candle.open_time)
         low, high, last = decimal_of(candle.low), decimal_of(candle.high), decimal_of(candle.close)
-        held = self._broker.account.size(candle.market)
-        down = held or (high - first) - (first - low) or last - first
+        down = broker.account.size(market) or (high - first) - (first - low) or last - first
         at = first
         for to in (low, high, last) if down >= ZERO else (high, low, last):
             if to != at:
-                self._leg(due, at, to, candle.close_time)
+                self._leg(market, due, at, to, candle.close_time)
             at = to
 
-    def _leg(self, due: list[Order], at: Decimal, to: Decimal, time: Micros) -> None:
+    def _leg(self, market: str, due: list[Order], at: Decimal, to: Decimal, time: Micros) -> None:
         """The price goes straight from one point to another."""
-        rising = to > at
+        sign = 1 if to > at else -1
         while True:
             due[:] = [order for order in due if order.is_open]
-            reached = [order for order in due if order.rises is rising and order.reached(to)]
-            if not reached:
+            reached = [order for order in due if order.rises is (sign > 0) and order.reached(to)]
+            first = (min if sign > 0 else max)(reached, key=attrgetter("level"), default=None)
+            until = to if first is None else first.level or to
+            end = self._liquidation(market, sign, at)
+            if end is not None and sign * end <= sign * to and (first is None or sign * end < sign * until):
+                self._broker.liquidate(market, end, time)
+            elif first is None:
                 break
-            first = (min if rising else max)(reached, key=attrgetter("level"))
-            self._reach(first, first.level or at, time)
+            else:
+                self._reach(first, until, time)
+                at = until
         for order in due:
-            if order.kind == "trailing" and order.rises is not rising:
+            if order.kind == "trailing" and order.rises is (sign < 0):
                 self._broker.follow(order, to)
+
+    def _liquidation(self, market: str, sign: int, at: Decimal) -> Decimal | None:
+        """Where a price that rises (1) or falls (-1) from here liquidates the account; None: nowhere."""
+        if market not in self._broker.margin.guards or self._broker.account.size(market) * sign > ZERO:
+            return None
+        danger = self._broker.danger(market)
+        return None if danger is None else sign * max(sign * danger, sign * at)
 
     def _reach(self, order: Order, price: Decimal, time: Micros) -> None:
         """The price has come to what an order waits for."""

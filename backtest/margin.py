@@ -1,0 +1,102 @@
+"""The margin of an account: what it can still carry, and at what price it no longer carries what it has.
+
+A position binds its value at entry, divided by the leverage; the others, and cash, stand for it. All of them
+are liquidated when cash and positions are worth no more than the maintenance margin, a part of their value:
+
+    cash + sum(size * price) <= maintenance * sum(|size| * price)
+
+Without such a part that is when nothing is left. Long positions that are paid for can never come there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal
+from math import inf
+from typing import Final
+
+from backtest.account import Account, decimal_of
+from backtest.bars import ClosedCandle
+from backtest.orders import ONE, ZERO
+
+_LOWER: Final = Context(prec=12, rounding=ROUND_DOWN)
+_HIGHER: Final = Context(prec=12, rounding=ROUND_UP)
+"""Prices of liquidation have twelve digits, and are rounded to where the margin is used up."""
+_SLACK: Final = 1e-9
+"""Doubles tell that a price is near; decimals whether it is reached."""
+
+
+class Margin:
+    """Watches one account.
+
+    Args:
+        account: Of the run.
+        last: Last known price of each market, by `venue:symbol`.
+        leverage: Value of positions over what they bind.
+        maintenance: Part of the value of a position that the equity may not fall to.
+    """
+
+    def __init__(
+        self, account: Account, last: Mapping[str, float], leverage: Decimal, maintenance: Decimal
+    ) -> None:
+        self.guards: dict[str, tuple[float, float]] = {}
+        """By market: prices at or below the first, at or above the second are to be looked at; the others
+        are safe, and so is a market that is not in it. The object stays the same."""
+        self._account, self._last = account, last
+        self._leverage, self._rate = leverage, maintenance
+
+    def affordable(self, lot: Decimal, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
+        """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
+        account = self._account
+        free = max(ZERO, account.equity(self._last) * self._leverage - account.value_at_entry)
+        return free * part // (price * (ONE + rate) * lot) * lot
+
+    def carried(self, market: str, closed: Decimal, price: Decimal, rate: Decimal) -> Decimal:
+        """The value that what is free after closing a part carries, fees included."""
+        account = self._account
+        held = account.size(market)
+        equity = account.equity(self._last)
+        used = account.value_at_entry
+        if held:
+            equity += held * (price - decimal_of(self._last[market])) - closed * price * rate
+            if closed:
+                used -= account.positions[market].value_at_entry
+        return equity * self._leverage - used
+
+    def refresh(self) -> None:
+        """See to the guards after each booking."""
+        account, guards = self._account, self.guards
+        guards.clear()
+        held = [(market, each.size) for market, each in account.positions.items() if each.size]
+        if account.cash >= ZERO and all(size > ZERO for _, size in held):
+            return
+        if len(held) > 1:
+            guards.update((market, (inf, -inf)) for market, _ in held)
+            return
+        for market, size in held:
+            units, rate = float(size), float(self._rate)
+            price = -float(account.cash) / (units - rate * abs(units))
+            guards[market] = (price * (1 + _SLACK), inf) if units > 0 else (-inf, price * (1 - _SLACK))
+
+    def threatened(self, candle: ClosedCandle) -> bool:
+        """Whether a candle may come to where its market is liquidated."""
+        guard = self.guards.get(candle.market)
+        return guard is not None and (candle.low <= guard[0] or candle.high >= guard[1])
+
+    def price(self, market: str) -> Decimal | None:
+        """The price at which the account is liquidated while the others stay; below a long, above a short.
+
+        Returns:
+            Quote currency per unit; 0 or below if a short position is beyond it at any price; None if nothing
+            is held, or no price can do it.
+        """
+        size = self._account.size(market)
+        if not size:
+            return None
+        left = self._account.cash
+        for name, each in self._account.positions.items():
+            if each.size and name != market:
+                left += (each.size - self._rate * abs(each.size)) * decimal_of(self._last[name])
+        if size < ZERO:
+            return _HIGHER.create_decimal(left / (-size * (ONE + self._rate)))
+        return None if left >= ZERO else _LOWER.create_decimal(-left / (size * (ONE - self._rate)))
