@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
 from backtest.history import History
+from backtest.strategy import Strategy
 from processors.intervals import INTERVALS, Interval
 from schemas.errors import ConfigurationError
+from schemas.identity import split_key
 from schemas.records import Gap, Micros
 
 Kind = Literal["candles", "trades", "quotes", "books", "funding"]
@@ -37,10 +39,6 @@ class Asked:
 
     def __post_init__(self) -> None:
         """Refuse what no source could answer."""
-        for market in self.markets:
-            venue, colon, symbol = market.partition(":")
-            if not (venue and colon and "/" in symbol):
-                raise ConfigurationError(f"a market is venue:BASE/QUOTE, as binance:BTC/USDT; got {market!r}")
         if len(set(self.markets)) < len(self.markets):
             raise ConfigurationError("each market is given once")
         if self.since >= self.until:
@@ -62,6 +60,35 @@ class Found:
 
     history: History = field(default_factory=History)
     gaps: Sequence[Gap] = ()
+
+
+def kinds_of(strategy: Strategy, markets: Sequence[str], fills: str | None = None) -> frozenset[Kind]:
+    """Which rows a run of a strategy has to read: what it hears of, and what its orders are filled by.
+
+    Candles are made of trades where those are read, as the live pipeline makes them.
+
+    Args:
+        strategy: By the methods that it overrides.
+        markets: Perpetuals have funding.
+        fills: What orders are filled by: candle, trade, quote or book; None: by what is read.
+    """
+    hears = {hook for hook in ("on_trade", "on_quote", "on_book", "on_candle") if _overrides(strategy, hook)}
+    kinds: set[Kind] = set()
+    if "on_trade" in hears or fills in ("trade", "book"):
+        kinds.add("trades")
+    if "on_quote" in hears or fills == "quote":
+        kinds.add("quotes")
+    if "on_book" in hears or fills == "book":
+        kinds.add("books")
+    if "trades" not in kinds and (not kinds or "on_candle" in hears or fills == "candle"):
+        kinds.add("candles")
+    if any(":" in split_key(market)[1] for market in markets):
+        kinds.add("funding")
+    return frozenset(kinds)
+
+
+def _overrides(strategy: Strategy, hook: str) -> bool:
+    return getattr(type(strategy), hook, None) is not getattr(Strategy, hook, None)
 
 
 class Source(Protocol):

@@ -17,8 +17,10 @@ from infra.settings import DatabaseSettings
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.identity import split_key
 from schemas.key_table import KeyTable
+from schemas.namespace import current
 from schemas.records import Instrument
 from sinks.database import application_name, database_url
+from sinks.schema import cursors
 from sinks.timescale.copy_binary import POSTGRES_EPOCH_US
 from sinks.timescale.copy_reader import WIDTHS, CopiedColumns, read_rows
 from sinks.timescale.table import Table
@@ -49,6 +51,7 @@ def read_database(settings: DatabaseSettings, asked: Asked) -> Found:
             database_url(settings),
             connect_timeout=max(2, round(settings.connect_timeout_s)),
             application_name=application_name("backtest"),
+            cursor_factory=cursors(current()),
         ) as db:
             db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return _Reading(db, asked).run()

@@ -10,7 +10,7 @@ from ccxt.base.exchange import Exchange as Ccxt
 
 from producers import validation
 from producers.exchange import BadRecord
-from producers.manager.records import Candles, PastCandle, VenueTicker
+from producers.manager.records import Candles, PastCandle, PastTrade, VenueTicker
 from schemas.records import Micros
 
 COLUMNS: Final = 5
@@ -95,6 +95,24 @@ def candles(
             )
         )
     return Candles(kept, dict(rejected))
+
+
+def trades(rows: Sequence[Mapping[str, Any]]) -> list[PastTrade]:
+    """Public trades of ccxt's form, ordered by their ids.
+
+    Raises:
+        BadRecord: One breaks a rule.
+    """
+    found = []
+    for row in rows:
+        price, amount = _number(row.get("price")), _number(row.get("amount"))
+        if price is None or amount is None:
+            raise BadRecord("column", f"expected a price and an amount, got {dict(row)}")
+        size = validation.size_number(amount)
+        time = validation.micros(int(row["timestamp"]))
+        side = 1 if row.get("side") == "buy" else -1
+        found.append(PastTrade(time, validation.price_number(price), size, side, int(row["id"])))
+    return sorted(found, key=lambda trade: trade.id)
 
 
 def _figures(row: Sequence[Any], after: Micros) -> tuple[Micros, list[float], float | None]:

@@ -80,6 +80,24 @@ class Candles(msgspec.Struct, frozen=True):
     rejected: dict[str, int]
 
 
+class PastTrade(msgspec.Struct, frozen=True):
+    """A public trade of a venue's history.
+
+    Attributes:
+        time: Of its execution, µs since the epoch.
+        price: Quote currency per base unit.
+        size: Base units.
+        side: 1 where the taker bought, -1 where it sold.
+        id: The venue's number, perhaps of several trades of one order at one price.
+    """
+
+    time: Micros
+    price: float
+    size: float
+    side: int
+    id: int
+
+
 class Failure(msgspec.Struct, frozen=True):
     """An answer that could not be had.
 

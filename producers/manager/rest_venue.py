@@ -18,7 +18,7 @@ from producers.manager.answer import HttpAnswer, current
 from producers.manager.client import client, pace, secrets
 from producers.manager.errors import error_of
 from producers.manager.names import VenueName, nearest
-from producers.manager.records import Candles, Check, VenueTicker
+from producers.manager.records import Candles, Check, PastTrade, VenueTicker
 from schemas.errors import (
     AuthenticationError,
     AuthorizationError,
@@ -32,6 +32,8 @@ T = TypeVar("T")
 CANDLES: Final = 500
 CONTEXTS: Final = 200
 """Contexts such as `fetchTicker:BTC/USDT` that a venue has metrics for; more share that of the operation."""
+TRADES_BY_TIME: Final = ("binance", "binanceus")
+"""Venues that tell, by ccxt, the trades from a time on, with numbers for ids."""
 SINGLE_CALLS: Final = 4
 """Calls at once, where a venue must be asked for each symbol."""
 
@@ -120,13 +122,16 @@ class RestVenue:
             found |= await self._tickers_of_type(named)
         return found
 
-    async def candles(self, symbol: str, interval: str, limit: int = CANDLES) -> Candles:
-        """The newest candles of a symbol; the last one may not be closed.
+    async def candles(
+        self, symbol: str, interval: str, limit: int = CANDLES, since: Micros | None = None
+    ) -> Candles:
+        """Candles of a symbol, the newest unless a time is named; the last one may not be closed.
 
         Args:
             symbol: Unified symbol, in any case.
             interval: As `1m`, `1h`, `1d`; the case counts where a venue has `1m` and `1M`.
             limit: How many at most; a venue may give fewer.
+            since: The first ones that open at this time or later; some venues tell the newest alone.
 
         Raises:
             ClientError: The venue does not have the symbol, the interval, or no candles.
@@ -137,13 +142,39 @@ class RestVenue:
         interval = self._interval(interval)
 
         async def fetch() -> list[list[Any]]:
-            rows: list[list[Any]] = await self._client.fetch_ohlcv(symbol, interval, None, limit)
+            rows: list[list[Any]] = await self._client.fetch_ohlcv(symbol, interval, since_ms, limit)
             return rows
 
+        since_ms = None if since is None else -(-since // 1_000)
         rows = await self._call("fetchOHLCV", f"{symbol}:{interval}", fetch)
         market = self._client.markets[symbol]
         multiplier = market.get("contractSize") if self.name.contract_volumes else 1.0
         return readings.candles(self.name.venue, symbol, interval, rows, multiplier, _now())
+
+    async def trades(self, symbol: str, since: Micros, limit: int) -> list[PastTrade]:
+        """Public trades of the hour from a time on, as the venue adds them up, oldest first.
+
+        Args:
+            symbol: Unified symbol, in any case.
+            since: Not before the millisecond of this time.
+            limit: How many at most; fewer where the hour holds fewer.
+
+        Raises:
+            ClientError: The venue does not have the symbol, or tells no trades of a time.
+            KandleError: They could not be had.
+        """
+        if self.name.venue not in TRADES_BY_TIME:
+            raise ClientError(
+                f"{self.name.label} tells no trades of a time over REST; {', '.join(TRADES_BY_TIME)} do"
+            )
+        symbol = await self._symbol(symbol)
+
+        async def fetch() -> list[dict[str, Any]]:
+            rows: list[dict[str, Any]] = await self._client.fetch_trades(symbol, since // 1_000, limit)
+            return rows
+
+        rows = await self._call("fetchTrades", symbol, fetch)
+        return readings.trades(rows)
 
     async def balance(self) -> dict[str, float]:
         """What the key's account holds, by currency.
