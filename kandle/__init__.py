@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from backtest.bars import ClosedCandle
     from backtest.lines import Line
     from backtest.orders import Fill, Order
+    from backtest.sizing import Sizer, SizingRule
     from backtest.strategy import Strategy
+    from backtest.ticks import QuoteTick, TradeTick
     from processors.crossing import Crossing
     from processors.indicator import Bar, Indicator, Period, State
     from processors.signal import Decision, SignalRule
@@ -55,7 +57,9 @@ _HOMES: Final = {
     "backtest.bars": ("ClosedCandle",),
     "backtest.lines": ("Line",),
     "backtest.orders": ("Fill", "Order"),
+    "backtest.sizing": ("Sizer", "SizingRule"),
     "backtest.strategy": ("Strategy",),
+    "backtest.ticks": ("QuoteTick", "TradeTick"),
     "processors.crossing": ("Crossing",),
     "processors.indicator": ("Bar", "Indicator", "Period", "State"),
     "processors.signal": ("Decision", "SignalRule"),
@@ -121,10 +125,13 @@ __all__ = [
     "Portion",
     "PriceAlert",
     "Quote",
+    "QuoteTick",
     "Record",
     "Signal",
     "SignalRule",
     "Sink",
+    "Sizer",
+    "SizingRule",
     "Slice",
     "State",
     "Strategy",
@@ -133,6 +140,7 @@ __all__ = [
     "TimeMark",
     "Trade",
     "TradeBar",
+    "TradeTick",
     "VenuePrice",
     "ce_id",
     "decode",

@@ -10,7 +10,7 @@ import kandle
 
 def test_every_public_name_can_be_imported() -> None:
     for name in kandle.__all__:
-        assert getattr(kandle, name).__name__ == name or name in {"Period", "State"}
+        assert getattr(kandle, name).__name__ == name or name in {"Period", "SizingRule", "State"}
 
 
 def test_names_are_listed_once_for_people_and_once_for_the_machine() -> None:
