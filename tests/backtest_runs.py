@@ -82,4 +82,5 @@ def play(
 def reconciled(account: Account, prices: Mapping[str, float]) -> bool:
     """Whether nothing has got lost: checked after every fill, to the last digit."""
     left = account.equity(prices)
-    return left == account.capital + account.realized + account.unrealized(prices) - account.fees
+    earned = account.realized + account.unrealized(prices) + account.funding
+    return left == account.capital + earned - account.fees - account.interest
