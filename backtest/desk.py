@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from decimal import Decimal
 from math import nan
 
-from backtest.account import Account
+from backtest.account import Account, ClosedTrade
 from backtest.bars import ClosedCandle
 from backtest.broker import Broker
 from backtest.lines import Line
 from backtest.orders import AT_MARKET, Conditions, Order, Side
 from backtest.targets import FITTING, missing_to
+from backtest.timers import Timer, Timers
+from backtest.watches import Watch
 from processors.indicator import Indicator
 from schemas.errors import ConfigurationError
 from schemas.records import Micros
@@ -52,13 +55,22 @@ class SimulatedDesk:
         account: Of the run.
         broker: Of the run.
         markets: All that may be traded.
+        latency: After which the withdrawal of an order reaches its market, µs.
     """
 
-    def __init__(self, account: Account, broker: Broker, markets: Sequence[str]) -> None:
+    def __init__(self, account: Account, broker: Broker, markets: Sequence[str], latency: Micros = 0) -> None:
         self.now: Micros = 0
-        """Close time of the newest candle, µs; kept by the engine."""
+        """Time of the newest event, µs; kept by the engine."""
         self.feeds: dict[str, list[Feed]] = {market: [] for market in markets}
         """What grows candle by candle, by market."""
+        self.lines: dict[str, list[tuple[str, Line]]] = {market: [] for market in markets}
+        """All lines that were asked for, by market."""
+        self.watches: dict[str, list[Watch]] = {market: [] for market in markets}
+        """The rules that are watched, by market."""
+        self.timers = Timers()
+        self.withdrawals: deque[tuple[Micros, Order]] = deque()
+        """Orders that are withdrawn, and when that reaches their market, µs; the first one first."""
+        self._latency = latency
         self._lines: dict[tuple[str, str], Line] = {}
         self._account, self._broker = account, broker
 
@@ -75,7 +87,17 @@ class SimulatedDesk:
             feed = Feed(spec)
             self.feeds[market].append(feed)
             known = self._lines[market, spec] = feed.line
+            self.lines[market].append((spec, known))
         return known
+
+    def watch(self, market: str, spec: str) -> None:
+        """See `Desk`."""
+        self._check(market)
+        self.watches[market].append(Watch(spec))
+
+    def timer(self, due: Micros | None, every: Micros) -> Timer:
+        """See `Desk`."""
+        return self.timers.add(Timer((self.now // every + 1) * every if due is None else due, every))
 
     def place(
         self,
@@ -102,7 +124,10 @@ class SimulatedDesk:
 
     def cancel(self, order: Order) -> None:
         """See `Desk`."""
-        self._broker.cancel(order)
+        if self._latency:
+            self.withdrawals.append((self.now + self._latency, order))
+        else:
+            self._broker.cancel(order)
 
     def size(self, market: str) -> Decimal:
         """See `Desk`."""
@@ -117,6 +142,11 @@ class SimulatedDesk:
     def equity(self) -> Decimal:
         """See `Desk`."""
         return self._broker.equity()
+
+    @property
+    def trades(self) -> Sequence[ClosedTrade]:
+        """See `Desk`."""
+        return self._account.trades
 
     def _check(self, market: str) -> None:
         if market not in self.feeds:

@@ -26,11 +26,16 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, Protocol, TypeAlias
 
+from backtest.account import ClosedTrade
 from backtest.bars import ClosedCandle
+from backtest.book_view import BookView
 from backtest.lines import Line
 from backtest.orders import AT_MARKET, CLOSING, Conditions, Fill, Order, Side, TimeInForce
+from backtest.ticks import QuoteTick, TradeTick
+from backtest.timers import Timer, length_of
 from processors.parameters import Parametrised, Period
 from schemas.errors import ConfigurationError, ValidationError
+from schemas.records import Micros, Signal
 
 __all__ = ["ClosedCandle", "Line", "Period", "Strategy"]
 
@@ -47,6 +52,12 @@ class Desk(Protocol):
 
     def line(self, market: str, spec: str) -> Line:
         """The values of an indicator from now on."""
+
+    def watch(self, market: str, spec: str) -> None:
+        """Let a signal rule look at the candles from now on."""
+
+    def timer(self, due: Micros | None, every: Micros) -> Timer:
+        """A call at a time, or at each multiple of a length of time."""
 
     def place(
         self,
@@ -78,6 +89,10 @@ class Desk(Protocol):
     def equity(self) -> Decimal:
         """Cash and positions at the last known prices."""
 
+    @property
+    def trades(self) -> Sequence[ClosedTrade]:
+        """All that were closed so far, the newest last."""
+
 
 class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"):
     """Decides what to trade. Override what it wants to hear of."""
@@ -85,16 +100,34 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
     _desk: Desk | None = None
 
     def on_start(self) -> None:
-        """Before the first candle: ask for lines, set up what is to be remembered."""
+        """Before the first event: ask for lines, set up what is to be remembered."""
+
+    def on_trade(self, trade: TradeTick) -> None:
+        """Others have traded."""
+
+    def on_quote(self, quote: QuoteTick) -> None:
+        """The best bid or the best ask has changed."""
+
+    def on_book(self, book: BookView) -> None:
+        """The book has changed; the same view at each call."""
 
     def on_candle(self, candle: ClosedCandle) -> None:
         """A candle has closed, and the lines of its market hold its values."""
 
+    def on_indicator(self, market: str, spec: str, line: Line) -> None:
+        """A line that was asked for has a new value, `line[0]`; after `on_candle`, not while it is nan."""
+
+    def on_signal(self, signal: Signal) -> None:
+        """A rule that is watched has fired at the candle that has just closed."""
+
+    def on_timer(self, timer: Timer) -> None:
+        """It is `timer.due`: after all that has happened up to then, that time included."""
+
     def on_fill(self, fill: Fill) -> None:
-        """An order was executed."""
+        """An order was executed, or a part of it."""
 
     def on_stop(self) -> None:
-        """After the last candle."""
+        """After the last event."""
 
     def attach(self, desk: Desk) -> None:
         """Called by what runs the strategy, before `on_start`."""
@@ -117,10 +150,40 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         Raises:
             ConfigurationError: There is no such indicator, or which market is meant is not clear.
         """
+        return self.desk.line(self._market(market, spec), spec)
+
+    def watch(self, spec: str, market: str | None = None) -> None:
+        """Hear of a signal rule by name, as `moving_average_crossover(10,30)`, in `on_signal`.
+
+        Args:
+            spec: As in the settings of the live rules.
+            market: `venue:symbol`; the only one if none is named.
+
+        Raises:
+            ConfigurationError: There is no such rule, or which market is meant is not clear.
+        """
+        self.desk.watch(self._market(market, spec), spec)
+
+    def every(self, length: str) -> Timer:
+        """Have `on_timer` called at each multiple of a length of time, from now on.
+
+        Args:
+            length: As `30s`, `5m`, `1h`; counted from 1970-01-01T00:00:00Z.
+
+        Raises:
+            ValidationError: It is written otherwise.
+        """
+        return self.desk.timer(None, length_of(length))
+
+    def at(self, time: Micros) -> Timer:
+        """Have `on_timer` called once, at an event time, µs; at once if that is over."""
+        return self.desk.timer(time, 0)
+
+    def _market(self, market: str | None, spec: str) -> str:
         markets = self.desk.markets
         if market is None and len(markets) > 1:
             raise ConfigurationError(f"{self.name} runs over {len(markets)} markets: name one for {spec}")
-        return self.desk.line(market or markets[0], spec)
+        return market or markets[0]
 
     def buy(
         self,

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Sequence
 from math import inf
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -83,6 +83,11 @@ class OrderBook:
     def top(self, count: int) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
         """Price and size of the best `count` bids and asks, best first."""
         return self._bids.top(count), self._asks.top(count)
+
+    def size_at(self, side: Literal["bid", "ask"], price: float) -> float:
+        """Size of the level at a price; 0 if there is none."""
+        levels = self._bids if side == "bid" else self._asks
+        return levels.sizes.get(price * levels.sign, 0.0)
 
     def save(self) -> SavedBook:
         """The whole state; equal books give equal states."""

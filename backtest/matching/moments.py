@@ -1,0 +1,64 @@
+"""Moments of a run, and rows of events that lie between them."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+
+from backtest.history import Times
+from schemas.records import Micros
+
+Moment: TypeAlias = tuple[Micros, int]
+"""Time, µs, and rank: what comes first of those of one time; each row of events has a rank of its own."""
+ARRIVAL: Final = -1
+"""Rank of what reaches a market: before all that happens there at that time."""
+
+
+class Matching(Protocol):
+    """Looks at the open orders of one market with what happens between two events that are told.
+
+    All that is asked for is asked for in the order of time. Only called while the market has open orders,
+    and after each event before the next one, so that an order is noticed where it was placed.
+    """
+
+    @property
+    def market(self) -> str:
+        """`venue:symbol`."""
+
+    def find(self, since: Moment, until: Moment) -> Moment | None:
+        """The first moment after one and before another at which something befalls an order."""
+
+    def act(self) -> Moment:
+        """Let happen what was found last; returns when that is."""
+
+    def pass_to(self, since: Moment, until: Moment) -> None:
+        """Let pass in what nothing befalls an order: trailing stops follow prices."""
+
+
+class Rows:
+    """How far the events of one kind in one market have come.
+
+    Args:
+        times: Never falling, µs.
+        rank: Of these events.
+        told: Whether the run tells the strategy of each; `done` is then counted by who tells.
+    """
+
+    def __init__(self, times: Times, rank: int, told: bool) -> None:
+        self.times = times
+        self.rank = rank
+        self.told = told
+        self.done = 0
+        """Rows that have happened, as far as that is known: by those that were told or acted upon."""
+
+    def before(self, moment: Moment) -> int:
+        """Rows that happen before a moment, or at it: a number to cut columns at."""
+        time, rank = moment
+        if self.told or rank == self.rank:
+            return self.done
+        return int(np.searchsorted(self.times, time, "left" if rank < self.rank else "right"))
+
+    def since(self, time: Micros) -> int:
+        """The first row of a time or a later one."""
+        return int(np.searchsorted(self.times, time, "left"))

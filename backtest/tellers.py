@@ -1,0 +1,188 @@
+"""What happens at an event that is told: orders are looked at, then the strategy is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import repeat
+from typing import Any, TypeAlias
+
+from backtest.bars import Bars, ClosedCandle
+from backtest.book_view import BookView
+from backtest.broker import Broker
+from backtest.curve import Steps
+from backtest.desk import SimulatedDesk
+from backtest.folding import Folded
+from backtest.matching.books import BookMatching
+from backtest.matching.candles import CandleMatching
+from backtest.matching.moments import Rows
+from backtest.orders import Order
+from backtest.strategy import Strategy
+from backtest.ticks import QuoteTick, TradeTick
+from backtest.watches import record_of
+from infra.order_book import OrderBook
+from schemas.records import BookUpdate, Micros
+
+Look: TypeAlias = Callable[[int], object]
+"""Has executed what a row fills."""
+
+
+class Tellers:
+    """Makes the functions that are called with each event.
+
+    Args:
+        strategy: Is told.
+        desk: Of the run.
+        broker: Of the run.
+        steps: Of its account.
+    """
+
+    def __init__(self, strategy: Strategy, desk: SimulatedDesk, broker: Broker, steps: Steps) -> None:
+        self._strategy, self._desk, self._broker, self._steps = strategy, desk, broker, steps
+
+    def hears(self, hook: str) -> bool:
+        """Whether a strategy has overridden a hook."""
+        return getattr(type(self._strategy), hook) is not getattr(Strategy, hook)
+
+    def candles(
+        self,
+        folded: Folded,
+        rank: int,
+        matching: CandleMatching | None,
+        withdrawals: list[tuple[Micros, Order]],
+    ) -> Callable[[ClosedCandle], None]:
+        """For candles that close.
+
+        Args:
+            folded: The candles of one market.
+            rank: Of their closing.
+            matching: If orders of the market are filled by them.
+            withdrawals: Orders of the market that are withdrawn by the first candle that opens then or later.
+        """
+        bars, desk, broker, steps = folded.bars, self._desk, self._broker, self._steps
+        market, account = bars.market, self._broker.account
+        pending, guards, fills, last = broker.open, broker.margin.guards, broker.fills, broker.last
+        threatened = broker.margin.threatened
+        feeds, watches = desk.feeds[market], desk.watches[market]
+        grow, on_candle = _ahead(desk, bars), self._strategy.on_candle
+        hears_values = self.hears("on_indicator")
+        incomplete = frozenset(
+            time for time, whole in zip(bars.open_times, folded.complete, strict=True) if not whole
+        )
+
+        def tell(candle: ClosedCandle) -> None:
+            desk.now = candle.close_time
+            if matching is not None and (pending or (guards and threatened(candle))):
+                while withdrawals and withdrawals[0][0] <= candle.open_time:
+                    broker.cancel(withdrawals.pop(0)[1])
+                done = len(fills)
+                matching.take(candle)
+                if len(fills) > done:
+                    steps.add((candle.close_time, rank), len(fills), account.cash)
+            last[market] = candle.close
+            grow()
+            for feed in feeds:
+                feed.take(candle)
+            on_candle(candle)
+            if hears_values:
+                self._values(market)
+            if watches:
+                self._signals(candle, candle.open_time not in incomplete)
+
+        return tell
+
+    def trades(self, rank: int, rows: Rows, look: Look | None) -> Callable[[TradeTick], None]:
+        """For trades, if the strategy hears of them; `look` if orders of the market are filled by them."""
+        desk, on_trade, last = self._desk, self._strategy.on_trade, self._broker.last
+        pending, guards = self._broker.open, self._broker.margin.guards
+
+        def tell(trade: TradeTick) -> None:
+            desk.now = trade.time
+            rows.done += 1
+            if look is not None and (pending or guards):
+                self._look(look, rows.done - 1, rank)
+            last[trade.market] = trade.price
+            on_trade(trade)
+
+        return tell
+
+    def quotes(self, rank: int, rows: Rows, look: Look | None) -> Callable[[QuoteTick], None]:
+        """For quotes, if the strategy hears of them; `look` if orders of the market are filled by them."""
+        desk, on_quote, last = self._desk, self._strategy.on_quote, self._broker.last
+        pending, guards = self._broker.open, self._broker.margin.guards
+
+        def tell(quote: QuoteTick) -> None:
+            desk.now = quote.time
+            rows.done += 1
+            if look is not None and (pending or guards):
+                self._look(look, rows.done - 1, rank)
+            middle = (quote.bid + quote.ask) / 2
+            if middle == middle:
+                last[quote.market] = middle
+            on_quote(quote)
+
+        return tell
+
+    def books(
+        self, rank: int, rows: Rows, book: OrderBook, market: str, matching: BookMatching | None
+    ) -> Callable[[BookUpdate], None]:
+        """For changes of a book; `matching` if orders of the market are filled by it."""
+        desk, broker, on_book = self._desk, self._broker, self._strategy.on_book
+        times, hears, view = rows.times, self.hears("on_book"), BookView(market, book)
+
+        def tell(update: BookUpdate) -> None:
+            desk.now = time = int(times[rows.done])
+            rows.done += 1
+            book.apply(update)
+            middle = view.middle
+            if middle is not None:
+                broker.last[market] = middle
+            if matching is not None:
+                matching.renew()
+                if broker.open or broker.margin.guards:
+                    self._look(matching.look, time, rank)
+            if hears:
+                view.time = time
+                on_book(view)
+
+        return tell
+
+    def funding(self, market: str, rank: int) -> Callable[[tuple[Micros, float, float]], None]:
+        """For payments of funding: time, rate and mark price."""
+        desk, broker, steps = self._desk, self._broker, self._steps
+
+        def tell(payment: tuple[Micros, float, float]) -> None:
+            desk.now = time = payment[0]
+            if broker.fund(market, *payment):
+                steps.add((time, rank), len(broker.fills), broker.account.cash)
+
+        return tell
+
+    def _look(self, look: Look, row: int, rank: int) -> None:
+        fills, steps = self._broker.fills, self._steps
+        done = len(fills)
+        look(row)
+        if len(fills) > done:
+            steps.add((self._desk.now, rank), len(fills), self._broker.account.cash)
+
+    def _values(self, market: str) -> None:
+        for spec, line in self._desk.lines[market]:
+            if line[0] == line[0]:
+                self._strategy.on_indicator(market, spec, line)
+
+    def _signals(self, candle: ClosedCandle, complete: bool) -> None:
+        record = record_of(candle, complete)
+        for watch in tuple(self._desk.watches[candle.market]):
+            signal = watch.take(record)
+            if signal is not None:
+                self._strategy.on_signal(signal)
+
+
+def _ahead(desk: SimulatedDesk, bars: Bars) -> Callable[[], object]:
+    """Take over the lines whose indicators can be computed by columns; returns what lets them grow by one."""
+    rows: list[Any] = []
+    for feed in tuple(desk.feeds[bars.market]):
+        columns = feed.indicator.over(bars)
+        if columns is not None:
+            desk.feeds[bars.market].remove(feed)
+            rows.append(map(feed.line.add, columns[feed.output]))
+    return zip(*rows, strict=True).__next__ if rows else repeat(None).__next__
