@@ -106,6 +106,9 @@ def remove(settings: Settings, namespace: Namespace, told: Told = lambda _: None
 
 
 def _groups(admin: Admin, namespace: Namespace, app_id: str) -> Iterator[str]:
+    # Those that every replay has are asked for by name: the broker answers when it has read what it keeps.
+    for base_name in (app_id, f"{app_id}-comparison", "kandle-timescale", "kandle-notifications"):
+        admin.members(namespace.name_of(base_name))
     for name in admin.groups():
         base_name = namespace.base_name_of(name)
         if base_name is not None and base_name.startswith((*_GROUPS, app_id)):

@@ -153,16 +153,17 @@ class Admin:
     def groups(self) -> list[str]:
         """Names of all consumer groups that the broker knows.
 
+        A broker that was just started may know none yet, and not say so; it waits when asked for one by name
+        (`members`).
+
         Raises:
             UnavailableError: The broker does not answer, or not for all.
         """
-        try:
-            found = self._client.list_consumer_groups(request_timeout=TIMEOUT_S).result()
-            if found.errors:
-                raise found.errors[0]
-        except KafkaException as error:
-            raise self._unavailable(error) from error
-        return sorted(group.group_id for group in found.valid)
+        found = self._ask(lambda: {"all": self._client.list_consumer_groups(request_timeout=TIMEOUT_S)})
+        listed = found["all"]
+        if listed.errors:
+            raise self._unavailable(KafkaException(listed.errors[0]))
+        return sorted(group.group_id for group in listed.valid)
 
     def delete_groups(self, names: Iterable[str]) -> None:
         """Delete consumer groups with their offsets; what is gone already counts as deleted.
