@@ -67,6 +67,10 @@ class FileCandle:
         )
 
 
+Row = tuple[int, Sequence[Any]]
+"""The line of a row in its file, and its values; the first row is the header."""
+
+
 def read_candles(file: IO[bytes], name: str) -> Sequence[FileCandle]:
     """The candles of a file, in order of time. May block.
 
@@ -80,9 +84,18 @@ def read_candles(file: IO[bytes], name: str) -> Sequence[FileCandle]:
     """
     try:
         with text_of(file) as text:
-            found = list(_candles(text, name))
+            return candles_of(_rows(text, name), name)
     except (EOFError, OSError, UnicodeDecodeError, csv.Error) as error:
         raise CandleFileError(f"{name} cannot be read: {error}") from None
+
+
+def candles_of(rows: Iterator[Row], name: str) -> Sequence[FileCandle]:
+    """The candles of rows under a header, in order of time.
+
+    Raises:
+        CandleFileError: As `read_candles`.
+    """
+    found = list(_candles(rows, name))
     if len(found) > 1 and found[0].open_time > found[-1].open_time:  # newest first, as many exports are
         found.reverse()
     for before, after in pairwise(found):
@@ -97,8 +110,13 @@ def read_candles(file: IO[bytes], name: str) -> Sequence[FileCandle]:
     return found
 
 
-def _candles(text: TextIO, name: str) -> Iterator[FileCandle]:
-    rows = _rows(text, name)
+def has_candles(header: Sequence[str]) -> bool:
+    """Whether names of columns are those of candles, not of trades: prices of several kinds."""
+    plain = {_plain(title) for title in header} | {_plain(title.rpartition(".")[2]) for title in header}
+    return all(plain & set(ALIASES[name]) for name in ("open", "high", "low"))
+
+
+def _candles(rows: Iterator[Row], name: str) -> Iterator[FileCandle]:
     _, header = next(rows, (0, None))
     if header is None:
         raise CandleFileError(f"{name} is empty; expected {_EXPECTED}")

@@ -18,5 +18,8 @@ def text_of(file: IO[bytes]) -> TextIO:
     buffered = io.BufferedReader(cast("io.RawIOBase", file))
     plain: BinaryIO = buffered
     if buffered.peek(2)[:2] == _GZIP:
-        plain = cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
+        unpacked = gzip.GzipFile(fileobj=buffered)
+        # Closed with it, which a file that is handed over is not by itself.
+        unpacked.myfileobj = cast("io.FileIO", buffered)
+        plain = cast("BinaryIO", unpacked)
     return io.TextIOWrapper(plain, encoding="utf-8-sig", newline="")

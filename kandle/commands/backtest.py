@@ -1,6 +1,7 @@
 """`kandle backtest`: run a strategy over the past."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import click
@@ -43,12 +44,15 @@ MOST_REASONS: Final = 5
 def backtest(
     context: click.Context, /, strategy: str | None, parameters: Sequence[str], listing: bool, **given: Any
 ) -> None:
-    """Run a STRATEGY over candles of the past: a name of --list, or a file of yours.
+    """Run a STRATEGY over the past of markets: a name of --list, or a file of yours.
 
-    The file of candles is as `kandle indicators` reads it; their interval is the most frequent step of their
-    times. How orders are filled is said in docs/backtesting.md, and in the JSON.
+    --candles reads one file as `kandle indicators` does; the interval of the candles is the most frequent
+    step of their times. --source reads several files, captures, topics, the archive, the database, or what
+    `kandle history download` has kept; of it what the strategy hears of and what its orders are filled by.
+    What is missing is said before the run. How orders are filled is said in docs/backtesting.md, and in the
+    JSON.
 
-    Exits with 2 if the file, the strategy or an amount is wrong, with 1 if the strategy raises.
+    Exits with 2 if the data, the strategy or an amount is wrong, with 1 if the strategy raises.
 
     \b
     Examples:
@@ -56,6 +60,9 @@ def backtest(
       kandle backtest sma_cross --candles btc_1m.csv.gz --lot 0.00001 --json
       kandle backtest my_strategy.py --candles day.csv --trades
       kandle backtest sma_cross --candles day.csv --set mine.toml
+      kandle backtest sma_cross --source binance.capture.gz --interval 1s --lot 0.001
+      kandle backtest sma_cross --source history --symbols binance:BTC/USDT --interval 1h --from 2024-01-01
+      kandle backtest my_strategy.py --source archive --symbols binance:BTC/USDT --read trades
       kandle backtest --list
     """  # noqa: D301 - click asks for this control character
     load_plugins(load().processors.plugins)
@@ -65,23 +72,28 @@ def backtest(
     if strategy is None:
         raise click.UsageError("say which: STRATEGY --candles FILE, or --list")
     chosen = strategy_of(strategy, parameters_set(context, parameters))
-    terms = backtest_terms.terms_of(given)
-    history = backtest_data.history_of(given)
+    terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
+    history = backtest_data.history_of(given, chosen, terms)
     backtest_terms.check_affordable(history.bars, terms)
-    backtest_data.tell_holes(history)
-    with patience(f"running {chosen.name} over {sum(map(len, history.bars))} candles"):
+    with patience(f"running {chosen.name} over {_told(history)}"):
         found = _run(chosen, history, terms)
     _tell_refusals(found)
-    backtest_outputs.tell(chosen, found, fingerprint(chosen, history.bars, terms), given)
+    backtest_outputs.tell(chosen, found, fingerprint(chosen, history, terms), given)
 
 
 def _run(strategy: Strategy, history: History, terms: Terms) -> Run:
     try:
-        return run(strategy, history.bars, terms)
+        return run(strategy, history, terms)
     except KandleError:
         raise
     except Exception as error:
         raise failure_of(strategy, error) from error
+
+
+def _told(history: History) -> str:
+    counts = {kind: sum(map(len, getattr(history, kind))) for kind in ("bars", "trades", "quotes", "books")}
+    counts["candles"] = counts.pop("bars")
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
 
 
 def _tell_refusals(found: Run) -> None:

@@ -8,7 +8,8 @@ import click
 
 from infra.settings import load
 from kandle.audit import Change, audit
-from kandle.commands.verify import Moment, show
+from kandle.commands.verify import show
+from kandle.moments import Moment
 from kandle.servers import reach_servers
 from kandle.times import format_time
 

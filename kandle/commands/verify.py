@@ -1,43 +1,14 @@
 """`kandle verify`: topics, tables and recomputed candles against each other."""
 
 import asyncio
-import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from infra.settings import load
+from kandle.moments import Moment, Names
 from kandle.servers import reach_servers
-from kandle.times import parse_time
-
-
-class Moment(click.ParamType):
-    """A time, as microseconds since the epoch."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read ISO 8601, or an epoch number of any unit."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(value)
-        except ValueError as error:
-            self.fail(f"{error}; as 2026-01-31T12:00:00Z", param, ctx)
-
-
-class Names(click.ParamType):
-    """Names, separated by commas."""
-
-    name = "names"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Sequence[str]:
-        """The names that are not empty."""
-        if not isinstance(value, str):
-            return list(value)
-        return [name.strip() for name in value.split(",") if name.strip()]
 
 
 @click.command()
@@ -66,6 +37,7 @@ def verify(
       kandle verify
       kandle verify --from 2026-03-01T00:00Z --to 2026-03-02T00:00Z --tables trades,candles --json
     """  # noqa: D301 - click asks for this control character
+    from kandle.verification.report import show, tell
     from kandle.verification.run import Verification, chosen_tables
     from kandle.verification.stored import Range, connected
 
@@ -76,24 +48,5 @@ def verify(
     range_ = Range(since, until, frozenset(name.upper() for name in symbols))
     with reach_servers(settings) as reached, connected(reached.database, "verify") as db:
         checks = asyncio.run(Verification(reached, range_, show).run(db, chosen))
-    if sys.stderr.isatty():
-        click.echo("\r\033[K", nl=False, err=True)
-    clean = all(check.comparison.clean for check in checks)
-    if as_json:
-        click.echo(json.dumps({"clean": clean, "checks": [check.as_dict() for check in checks]}))
-    else:
-        for check in checks:
-            for line in check.as_lines():
-                click.echo(line)
-        compared = any(check.comparison.expected or check.comparison.found for check in checks)
-        equal = "all is equal" if compared else "nothing was there to be compared"
-        click.echo(equal if clean else "not all is equal")
-    if not clean:
+    if not tell(checks, as_json=as_json):
         sys.exit(1)
-
-
-def show(what: str, read: int, whole: int) -> None:
-    """Progress, for people."""
-    if sys.stderr.isatty():
-        share = 100 * read / whole if whole else 100
-        click.echo(f"\r\033[Kreading {what}: {share:.0f} %", nl=False, err=True)

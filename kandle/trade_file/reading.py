@@ -129,7 +129,7 @@ class _Reader:
             return
         try:
             columns = columns_of([row for _, row in rows])
-            part = _part([line for line, _ in rows], columns)
+            part = part_of([line for line, _ in rows], columns)
         except (ValueError, TradeFileError) as error:
             if len(rows) == 1:
                 self._on_bad(rows[0][0], str(error))
@@ -141,7 +141,12 @@ class _Reader:
             yield part
 
 
-def _part(lines: list[int], columns: dict[str, list[Value]]) -> TradePart:
+def part_of(lines: Sequence[int], columns: Mapping[str, Sequence[Value]]) -> TradePart:
+    """Trades of columns by field.
+
+    Raises:
+        ValueError: A value does not fit.
+    """
     count = len(lines)
     sides = np.zeros(count, np.int64)
     if "side" in columns:
