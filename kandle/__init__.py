@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backtest.ticks import QuoteTick, TradeTick
     from processors.crossing import Crossing
     from processors.indicator import Bar, Indicator, Period, State
+    from processors.parameters import NotNegative, Positive
     from processors.signal import Decision, SignalRule
     from producers.exchange import Exchange
     from schemas.errors import ConfigurationError, KandleError
@@ -62,6 +63,7 @@ _HOMES: Final = {
     "backtest.ticks": ("QuoteTick", "TradeTick"),
     "processors.crossing": ("Crossing",),
     "processors.indicator": ("Bar", "Indicator", "Period", "State"),
+    "processors.parameters": ("NotNegative", "Positive"),
     "processors.signal": ("Decision", "SignalRule"),
     "producers.exchange": ("Exchange",),
     "schemas.errors": ("ConfigurationError", "KandleError"),
@@ -118,11 +120,13 @@ __all__ = [
     "Line",
     "Liquidation",
     "LiveCandle",
+    "NotNegative",
     "Notification",
     "Order",
     "PartitionRef",
     "Period",
     "Portion",
+    "Positive",
     "PriceAlert",
     "Quote",
     "QuoteTick",

@@ -22,6 +22,8 @@ from schemas.errors import ConfigurationError
 
 Period = Annotated[int, msgspec.Meta(ge=1)]
 """A number of candles."""
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Number = int | float
 Value = Number | str
 """Of a parameter: a number or a word, as the name of an interval."""

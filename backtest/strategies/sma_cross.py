@@ -1,7 +1,6 @@
 """Moving-average crossover."""
 
-from backtest.strategy import ClosedCandle, Period, Strategy
-from schemas.errors import ConfigurationError
+from kandle import ClosedCandle, ConfigurationError, Period, Strategy
 
 
 class SmaCross(Strategy):

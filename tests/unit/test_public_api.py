@@ -8,9 +8,13 @@ import pytest
 import kandle
 
 
+UNNAMED = {"NotNegative", "Period", "Positive", "SizingRule", "State"}
+"""Types that have no name of their own."""
+
+
 def test_every_public_name_can_be_imported() -> None:
     for name in kandle.__all__:
-        assert getattr(kandle, name).__name__ == name or name in {"Period", "SizingRule", "State"}
+        assert getattr(kandle, name).__name__ == name or name in UNNAMED
 
 
 def test_names_are_listed_once_for_people_and_once_for_the_machine() -> None:
