@@ -111,7 +111,7 @@ class Bounds:
             of = venues == number
             of &= begins >= self.since[venue]
             if reached.is_final:
-                of &= begins < reached.time
+                of &= begins <= reached.time
             else:
                 of &= ends + self.grace <= reached.time
             mask |= of

@@ -18,7 +18,7 @@ from infra.embedded.directory_lock import DirectoryLock
 from infra.kafka.admin import Admin
 from infra.settings import DatabaseSettings, KafkaSettings, Settings
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
-from schemas.namespace import LIVE, Namespace
+from schemas.namespace import LIVE, Namespace, current
 from schemas.topics import BY_BASE_NAME, DEAD_LETTER_SUFFIX, TOPICS
 from sinks.database import application_name, database_url
 from sinks.schema import cursors
@@ -60,6 +60,20 @@ def local_state(data_dir: Path, namespace: Namespace) -> Path:
     return data_dir / FOLDER / namespace.prefix
 
 
+def named(prefix: str) -> Namespace:
+    """The namespace of a replay.
+
+    Raises:
+        ConfigurationError: The prefix is none, or it is the one that this process works in.
+    """
+    found = Namespace(prefix)
+    if found == LIVE:
+        raise ConfigurationError("a replay's namespace is to be named: without one, all is the live run's")
+    if found == current():
+        raise ConfigurationError(f"{found} is the namespace of the run that is replayed: name another one")
+    return found
+
+
 def make(admin: Admin, namespace: Namespace) -> None:
     """Create the topics of a namespace that are missing; blocks.
 
@@ -78,18 +92,17 @@ def remove(settings: Settings, namespace: Namespace, told: Told = lambda _: None
     """Remove a namespace; blocks. What is gone already is passed over, so that it can be called again.
 
     Args:
-        settings: Where Kafka and the database are.
+        settings: Where Kafka and the database are; without a URL of a database there is no schema.
         namespace: Which; not the live run's.
         told: Is told what takes longer.
 
     Raises:
-        ConfigurationError: The namespace is the live run's.
+        ConfigurationError: The namespace is that of the live run, or of this process.
         DirectoryLockedError: A replay runs in it.
         ConflictError: Workers or sinks of it are at work elsewhere, or its schema is none of ours.
         UnavailableError: Kafka or the database does not answer.
     """
-    if namespace == LIVE:
-        raise ConfigurationError("a namespace is to be named: what has none is the live run, which stays")
+    named(namespace.prefix)
     found = Removed()
     home = local_state(settings.data_dir, namespace)
     there = home.is_dir()
@@ -99,7 +112,8 @@ def remove(settings: Settings, namespace: Namespace, told: Told = lambda _: None
         _await_members(admin, found.groups, settings.kafka, told)
         _remove_topics(admin, namespace, found)
         admin.delete_groups(found.groups)
-        _remove_schema(settings.database, namespace, found)
+        if settings.database.url is not None:
+            _remove_schema(settings.database, namespace, found)
         shutil.rmtree(home)
     found.folder = home if there else None
     return found
@@ -107,8 +121,8 @@ def remove(settings: Settings, namespace: Namespace, told: Told = lambda _: None
 
 def _groups(admin: Admin, namespace: Namespace, app_id: str) -> Iterator[str]:
     # Those that every replay has are asked for by name: the broker answers when it has read what it keeps.
-    for base_name in (app_id, f"{app_id}-comparison", "kandle-timescale", "kandle-notifications"):
-        admin.members(namespace.name_of(base_name))
+    for known in (app_id, f"{app_id}-comparison", "kandle-timescale", "kandle-notifications"):
+        admin.members(namespace.name_of(known))
     for name in admin.groups():
         base_name = namespace.base_name_of(name)
         if base_name is not None and base_name.startswith((*_GROUPS, app_id)):

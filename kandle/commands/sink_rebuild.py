@@ -8,7 +8,6 @@ import click
 
 from infra.settings import load
 from kandle.audit import Change, audit
-from kandle.commands.verify import show
 from kandle.moments import Moment
 from kandle.servers import reach_servers
 from kandle.times import format_time
@@ -36,6 +35,7 @@ def rebuild(name: str, since: int, until: int, force: bool, as_json: bool, data_
       kandle verify --tables trades --from 2026-03-01T10:00Z --to 2026-03-01T11:00Z
     """  # noqa: D301 - click asks for this control character
     from kandle.verification.rebuilding import Rebuild
+    from kandle.verification.report import show
     from kandle.verification.run import chosen_tables
     from kandle.verification.stored import connected
 
