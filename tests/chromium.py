@@ -6,12 +6,13 @@ import os
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 60.0
@@ -34,13 +35,24 @@ class Chromium:
         self.said: list[str] = []
         self.asked: list[str] = []
         self._folder = folder
+        self._open = ExitStack()
         self._numbers = count(1)
 
     def __enter__(self) -> Self:
         executable = browser()
         assert executable is not None
-        options = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run")
-        local = ("--remote-debugging-port=0", f"--user-data-dir={self._folder / 'profile'}", "--hide-scrollbars")
+        options = (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+        )
+        local = (
+            "--remote-debugging-port=0",
+            f"--user-data-dir={self._folder / 'profile'}",
+            "--hide-scrollbars",
+        )
         self._process = subprocess.Popen(
             [executable, *options, *local, "about:blank"],
             stdout=subprocess.DEVNULL,
@@ -48,14 +60,22 @@ class Chromium:
             env={**os.environ, "HOME": str(self._folder)},
             start_new_session=True,
         )
+        try:
+            self._attach()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _attach(self) -> None:
         port, path = self._listening()
-        self._socket: ClientConnection = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
+        socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
+        self._socket = self._open.enter_context(socket)
         target = self._call("Target.getTargets")["targetInfos"]
         page = next(each["targetId"] for each in target if each["type"] == "page")
         self._session = self._call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -64,16 +84,25 @@ class Chromium:
             self._call("Browser.close")
             self._process.wait(10)
         finally:
-            self._process.kill()
-            self._process.wait()
-            self._socket.close()
+            self._end()
 
-    def open(self, file: Path, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False) -> None:
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._open.close()
+
+    def open(
+        self, file: Path, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
+    ) -> None:
         """Load a page in a window of this size."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=phone,
         )
         self.call("Page.navigate", url=file.as_uri())
         deadline = time.monotonic() + DEADLINE_S

@@ -54,8 +54,8 @@ class YearOfMonths:
 def distribution_of(values: Floats) -> Distribution | None:
     """Bins of a round width; None of no values.
 
-    The width is twice the interquartile range over the cube root of the count (Freedman and Diaconis), rounded
-    up, and more where that would make more than `MOST_BINS`.
+    The width is twice the interquartile range over the cube root of the count (Freedman and Diaconis), or
+    more where that would make more than `MOST_BINS`, rounded up.
     """
     if not values.size:
         return None

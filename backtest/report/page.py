@@ -1,7 +1,7 @@
 """The report: one page of HTML that needs nothing else, neither a network nor another file.
 
 The charts are drawn by the page's own script from columns that stand in it as JSON. Long runs are thinned
-(`thinning`) and the list of trades is capped, so that a page stays below 5 MB; what was left out is said on it.
+(`thinning`) and the list of trades is capped, so that a page stays below 5 MB; it says what was left out.
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ MOST_MARKETS: Final = 12
 """Whose prices are drawn: those with the most trades."""
 DIGITS: Final = 9
 SCRIPTS: Final = ("axes.js", "columns.js", "charts.js", "window.js", "tables.js")
-_TILES: Final = (
-    *("return", "cagr", "sharpe", "max_drawdown", "win_rate", "profit_factor", "trades", "fees"),
-)
+_TILES: Final = ("return", "cagr", "sharpe", "max_drawdown", "trades", "profit_factor", "fees")
 
 
 def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -> str:
@@ -126,8 +124,8 @@ def _notes(run: Run, series: Series, trades: Mapping[str, Any]) -> list[str]:
         )
     if len(trades["size"]) < len(run.trades):
         notes.append(
-            f"Of {len(run.trades):,} trades the {MOST_TRADES:,} with the largest profits and losses are listed "
-            "and drawn."
+            f"Of {len(run.trades):,} trades the {MOST_TRADES:,} with the largest profits and losses are "
+            "listed and drawn."
         )
     if len(series.prices) < len(run.bars):
         notes.append(f"Prices are drawn of the {len(series.prices)} markets with the most fills.")
@@ -210,5 +208,3 @@ def _rounded(value: float) -> float:
 
 def _file(name: str) -> str:
     return (resources.files("backtest.report") / "templates" / name).read_text("utf-8")
-
-

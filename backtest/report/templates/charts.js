@@ -3,7 +3,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const RIGHT = 66, TOP = 8, BOTTOM = 20;
-const FULL_MARKS = 150, LABELS = 14;
+const FULL_MARKS = 150, LABEL_ROOM = 45;
 const TRADES = DATA.trades;
 
 /** One drawing: its size, and elements that are added to it. */
@@ -60,7 +60,7 @@ function drawAll() {
   const x = (step) => ((step - view.from) / (view.to - view.from)) * inner;
   const { length, groups } = visible(view.from, view.to, Math.max(20, Math.floor(inner / 3.5)));
   const firsts = groups.map(([first]) => TIMES[first]);
-  const ticks = timeTicks(firsts, Math.max(3, inner / 80)).map(([index, text]) => [groups[index][0], text]);
+  const ticks = timeTicks(firsts, Math.max(3, inner / 62)).map(([index, text]) => [groups[index][0], text]);
   view.shown = { groups, x };
   document.getElementById("drawn").textContent = `candles of ${span(length)}`;
   drawPrice(plots.price, groups, ticks, x);
@@ -98,7 +98,11 @@ function drawPrice(plot, groups, ticks, x) {
   for (const [way, [wicks, bodies]] of Object.entries(paths)) {
     clip.append(plot.add("path", { class: `wick ${way}`, d: wicks }), plot.add("path", { class: `body ${way}`, d: bodies }));
   }
-  drawTrades(plot, clip, trades, x, y);
+  const extremes = (step) => {
+    const found = candles[groups.findIndex(([, end]) => end > step)];
+    return found ? [y(found.high), y(found.low)] : [TOP, plot.bottom];
+  };
+  drawTrades(plot, clip, trades, x, y, extremes);
 }
 
 /** A group whose contents end where the axis begins. */
@@ -118,30 +122,42 @@ function tradesIn(from, to) {
   return found;
 }
 
-function drawTrades(plot, clip, trades, x, y) {
+function drawTrades(plot, clip, trades, x, y, extremes) {
+  if (trades.length > FULL_MARKS) {
+    drawRug(plot, clip, trades, x);
+    return;
+  }
   const taken = [];
   for (const trade of trades) {
     const won = TRADES.profit[trade] >= 0 ? "gain" : "loss";
     const one = [x(TRADES.entry_step[trade] + 0.5), y(TRADES.entry_price[trade])];
     const other = [x(TRADES.exit_step[trade] + 0.5), y(TRADES.exit_price[trade])];
     clip.append(plot.add("path", { class: `held-from ${won}`, d: `M${one}L${other}` }));
-    if (trades.length > FULL_MARKS) continue;
     const long = TRADES.size[trade] > 0, way = long ? 1 : -1;
     const [left, level] = one;
     const entry = plot.add("path", { class: `mark ${long ? "long" : "short"}`, d: `M${left} ${level}l5 ${9 * way}h-10Z` });
     const exit = plot.add("circle", { class: `mark leave ${won}`, cx: other[0], cy: other[1], r: 3.6 });
     clip.append(entry, exit);
+    if (trades.length * LABEL_ROOM > plot.inner) continue;
     const text = percent(TRADES.part[trade]).replace(/^(?!-)/, "+");
-    const box = [other[0] - text.length * 3.2, other[1] + (TRADES.profit[trade] >= 0 ? -9 : 17)];
-    const free = taken.every(([left, top]) => Math.abs(left - box[0]) > text.length * 6.6 || Math.abs(top - box[1]) > 12);
-    if (trades.length > 3 * LABELS || !free || taken.length >= 2 * LABELS) continue;
+    const [high, low] = extremes(TRADES.exit_step[trade]);
+    const box = [other[0] - text.length * 3.2, won === "gain" ? Math.max(high - 8, TOP + 4) : Math.min(low + 16, plot.bottom - 4)];
+    if (taken.some(([left, top]) => Math.abs(left - box[0]) < text.length * 6.6 && Math.abs(top - box[1]) < 12)) continue;
     taken.push(box);
     clip.append(plot.add("text", { class: "label", x: box[0], y: box[1] }, text));
   }
-  if (trades.length > FULL_MARKS) {
-    const text = `${trades.length.toLocaleString("en-US")} trades: zoom in for entries and exits`;
-    plot.add("text", { class: "label", x: 6, y: TOP + 10 }, text);
+}
+
+/** A stroke at the bottom for each trade that has ended: there are too many for marks. */
+function drawRug(plot, clip, trades, x) {
+  for (const won of ["gain", "loss"]) {
+    const own = trades.filter((trade) => (TRADES.profit[trade] >= 0) === (won === "gain"));
+    const top = plot.bottom - (won === "gain" ? 16 : 8);
+    const strokes = own.map((trade) => `M${x(TRADES.exit_step[trade] + 0.5).toFixed(1)} ${top}v7`);
+    clip.append(plot.add("path", { class: `rug ${won}`, d: strokes.join("") }));
   }
+  const text = `${trades.length.toLocaleString("en-US")} trades, a stroke at the exit of each: zoom in for marks`;
+  plot.add("text", { class: "label", x: 6, y: TOP + 10 }, text);
 }
 
 const line = (points) => (points.length ? `M${points.map(([left, top]) => `${left.toFixed(1)} ${top.toFixed(1)}`).join("L")}` : "");

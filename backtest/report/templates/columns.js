@@ -5,7 +5,7 @@ const TIMES = [DATA.first];
 for (const gap of DATA.gaps) TIMES.push(TIMES.at(-1) + gap);
 const COUNT = TIMES.length;
 const MONDAY = 4 * DAY;
-const LENGTHS = [1000, 5000, 15000, 30000, ...[1, 5, 15, 30, 60, 120, 240, 720].map((each) => each * MINUTE), DAY, 2 * DAY, 7 * DAY, 28 * DAY, 84 * DAY, 364 * DAY];
+const LENGTHS = [1000, 5000, 15000, 30000, ...[1, 5, 15, 30, 60, 120, 240, 720].map((each) => each * MINUTE), DAY, 2 * DAY, 3 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 84 * DAY, 364 * DAY];
 const merged = new Map();
 
 /** First step whose time is not before another: where it would stand. */
