@@ -129,7 +129,7 @@ class Runner:
         strategy = self._kind(**trial.parameters)
         history = self._history if trial.window is None else cut(self._history, trial.window)
         try:
-            found = run(strategy, history.bars, self._terms)
+            found = run(strategy, history, self._terms)
             stretch = None if trial.since is None else _stretch(found, trial.since)
             return Outcome(trial, statistics_of(found), _moments(found), stretch)
         except KandleError as error:

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -107,7 +108,7 @@ def optimize(context: click.Context, /, strategy: str, **given: Any) -> None:
     load_plugins(load().processors.plugins)
     kind = kind_of(strategy)
     sets, refused = _sets(kind, given, parameters_set(context, given["parameters"]))
-    terms = backtest_terms.terms_of(given)
+    terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
     history = backtest_data.history_of(given, kind(**sets[0]), terms)
     backtest_terms.check_affordable(history.bars, terms)
     text = given["walk_forward"]
