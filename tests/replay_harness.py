@@ -23,7 +23,7 @@ from schemas import rows
 from schemas.identity import market_key
 from schemas.namespace import Namespace
 from schemas.records import Gap, Instrument, Quote, Record, Ticker, TimeMark, Trade
-from schemas.topics import INSTRUMENTS, QUOTES, TICKERS, TRADES, Topic
+from schemas.topics import BOOKS, INSTRUMENTS, QUOTES, TICKERS, TRADES, Topic
 
 BASE_US = 1_700_000_000_000_000
 PARTITIONS = 2
@@ -55,7 +55,7 @@ class Past:
 
     async def publish(self, kafka: KafkaSettings, space: Namespace) -> None:
         names = {tp.topic for tp in self.messages}
-        topics = [one for one in (TRADES, QUOTES, TICKERS, INSTRUMENTS) if one.base_name in names]
+        topics = [one for one in (TRADES, QUOTES, BOOKS, TICKERS, INSTRUMENTS) if one.base_name in names]
         await asyncio.to_thread(Admin(kafka).ensure_topics, [topic.in_namespace(space) for topic in topics])
         publisher = Publisher(kafka)
         for (topic, number), messages in self.messages.items():

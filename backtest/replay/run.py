@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
@@ -43,11 +44,13 @@ class Outcome:
     Attributes:
         records: Records that were written, by base name of the topic, closing marks included.
         held: Records that were there before, of an interrupted run.
+        seconds: From the first look at the topics to the last acknowledgement.
         is_complete: Whether it came to its end; else it was stopped and can go on.
     """
 
     records: Counter[str] = field(default_factory=Counter)
     held: int = 0
+    seconds: float = 0.0
     is_complete: bool = False
 
 
@@ -90,6 +93,7 @@ class Replay:
             UnavailableError: Kafka or the source is away.
             KandleError: The source is damaged or has changed.
         """
+        began = time.monotonic()
         names = {tp.topic for tp in self._partitions}
         topics = [one.in_namespace(self._namespace) for one in REPLAYED if one.base_name in names]
         await asyncio.to_thread(lambda: Admin(self._kafka).ensure_topics(topics))
@@ -100,6 +104,7 @@ class Replay:
             finished = await _unless(stop, self._publish_all(publisher, stood))
             await publisher.flush(FLUSH_TIMEOUT_S)
             self._count(publisher)
+            self.outcome.seconds = time.monotonic() - began
             if finished:
                 await self._check(stood)
         finally:

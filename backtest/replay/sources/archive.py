@@ -8,7 +8,7 @@ newest schema of each record.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -97,7 +97,7 @@ class ArchiveSource:
             if tp.topic in topics
         ]
 
-    def _steps(self, tp: Partition, period: Period, after: int) -> Iterator[Step]:
+    def _steps(self, tp: Partition, period: Period, after: int) -> Generator[Step, None, None]:
         times = EventTimes()
         reached: Micros | None = None
         for lineage, held in enumerate(self._held[tp]):

@@ -8,7 +8,7 @@ same every time. Nothing is stored besides the capture: going on after a positio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -111,7 +111,7 @@ class CaptureSource:
 
 def _steps(
     records: Iterable[Published], topics: Collection[str], period: Period, after: Mapping[Partition, int]
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """The records of one stream, those of about a second together."""
     counts: dict[Partition, int] = {}
     held: dict[Partition, _Held] = {}
