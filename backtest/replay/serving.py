@@ -67,6 +67,11 @@ class ServedPast(Playing[Moment]):
         self.unsaid: Counter[str] = Counter()
         """Records that cannot be said in this form, by type."""
 
+    @property
+    def unreadable(self) -> int:
+        """Records that could not be decoded, and were passed over."""
+        return self._past.unreadable
+
     async def moments(self, start: int) -> AsyncGenerator[Moment, None]:
         """See `Playing.moments`.
 

@@ -25,6 +25,8 @@ from kandle.servers import reach_kafka, reach_servers
 from schemas.namespace import Namespace
 
 INTERRUPTED: int = 130
+HOST = "127.0.0.1"
+"""A past is served to this machine, unless told otherwise."""
 
 
 @click.command()
@@ -41,6 +43,14 @@ INTERRUPTED: int = 130
 @click.option("--notify", is_flag=True, help="Send notifications of what the replay finds.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="That compute.")
 @click.option("--paused", is_flag=True, help="Begin in a pause: for steps, or a seek.")
+@click.option("--serve", is_flag=True, help="Publish nothing: let clients read it as from an exchange.")
+@click.option(
+    "--venue-format", metavar="MARKET", help="--serve as binance, gateio-futures ...; default: our own form."
+)
+@click.option("--host", default=HOST, show_default=True, help="Where --serve listens.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="Of --serve; 0 takes a free one.")
+@click.option("--rewind", is_flag=True, help="--serve a client that comes back from the beginning.")
+@click.option("--once", is_flag=True, help="End --serve with the past.")
 @click.option("--control", metavar="PREFIX", help=f"Tell a running replay: {ACTIONS}.")
 @click.option("--compare", metavar="PREFIX", help="Compare what a replay has made with the live run.")
 @click.option("--drop", metavar="PREFIX", help="Remove all topics, groups and tables of a prefix.")
@@ -62,6 +72,7 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
       kandle replay topics --from 2026-01-31T12:00Z --to 2026-01-31T13:00Z --into r1
       kandle replay archive --speed 10 --into r2
       kandle replay day.capture.gz --into r3 --only-publish --json
+      kandle replay day.capture.gz --serve --venue-format binance --port 9443 --speed 10
       kandle replay --control r2 pause
       kandle replay --control r2 seek 2026-01-31T12:30Z
       kandle replay --compare r1
@@ -74,10 +85,16 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
     if given["drop"] is not None or given["compare"] is not None:
         _keep_house(settings, context, words, given)
         return
-    if len(words) != 1 or not given["into"]:
-        raise click.UsageError(f"say what and where: kandle replay SOURCE --into PREFIX; SOURCE is {FORMS}")
+    if len(words) != 1 or bool(given["into"]) == given["serve"]:
+        raise click.UsageError(
+            "say what and where: kandle replay SOURCE --into PREFIX, or kandle replay SOURCE --serve; "
+            f"SOURCE is {FORMS}"
+        )
     if given["since"] is not None and given["until"] is not None and given["since"] >= given["until"]:
         raise click.BadParameter("it is not after --from", param_hint="--to")
+    if given["serve"]:
+        _serve(settings, words[0], given)
+        return
     speed, into = speed_of(given["speed"]), named(given["into"])
     period = Period(given["since"], given["until"])
     with _reached(settings, words[0], only_publish=given["only_publish"]) as reached:
@@ -98,6 +115,23 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
     _tell(found, as_json=given["as_json"])
     if found["interrupted"]:
         context.exit(INTERRUPTED)
+
+
+def _serve(settings: Settings, source: str, given: dict[str, Any]) -> None:
+    from kandle.replay_serving import Serving, serve_replay
+
+    asked = Serving(
+        source=source,
+        period=Period(given["since"], given["until"]),
+        symbols=given["symbols"] or None,
+        speed=speed_of(given["speed"]),
+        venue_format=given["venue_format"],
+        host=given["host"],
+        port=given["port"],
+        rewind=given["rewind"],
+        once=given["once"],
+    )
+    serve_replay(asked, settings)
 
 
 @contextmanager

@@ -67,19 +67,25 @@ class SimulatedBook:
     def __init__(self) -> None:
         self.last: int = 0
         """Id of the newest change that is in it."""
+        self.time_ms = 0
+        """When that was, ms since the epoch; 0 where the venue does not say."""
         self._bids: dict[float, Level] = {}
         self._asks: dict[float, Level] = {}
 
-    def restart(self, last: int, bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]]) -> None:
+    def restart(
+        self, last: int, bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]], time_ms: int = 0
+    ) -> None:
         """Replace all levels by a snapshot, unless the book is further than that already."""
         if last <= self.last and (self._bids or self._asks):
             return
         self._bids.clear()
         self._asks.clear()
         self.last = last - 1
-        self.change(last, bids, asks)
+        self.change(last, bids, asks, time_ms)
 
-    def change(self, last: int, bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]]) -> None:
+    def change(
+        self, last: int, bids: Iterable[Sequence[str]], asks: Iterable[Sequence[str]], time_ms: int = 0
+    ) -> None:
         """Set levels; a size of zero removes one. Changes that are in the book already are passed over."""
         if last <= self.last:
             return
@@ -89,7 +95,7 @@ class SimulatedBook:
                     levels[float(price)] = (price, size)
                 else:
                     levels.pop(float(price), None)
-        self.last = last
+        self.last, self.time_ms = last, time_ms
 
     def bids(self, limit: int) -> list[Level]:
         """The best `limit` bids, best first."""

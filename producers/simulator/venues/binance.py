@@ -65,12 +65,14 @@ class _Depth(msgspec.Struct):
     u: int
     b: list[tuple[str, str]]
     a: list[tuple[str, str]]
+    T: int = 0
 
 
 class _Snapshot(msgspec.Struct):
     lastUpdateId: int  # noqa: N815 - the venue's name
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
+    T: int = 0
 
 
 class _Named(msgspec.Struct):
@@ -187,7 +189,7 @@ class BinanceSpotSimulated(SimulatedVenue):
             except msgspec.MsgspecError:
                 return
             book = self._books.setdefault(symbol, SimulatedBook())
-            book.restart(snapshot.lastUpdateId, snapshot.bids, snapshot.asks)
+            book.restart(snapshot.lastUpdateId, snapshot.bids, snapshot.asks, snapshot.T)
 
     def _route(self, stream: str) -> Callable[[bytes], None] | None:
         found = self.channel_of(stream)
@@ -215,7 +217,7 @@ class BinanceSpotSimulated(SimulatedVenue):
 
             def on_depth(data: bytes) -> None:
                 change = _DEPTH.decode(data)
-                book.change(change.u, change.b, change.a)
+                book.change(change.u, change.b, change.a, change.T)
 
             return on_depth
         return None
@@ -386,7 +388,8 @@ class BinanceUsdmSimulated(BinanceSpotSimulated):
     depth_default: ClassVar[int] = 500
 
     def _depth(self, symbol: str, limit: int, now_ms: int) -> dict[str, Any]:
-        return super()._depth(symbol, min(limit, 1_000), now_ms) | {"E": now_ms, "T": now_ms}
+        body = super()._depth(symbol, min(limit, 1_000), now_ms)
+        return body | {"E": now_ms, "T": (self._books.get(symbol) or SimulatedBook()).time_ms or now_ms}
 
     @staticmethod
     def _listing(unified: str, venue_symbol: str) -> dict[str, Any]:
