@@ -225,10 +225,10 @@ class Broker:
         if not order.size:
             order.size = self.margin.affordable(rules.lot, order.part or ZERO, price, rate)
         if order.reduce_only:
-            order.size = order.filled + (min(order.left, abs(held)) if against else ZERO)
-            if not order.left:
+            if not against:
                 self.cancel(order, "there is no position to reduce")
                 return None
+            order.size = order.filled + min(order.left, abs(held))
         elif not order.size:
             self.refuse(order, f"what is free buys less than a lot of {rules.lot}")
             return None
@@ -239,12 +239,12 @@ class Broker:
         if opened and (order.part is None or held or order.filled):
             carried = self.margin.carried(order.market, units - opened, price, rate)
             if opened * price * (ONE + rate) > carried:
-                cut = rules.size(carried / (price * (ONE + rate))) if order.fit and carried > ZERO else ZERO
+                cut = rules.size(max(ZERO, carried) / (price * (ONE + rate))) if order.fit else -units
                 units += cut - opened
-                order.size = order.filled + units
-                if not order.fit or not units:
+                if units <= ZERO:
                     self.refuse(order, "the account cannot carry it")
                     return None
+                order.size = order.filled + units
         if rules.minimum is not None and not order.filled and (order.part is not None or order.fit):
             self._check_value(order, price, rules.minimum)
             if not order.is_open:
@@ -269,7 +269,9 @@ class Broker:
         self._fees.count(fill.market, fill.time, fill.size * fill.price)
         self.margin.refresh()
 
-    def fund(self, market: str, time: Micros, rate: float, mark: float) -> Decimal:
+    def fund(
+        self, market: str, time: Micros, rate: float, mark: float, size: Decimal | None = None
+    ) -> Decimal:
         """Book the funding of what is held of a perpetual.
 
         Args:
@@ -277,11 +279,12 @@ class Broker:
             time: When, µs.
             rate: Part of the value that longs pay to shorts; below 0 the other way round.
             mark: Price that values the position; nan: the last known one.
+            size: Units held then; None: as many as now.
 
         Returns:
             What was received, or below 0 paid, quote currency.
         """
-        size = self.account.size(market)
+        size = self.account.size(market) if size is None else size
         if not size:
             return ZERO
         price = self.last[market] if isnan(mark) else mark

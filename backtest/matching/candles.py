@@ -86,8 +86,7 @@ class CandleMatching:
     def _walk(self, due: list[Order], candle: ClosedCandle, first: Decimal) -> None:
         """Go along the path behind the open, for orders in their rank and for the margin."""
         broker, market = self._broker, candle.market
-        if first in (self._liquidation(market, 1, first), self._liquidation(market, -1, first)):
-            broker.liquidate(market, first, candle.open_time)
+        self._call(market, first, candle.open_time)
         low, high, last = decimal_of(candle.low), decimal_of(candle.high), decimal_of(candle.close)
         down = broker.account.size(market) or (high - first) - (first - low) or last - first
         at = first
@@ -111,10 +110,16 @@ class CandleMatching:
                 break
             else:
                 self._reach(first, until, time)
+                self._call(market, until, time)
                 at = until
         for order in due:
             if order.kind == "trailing" and order.rises is (sign < 0):
                 self._broker.follow(order, to)
+
+    def _call(self, market: str, at: Decimal, time: Micros) -> None:
+        """Liquidate an account whose margin is used up at a price that is there."""
+        if at in (self._liquidation(market, 1, at), self._liquidation(market, -1, at)):
+            self._broker.liquidate(market, at, time)
 
     def _liquidation(self, market: str, sign: int, at: Decimal) -> Decimal | None:
         """Where a price that rises (1) or falls (-1) from here liquidates the account; None: nowhere."""

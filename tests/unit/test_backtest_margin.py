@@ -194,9 +194,15 @@ def test_positions_of_several_markets_stand_for_each_other() -> None:
 
 
 def test_liquidation_is_at_a_tick_of_the_instrument_and_told_once_all_is_booked() -> None:
-    listed = ("test", "A/B", "AB", "A", "B", "perpetual", "trading")
     instrument = Instrument(
-        *listed, tick_size=0.5, lot_size=None, min_notional=None, multiplier=1.0, event_time=0
+        *("test", "A/B", "AB", "A", "B"),
+        "perpetual",
+        "trading",
+        0.5,
+        None,
+        None,
+        multiplier=1.0,
+        event_time=0,
     )
     terms = margin_terms()
     told: list[tuple[Fill, Decimal]] = []
