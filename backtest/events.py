@@ -20,11 +20,13 @@ from backtest.matching.moments import Moment
 from backtest.orders import Side
 from backtest.ticks import QuoteTick, TradeTick
 from schemas.errors import ValidationError
-from schemas.records import BookUpdate
+from schemas.records import BookUpdate, Micros
 
 TRADE, BOOK, QUOTE, FUNDING, CANDLE, TIMER = range(6)
 """Kinds of events, in the order of those of one time."""
 _SIDES: Final[tuple[Side | None, ...]] = (None, "buy", "sell")
+FundingDue: TypeAlias = tuple[Micros, float, float]
+"""Of funding: when it is due, µs; its rate; the mark price then, or nan."""
 Event: TypeAlias = tuple[int, int, Callable[[Any], object], Any]
 """Time, µs; rank; who is to be told; of what."""
 
@@ -109,13 +111,14 @@ def of_books(books: Books, rank: int, tell: Callable[[BookUpdate], object]) -> I
     return _events(books.times, rank, tell, books.updates)
 
 
-def of_funding(
-    funding: Funding, rank: int, tell: Callable[[tuple[int, float, float]], object]
-) -> Iterable[Event]:
-    """Payments of funding: time, rate and mark price."""
-    times = funding.times.tolist()
-    payments = zip(times, funding.rates.tolist(), funding.marks.tolist(), strict=True)
-    return _events(funding.times, rank, tell, payments)
+def of_funding(funding: Funding, rank: int, tell: Callable[[FundingDue], object]) -> Iterable[Event]:
+    """Payments of funding."""
+    return _events(funding.times, rank, tell, payments_of(funding))
+
+
+def payments_of(funding: Funding) -> Iterator[FundingDue]:
+    """Payments one by one."""
+    return zip(funding.times.tolist(), funding.rates.tolist(), funding.marks.tolist(), strict=True)
 
 
 def merged(rows: Sequence[Iterable[Event]]) -> Iterable[Event]:

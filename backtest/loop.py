@@ -5,7 +5,7 @@ What is to come stands in this module's objects alone; none of them can be reach
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -21,6 +21,7 @@ from backtest.events import (
     QUOTE,
     TRADE,
     Event,
+    FundingDue,
     Ranks,
     check_times,
     merged,
@@ -29,6 +30,7 @@ from backtest.events import (
     of_funding,
     of_quotes,
     of_trades,
+    payments_of,
 )
 from backtest.folding import candles_of
 from backtest.history import Books, Funding, History, Quotes, Trades
@@ -72,6 +74,7 @@ class Loop:
         if not markets:
             raise ConfigurationError("there is nothing to run over: no candles, trades, quotes or books")
         self.folded = {market: candles_of(self.history, market, terms.interval) for market in markets}
+        self.filled_by = {market: _fills_of(self.history, market, terms.fills) for market in markets}
         self.ranks = Ranks(markets)
         self.steps = Steps([(_LONG_AGO, 0)], cash=[broker.account.cash])
         self._strategy, self._terms, self._broker = strategy, terms, broker
@@ -167,10 +170,17 @@ class Loop:
         rows: list[Iterable[Event]] = []
         by_candle = CandleMatching(self._broker, self._terms.latency)
         for market, folded in self.folded.items():
-            fills = _fills_of(self.history, market, self._terms.fills)
+            fills = self.filled_by[market]
             rank = self.ranks.of(CANDLE, market)
             matching = by_candle if fills == "candle" else None
-            tell = tellers.candles(folded, rank, matching, self._late[market])
+            payments: deque[FundingDue] = deque()
+            funding = _of(self.history.funding, market)
+            if funding is not None and fills == "candle":
+                payments.extend(payments_of(funding))
+            elif funding is not None:
+                paid = self.ranks.of(FUNDING, market)
+                rows.append(of_funding(funding, paid, tellers.funding(market, paid)))
+            tell = tellers.candles(folded, rank, matching, self._late[market], payments)
             rows.append(of_candles(folded.bars, rank, tell))
             rows += self._finer(market, fills, tellers)
         return rows
@@ -206,10 +216,6 @@ class Loop:
                 self._matchings[market], look = by_quote, by_quote.look
             if rows.told:
                 told.append(of_quotes(quotes, rows.rank, tellers.quotes(rows.rank, rows, look)))
-        funding = _of(self.history.funding, market)
-        if funding is not None:
-            rank = self.ranks.of(FUNDING, market)
-            told.append(of_funding(funding, rank, tellers.funding(market, rank)))
         return told
 
     def _waiting(self) -> list[Matching]:

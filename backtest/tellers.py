@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Any, TypeAlias
 
 from backtest.bars import Bars, ClosedCandle
@@ -11,6 +12,7 @@ from backtest.book_view import BookView
 from backtest.broker import Broker
 from backtest.curve import Steps
 from backtest.desk import SimulatedDesk
+from backtest.events import FundingDue
 from backtest.folding import Folded
 from backtest.matching.books import BookMatching
 from backtest.matching.candles import CandleMatching
@@ -49,6 +51,7 @@ class Tellers:
         rank: int,
         matching: CandleMatching | None,
         withdrawals: list[tuple[Micros, Order]],
+        payments: deque[FundingDue],
     ) -> Callable[[ClosedCandle], None]:
         """For candles that close.
 
@@ -57,6 +60,7 @@ class Tellers:
             rank: Of their closing.
             matching: If orders of the market are filled by them.
             withdrawals: Orders of the market that are withdrawn by the first candle that opens then or later.
+            payments: Its funding, if orders are filled by them: what was filled at an open is held from then.
         """
         bars, desk, broker, steps = folded.bars, self._desk, self._broker, self._steps
         market, account = bars.market, self._broker.account
@@ -79,6 +83,8 @@ class Tellers:
                 if len(fills) > done:
                     steps.add((candle.close_time, rank), len(fills), account.cash)
             last[market] = candle.close
+            if payments and payments[0][0] <= candle.close_time:
+                self._fund(market, candle, rank, payments)
             grow()
             for feed in feeds:
                 feed.take(candle)
@@ -146,16 +152,28 @@ class Tellers:
 
         return tell
 
-    def funding(self, market: str, rank: int) -> Callable[[tuple[Micros, float, float]], None]:
-        """For payments of funding: time, rate and mark price."""
+    def funding(self, market: str, rank: int) -> Callable[[FundingDue], None]:
+        """For payments of funding, if orders are filled by what is finer than candles."""
         desk, broker, steps = self._desk, self._broker, self._steps
 
-        def tell(payment: tuple[Micros, float, float]) -> None:
+        def tell(payment: FundingDue) -> None:
             desk.now = time = payment[0]
             if broker.fund(market, *payment):
                 steps.add((time, rank), len(broker.fills), broker.account.cash)
 
         return tell
+
+    def _fund(self, market: str, candle: ClosedCandle, rank: int, payments: deque[FundingDue]) -> None:
+        """Book the funding that was due while a candle ran, of what was held by the times of the fills."""
+        broker, fills = self._broker, self._broker.fills
+        while payments and payments[0][0] <= candle.close_time:
+            due = payments[0][0]
+            held = broker.account.size(market)
+            for fill in takewhile(lambda fill: fill.time > candle.open_time, reversed(fills)):
+                if fill.market == market and fill.time > due:
+                    held -= fill.signed_size
+            if broker.fund(market, *payments.popleft(), held):
+                self._steps.add((candle.close_time, rank), len(fills), broker.account.cash)
 
     def _look(self, look: Look, row: int, rank: int) -> None:
         fills, steps = self._broker.fills, self._steps

@@ -12,7 +12,7 @@ from tests.backtest_events import buy, by_quotes, play_events, quotes_of, sell, 
 from tests.backtest_runs import MARKET, terms_of
 
 # second, bid, its size, ask, its size
-FIRST = (1, 99, 6, 101, 4)
+FIRST: tuple[float, ...] = (1, 99, 6, 101, 4)
 
 
 def test_a_market_order_takes_the_quote_that_stands_and_waits_with_the_rest() -> None:
