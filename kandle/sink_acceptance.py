@@ -15,6 +15,7 @@ from infra.settings import Settings
 from kandle.audit import Change, audit
 from kandle.servers import reach_kafka, reach_servers
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from schemas.topics import name_here
 from sinks.database import Database
 from sinks.destination import Destination, Log
 from sinks.intake import group_of
@@ -50,7 +51,7 @@ def accept(settings: Settings, sinks: Sequence[str], topics: Sequence[str], conf
             reached = stack.enter_context(reach_kafka(settings))
             settings = settings.model_copy(update={"kafka": reached.kafka})
         try:
-            misfits = asyncio.run(_accept(settings, names, set(topics), confirm))
+            misfits = asyncio.run(_accept(settings, names, set(map(name_here, topics)), confirm))
         except psycopg.OperationalError as error:
             raise UnavailableError(f"the database does not answer: {error}") from error
         audit(settings.kafka, *map(_change, misfits))

@@ -172,6 +172,11 @@ BY_BASE_NAME: Final[dict[str, Topic]] = {topic.base_name: topic for topic in TOP
 DLQ_RETENTION_MS: Final = 30 * DAY_MS
 
 
+def name_here(name: str) -> str:
+    """The name that a user means in the namespace of this process: base names need no prefix."""
+    return current().name_of(name) if name.removesuffix(DEAD_LETTER_SUFFIX) in BY_BASE_NAME else name
+
+
 def prefix_of(name: str) -> str:
     """The namespace of a topic of the table, or of its dead letters; "" for any other name."""
     front, _, rest = name.partition(".")

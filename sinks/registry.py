@@ -20,6 +20,7 @@ from infra.kafka.publisher import Publisher
 from infra.plugins import imported, named_modules, points_of
 from infra.settings import Settings
 from schemas.errors import ConfigurationError
+from schemas.namespace import LIVE, current
 from sinks.database import Database
 from sinks.database_destination import DatabaseDestination
 from sinks.destination import Destination
@@ -61,13 +62,22 @@ def _notifications(parts: Parts) -> Destination:
     return DatabaseDestination(parts.database, sink)
 
 
+def _live_only(name: str) -> None:
+    if current() != LIVE:
+        raise ConfigurationError(
+            f"the sink {name} keeps what is live; in the namespace {current()} leave it out of sink.run"
+        )
+
+
 def _cache(parts: Parts) -> Destination:
+    _live_only("cache")
     from sinks.cache.destination import CacheDestination
 
     return CacheDestination(parts.settings)
 
 
 def _archive(parts: Parts) -> Destination:
+    _live_only("archive")
     from sinks.archive.destination import ArchiveDestination
 
     return ArchiveDestination(parts.settings)

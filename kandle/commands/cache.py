@@ -12,6 +12,7 @@ from kandle.audit import Change, audit
 from kandle.servers import reach_kafka
 from schemas import topics
 from schemas.errors import ConfigurationError
+from schemas.namespace import LIVE, current
 from schemas.topics import Topic
 from sinks.cache import names
 from sinks.cache.answers import Answers
@@ -152,7 +153,7 @@ def _note(user: str, symbol: str, *, wanted: bool) -> None:
 
 def _show(data_dir: str | None, sources: Sequence[Topic], ask: Callable[[Answers], Awaitable[Any]]) -> None:
     settings = load(**({"data_dir": data_dir} if data_dir else {}))
-    if settings.cache.url is not None:
+    if settings.cache.url is not None and current() == LIVE:
         found = _with_redis(settings, lambda store: ask(Answers(store)))
     else:
         with reach_kafka(settings) as reached:
@@ -171,6 +172,9 @@ async def _from_topics(
 
 
 def _with_redis(settings: Settings, ask: Callable[[RedisStore], Awaitable[T]]) -> T:
+    if current() != LIVE:
+        raise ConfigurationError(f"the cache holds what is live, nothing of the namespace {current()}")
+
     async def asked() -> T:
         store = connect(settings.cache)
         try:

@@ -13,6 +13,7 @@ from kandle.servers import reach_kafka
 from kandle.topic_reader import TopicReader
 from schemas import rows
 from schemas.errors import DataError
+from schemas.topics import name_here
 
 
 @click.command()
@@ -33,7 +34,10 @@ def tail(
     Example: kandle tail market.trades.v1 --json -n 10
     """
     settings = load(**({"data_dir": data_dir} if data_dir else {}))
-    with reach_kafka(settings) as reached, TopicReader(reached.kafka, topic, marks=marks) as reader:
+    with (
+        reach_kafka(settings) as reached,
+        TopicReader(reached.kafka, name_here(topic), marks=marks) as reader,
+    ):
         messages: Iterable[Message]
         if start == "beginning":
             messages = reader.present(reader.low)

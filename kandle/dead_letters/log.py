@@ -14,7 +14,7 @@ from kandle.dead_letters.letter import DeadLetter, Outcome, read_note
 from kandle.topic_reader import TopicReader
 from schemas.errors import ConfigurationError
 from schemas.namespace import current
-from schemas.topics import prefix_of
+from schemas.topics import name_here, prefix_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class DeadLetterLog:
         known = sorted(
             name for name in self.partition_counts if name.endswith(SUFFIX) and prefix_of(name) == here
         )
-        wanted = {name if name.endswith(SUFFIX) else name + SUFFIX for name in selection.topics}
+        asked = [name_here(name) for name in selection.topics]
+        wanted = {name if name.endswith(SUFFIX) else name + SUFFIX for name in asked}
         if unknown := sorted(wanted - set(known)):
             raise ConfigurationError(
                 f"there is no {', '.join(unknown)}; dead letter topics are {', '.join(known) or 'none yet'}"
