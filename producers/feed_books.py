@@ -66,9 +66,8 @@ class FeedBooks:
         if not produced and was_live and update.kind == "delta":
             out.append(Repeat(update))
         self._want(symbol, chain, update.kind == "snapshot", at_s, out)
-        # By the time of the book: an answer of REST without a time came at one of the wall clock.
-        time = chain.last_update_time
-        if time is not None and chain.snapshot_due(time):
+        time = update.event_time or update.receive_time
+        if chain.snapshot_due(time):
             out.append(chain.snapshot())
 
     def interrupted(self, symbol: str, reason: str, out: list[Output]) -> None:

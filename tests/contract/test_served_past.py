@@ -28,8 +28,11 @@ def told(records: list[tuple[str, Record]]) -> Told:
     for topic, record in records:
         if isinstance(record, MARKET_RECORDS):
             own = found.setdefault((topic, record.symbol), [])
-            if isinstance(record, BookUpdate) and record.kind == "snapshot" and not own:
-                # The venue's own snapshot, whose time, if any, is that of the answer.
+            if isinstance(record, BookUpdate) and record.kind == "snapshot":
+                if own:
+                    # One of our own, which repeats the book now and then by the time of the last answer.
+                    continue
+                # Its time, if it has one, is that of the answer.
                 record = msgspec.structs.replace(record, event_time=None)
             own.append(msgspec.structs.replace(record, receive_time=0))
         elif isinstance(record, TimeMark) and topic == TRADES.base_name:
