@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtest.account import Account, ClosedTrade
+from backtest.account import Account, ClosedTrade, Payment
 from backtest.bars import Bars
 from backtest.broker import Broker
 from backtest.curve import curve_of
@@ -18,7 +18,7 @@ from backtest.history import History
 from backtest.loop import Loop
 from backtest.orders import Fill, Order
 from backtest.strategy import Strategy
-from backtest.terms import Terms
+from backtest.terms import Fills, Terms
 
 DIGITS: Final = 60
 """Of all arithmetic with money: products of prices, sizes and rates keep every digit."""
@@ -40,6 +40,9 @@ class Run:
         orders: All that were placed.
         fills: All that were executed.
         trades: All that were closed.
+        interest: All that was paid for what was borrowed to be sold.
+        payments: All funding.
+        filled_by: What the orders of each market were filled by.
     """
 
     bars: Sequence[Bars]
@@ -53,6 +56,9 @@ class Run:
     orders: Sequence[Order]
     fills: Sequence[Fill]
     trades: Sequence[ClosedTrade]
+    interest: Decimal
+    payments: Sequence[Payment]
+    filled_by: Mapping[str, Fills]
 
 
 def run(strategy: Strategy, history: History | Sequence[Bars], terms: Terms) -> Run:
@@ -90,4 +96,7 @@ def run(strategy: Strategy, history: History | Sequence[Bars], terms: Terms) -> 
             broker.orders,
             broker.fills,
             account.trades,
+            account.interest,
+            account.payments,
+            loop.filled_by,
         )

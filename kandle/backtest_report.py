@@ -32,6 +32,8 @@ def as_json(
         "missing_candles": sum(holes.candles for each in run.bars if (holes := each.holes())),
         "terms": terms_shown(run.terms),
         "assumptions": assumptions_of(run),
+        "filled_by": dict(run.filled_by),
+        "seed": None,  # nothing in a run is drawn by chance
         "hash": fingerprint,
     }
     if with_trades:

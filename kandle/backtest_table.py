@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from textwrap import wrap
 from typing import Final
 
 from backtest.account import ClosedTrade
 from backtest.engine import Run
-from backtest.report.terms import terms_shown
+from backtest.report.terms import terms_of_note
 from backtest.report.values import moment, money, shown, span
 from backtest.statistics import FIGURES, MARKET_FIGURES, Statistics, figures_of, market_figures_of
 from backtest.statistics import statistics_by_market as by_market
@@ -23,12 +24,12 @@ def as_text(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
     """What was run, its figures in two columns, its markets if there are several, its hash."""
     parameters = ", ".join(f"{name}={value}" for name, value in strategy.parameters.items())
     markets = ", ".join(each.market for each in run.bars)
-    terms = ", ".join(f"{name} {value:.10g}" for name, value in terms_shown(run.terms).items())
+    terms = ", ".join(f"{name} {value}" for name, value in terms_of_note(run.terms).items())
     lines = [
         f"{strategy.name}  {parameters}".rstrip(),
         f"{markets}: {found.candles:,} candles of {span(run.bars[0].length / 1_000_000)}",
         f"{moment(found.start)} to {moment(found.end)} UTC",
-        terms,
+        *wrap(terms, 80),
     ]
     left, right = ([line for group in side for line in _group(group, found)] for side in SIDES)
     lines += [f"{one:<{WIDTH}}    {other}".rstrip() for one, other in zip_longest(left, right, fillvalue="")]

@@ -18,7 +18,7 @@ import numpy as np
 from backtest.engine import Run
 from backtest.report.assumptions import assumptions_of
 from backtest.report.distribution import calendar_of, daily_returns, distribution_of
-from backtest.report.terms import terms_shown
+from backtest.report.terms import terms_of_note
 from backtest.report.thinning import Series, candle_of, series_of
 from backtest.report.values import moment, shown, span
 from backtest.statistics import (
@@ -73,7 +73,7 @@ def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
         trades=trades,
         all_trades=len(run.trades),
         parameters=dict(strategy.parameters),
-        terms=terms_shown(run.terms),
+        terms=terms_of_note(run.terms),
         assumptions=assumptions_of(run),
         notes=_notes(run, series, trades),
         fingerprint=fingerprint,
@@ -174,7 +174,7 @@ def _data(run: Run, found: Statistics, series: Series, trades: Mapping[str, Any]
     data = {
         "first": int(starts[0]),
         "gaps": np.diff(starts).tolist(),
-        "length": series.length // 1000,
+        "length": int(series.length) // 1000,
         "fall": series.step_of(fall).tolist() if deepest.length else None,
         "capital": float(run.terms.capital),
         "currency": _currency(run),

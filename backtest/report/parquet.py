@@ -1,4 +1,4 @@
-"""A run as Parquet files: trades, orders, fills and the equity curve.
+"""A run as Parquet files: trades, orders, fills, funding and the equity curve.
 
 Amounts, sizes and prices stand twice: as doubles to compute with, and under `..._exact` as texts with every
 digit. They are exact decimals of up to 60 digits here, and a decimal128 holds 38 of them.
@@ -34,7 +34,9 @@ _TRADES: Final[Mapping[str, Kind]] = {
     "exit_price": "exact",
     "fee": "exact",
     "profit": "exact",
+    "interest": "exact",
 }
+_PAYMENTS: Final[Mapping[str, Kind]] = {"market": "text", "time": "time", "amount": "exact"}
 _ORDERS: Final[Mapping[str, Kind]] = {
     "number": "count",
     "market": "text",
@@ -49,6 +51,7 @@ _ORDERS: Final[Mapping[str, Kind]] = {
     "time_in_force": "text",
     "post_only": "flag",
     "reduce_only": "flag",
+    "fit": "flag",
     "placed": "time",
     "state": "text",
     "reason": "text",
@@ -67,7 +70,9 @@ _FILLS: Final[Mapping[str, Kind]] = {
 
 
 def write_parquet(run: Run, folder: Path, about: Mapping[str, Any]) -> list[Path]:
-    """Write `trades`, `orders`, `fills` and `equity`, each as `.parquet`; files of that name are replaced.
+    """Write trades, orders, fills, payments (of funding) and equity, each as `.parquet`.
+
+    Files of that name are replaced.
 
     Args:
         run: What came of a run.
@@ -88,6 +93,7 @@ def write_parquet(run: Run, folder: Path, about: Mapping[str, Any]) -> list[Path
         "trades": _table(_TRADES, run.trades),
         "orders": _table(_ORDERS, run.orders),
         "fills": _fills(run),
+        "payments": _table(_PAYMENTS, run.payments),
         "equity": _equity(run),
     }
     metadata = {"kandle": json.dumps(about)}

@@ -135,6 +135,9 @@ FIGURES: Final[Sequence[Figure]] = (
         Figure("exposure", "exposure", "part", "Part of the candles at whose close anything was held."),
         Figure("turnover", "turnover", "ratio", "Value of all fills over the mean equity."),
         Figure("fees", "fees", "money", "All that were paid."),
+        Figure("funding", "funding", "money", "Received less paid for positions in perpetuals."),
+        Figure("interest", "interest", "money", "Paid for what was borrowed to be sold short."),
+        Figure("liquidations", "liquidations", "count", "Fills by which the margin ran out."),
     ),
     *_group(
         "trades",
@@ -157,7 +160,7 @@ FIGURES: Final[Sequence[Figure]] = (
             "expectancy",
             "expectancy",
             "money",
-            "Mean profit of a trade, fees deducted.",
+            "Mean profit of a trade, fees and interest deducted, without funding.",
             path="closed.expectancy",
         ),
         Figure(

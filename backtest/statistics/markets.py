@@ -26,6 +26,7 @@ class MarketStatistics:
         profit: Quote currency; those of all markets add up to what the equity has grown.
         traded: Quote currency.
         fees: Quote currency.
+        funding: Quote currency, above 0 what was received.
         fills: How many.
         exposure: Part of the time.
         buy_and_hold: Part.
@@ -36,6 +37,7 @@ class MarketStatistics:
     profit: float
     traded: float
     fees: float
+    funding: float
     fills: int
     exposure: float
     buy_and_hold: float
@@ -47,7 +49,7 @@ MARKET_FIGURES: Final[Sequence[Figure]] = (
         "profit",
         "profit",
         "money",
-        "What it has added to the equity, fees deducted, valued at its last close.",
+        "What it has added to the equity, costs deducted, valued at its last close.",
     ),
     Figure("trades", "trades", "count", "Lots that were closed.", "closed.count"),
     Figure("win_rate", "win rate", "part", "Part of them with a profit above 0.", "closed.win_rate"),
@@ -64,6 +66,7 @@ MARKET_FIGURES: Final[Sequence[Figure]] = (
     Figure("fills", "fills", "count", "Executions."),
     Figure("traded", "traded", "money", "Value of all fills."),
     Figure("fees", "fees", "money", "All that were paid there."),
+    Figure("funding", "funding", "money", "Received less paid there."),
     Figure(
         "exposure",
         "exposure",
@@ -90,12 +93,15 @@ def _statistics(run: Run, bars: Bars) -> MarketStatistics:
     trades = [trade for trade in run.trades if trade.market == bars.market]
     held = sum((fill.signed_size for fill in fills), ZERO)
     paid = sum((fill.signed_size * fill.price + fill.fee for fill in fills), ZERO)
-    last = bars.closes[-1]
+    funding = sum((each.amount for each in run.payments if each.market == bars.market), ZERO)
+    interest = sum((trade.interest for trade in trades), ZERO)
+    last = float(bars.closes[-1])
     return MarketStatistics(
         market=bars.market,
-        profit=float(held * decimal_of(float(last)) - paid),
+        profit=float(held * decimal_of(last) - paid - interest + funding),
         traded=float(sum((fill.size * fill.price for fill in fills), ZERO)),
         fees=float(sum((fill.fee for fill in fills), ZERO)),
+        funding=float(funding),
         fills=len(fills),
         exposure=_exposure(fills, bars.open_times[0], bars.open_times[-1] + bars.length),
         buy_and_hold=float(last / bars.opens[0] - 1),

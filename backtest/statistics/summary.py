@@ -50,6 +50,9 @@ class Statistics:
     exposure: float
     turnover: float
     fees: float
+    funding: float
+    interest: float
+    liquidations: int
     closed: TradeFigures
     buy_and_hold: float
     buy_and_hold_max_drawdown: float
@@ -112,6 +115,9 @@ def statistics_of(run: Run) -> Statistics:
         exposure=float(np.mean(run.exposed)),
         turnover=traded / mean_equity if mean_equity > 0.0 else nan,
         fees=float(run.fees),
+        funding=float(sum((payment.amount for payment in run.payments), ZERO)),
+        interest=float(run.interest),
+        liquidations=sum(fill.order.kind == "liquidation" for fill in run.fills),
         closed=trade_figures_of(profits, profits / values),
         buy_and_hold=float(held[-1] / capital - 1),
         buy_and_hold_max_drawdown=falls_of(held, times, capital, start).deepest.depth,

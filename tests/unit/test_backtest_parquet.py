@@ -31,12 +31,7 @@ def run() -> Any:
 
 def test_polars_reads_what_the_run_holds(run: Any, tmp_path: Path) -> None:
     files = write_parquet(run, tmp_path / "out", {"strategy": "mine", "hash": "ab"})
-    assert [file.name for file in files] == [
-        "trades.parquet",
-        "orders.parquet",
-        "fills.parquet",
-        "equity.parquet",
-    ]
+    assert [file.stem for file in files] == ["trades", "orders", "fills", "payments", "equity"]
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(file.name for file in files)
     (trade,) = pl.read_parquet(files[0]).to_dicts()
     assert trade["entry_time"] == dt.datetime.fromtimestamp((BEGAN + MINUTE) / 1e6, dt.UTC)

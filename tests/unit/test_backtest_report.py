@@ -3,17 +3,24 @@
 import itertools
 import json
 import re
+from dataclasses import replace
+from decimal import Decimal
 from html import unescape
 from importlib import resources
 from math import exp
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from backtest.bars import DAY_US
+from backtest.costs import Costs
+from backtest.fees import FeeSchedule, Tier
+from backtest.report.assumptions import assumptions_of
 from backtest.report.distribution import calendar_of, distribution_of
 from backtest.report.page import MOST_TRADES
+from backtest.report.terms import terms_of_note, terms_shown
 from backtest.report.thinning import candle_of, series_of
 from backtest.report.values import money, shown, span
 from backtest.statistics import statistics_of
@@ -184,6 +191,40 @@ def test_values_are_written_for_people() -> None:
     assert shown("part", 0.12345) == "12.35 %"
     assert shown("time", BEGAN) == "2024-01-01 00:00:00"
     assert shown("ratio", None) == "-"
+
+
+def test_what_is_assumed_is_what_the_terms_say() -> None:
+    plain = assumptions_of(traded(30)[0])
+    assert (
+        "Market orders are filled at the next open; others at their price, or at an open beyond it." in plain
+    )
+    assert "Orders and their withdrawals arrive at once." in plain
+    assert "Fees are 0.1 % of the value of a fill, 0 % for limits that have waited." in plain
+    costs = Costs(slippage=Decimal("0.0005"), slippage_ticks=Decimal(2))
+    terms = replace(terms_of(leverage=5), costs=costs, latency=1500, maintenance=Decimal("0.01"))
+    told = assumptions_of(replace(traded(30)[0], terms=terms, filled_by={MARKET: "book", OTHER: "trade"}))
+    assert "Orders and their withdrawals arrive after 1.5 ms." in told
+    assert "By books are filled: test:A/B." in told
+    assert "Orders without a limit are filled worse by 0.05 % of the price and 2 ticks." in told
+    assert "All positions are liquidated when the equity is 1 % of their value." in told
+    assert not set(told) & set(plain[:4])
+
+
+def test_terms_that_nobody_has_changed_are_not_shown_to_people() -> None:
+    terms = replace(terms_of(fee="0.001"), queue="front", latency=2_000_000)
+    assert terms_of_note(terms) == {
+        "capital": 10_000,
+        "fee": 0.001,
+        "maker_fee": 0,
+        "lot": 1,
+        "leverage": 1,
+        "queue": "front",
+        "latency_s": 2,
+    }
+    schedule = FeeSchedule({"mexc": [Tier(Decimal(0), Decimal("0.0005"), Decimal(0))]})
+    shown_terms = terms_shown(replace(terms, costs=Costs(schedule=schedule)))
+    assert shown_terms["schedule"] == {"mexc": [{"volume": 0, "taker": 0.0005, "maker": 0}]}
+    assert json.loads(msgspec.json.encode(shown_terms)) == shown_terms
 
 
 def contrast(one: str, other: str) -> float:

@@ -1,6 +1,7 @@
 """Figures of a run, against plain recomputations."""
 
 from dataclasses import replace
+from decimal import Decimal
 from itertools import pairwise
 from math import isfinite, sqrt
 from statistics import mean, stdev
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 
 from backtest.bars import DAY_US, usual_step
+from backtest.history import Funding, History
 from backtest.statistics import FIGURES, figures_of, market_figures_of, statistics_by_market, statistics_of
 from backtest.statistics.drawdown import Drawdown, falls_of
 from schemas.errors import ValidationError
+from tests.backtest_events import buy, play_events, sell
 from tests.backtest_figures import expected_figures
 from tests.backtest_runs import BEGAN, MARKET, bars_of, flat, play, terms_of
 
@@ -198,17 +201,31 @@ def test_returns_that_are_all_the_same_have_no_ratio() -> None:
 
 
 def test_days_after_all_was_lost_have_no_return() -> None:
-    # Twice the capital at 100: 20,000 of stock and 10,000 of debt. At 30 that is 6,000 less 10,000.
-    prices = flat(100, 100, 30, 50, 60, 66)
-    held = {0: lambda strategy: strategy.buy(MARKET)}
-    run, _ = play([bars_of(prices, length=DAY_US)], held, terms_of(leverage=2))
-    assert run.equity.tolist() == [10_000, 10_000, -4_000, 0, 2_000, 3_200]
-    found = statistics_of(run)
+    run, _ = play([bars_of(flat(*[100] * 6), length=DAY_US)], {})
+    lost = replace(run, equity=np.array([10_000.0, 10_000, -4_000, 0, 2_000, 3_200]))
+    found = statistics_of(lost)
     # 0, 0, -140 %, then none from -4,000 and from 0, at last 60 %.
     days = [0, 0, -1.4, 0.6]
     assert found.sharpe == pytest.approx(mean(days) / stdev(days) * sqrt(365))
     assert found.drawdown.depth == pytest.approx(1.4)
     assert found.worst_day == pytest.approx(-1.4)
+
+
+def test_costs_besides_fees_are_told_and_counted_to_their_market() -> None:
+    bars = bars_of([(100, 101, 99, 100)] * 4 + [(100, 100, 20, 20)] * 2, length=DAY_US)
+    rates = Funding(MARKET, np.array([BEGAN + 36 * HOUR]), np.array([0.01]), np.array([100.0]))
+    history = History([bars], funding=[rates])
+    # At the close of the first day ten units, which pay 1 % of 1,000; then ten short for a day; then a fall
+    # to 20 with a hundred and fifty units, of which 5,000 were borrowed.
+    acts = {86_400: buy(10), 2 * 86_400: sell(20), 3 * 86_400: buy(160)}
+    run, _ = play_events(history, acts, terms_of(leverage=2), borrowing=Decimal("0.73"))
+    found = figures_of(statistics_of(run))
+    assert found["funding"] == -10
+    assert found["interest"] == pytest.approx(1000 * 0.73 / 365)
+    assert found["liquidations"] == 1
+    (market,) = statistics_by_market(run)
+    assert market.funding == -10
+    assert market.profit == pytest.approx(float(run.final_equity) - 10_000)
 
 
 def test_minutes_that_would_be_endless_wealth_in_a_year_are_no_figure() -> None:
