@@ -2,68 +2,112 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, get_args
 
 import click
 
-from backtest.bars import Bars
 from backtest.costs import Costs
-from backtest.terms import Terms
+from backtest.fees import FeeSchedule, read_fees
+from backtest.history import History
+from backtest.rules import Rules, rules_of
+from backtest.terms import Fills, Queue, Terms
 from kandle.amounts import AMOUNT, PART
 from schemas.errors import ConfigurationError
 
+
+def _option(name: str, kind: click.ParamType, told: str, default: str | None = None) -> click.Option:
+    shown = default is not None
+    return click.Option([name], type=kind, default=default, show_default=shown, help=told)
+
+
 OPTIONS: Final[Sequence[click.Option]] = (
-    click.Option(["--capital"], type=AMOUNT, default="10000", show_default=True, help="Cash to begin with."),
-    click.Option(
-        ["--fee"],
-        type=PART,
-        default="0",
-        show_default=True,
-        help="Part of each fill's value: 0.001 is 0.1 %.",
+    _option("--capital", AMOUNT, "Cash to begin with.", "10000"),
+    _option("--fee", PART, "Part of each fill's value: 0.001 is 0.1 %.", "0"),
+    _option("--maker-fee", PART, "The same, of limits that have waited; without it, as --fee."),
+    _option(
+        "--fees",
+        click.Path(path_type=Path, exists=True, dir_okay=False),
+        "TOML with taker and maker fees by venue and volume of 30 days; docs/backtesting.md shows one.",
     ),
-    click.Option(["--maker-fee"], type=PART, help="The same, of limit orders; without it, as --fee."),
-    click.Option(
-        ["--slippage"],
-        type=PART,
-        default="0",
-        show_default=True,
-        help="Part of the price by which it is worse.",
+    _option("--slippage", PART, "Part of the price by which what has no limit is filled worse.", "0"),
+    _option("--slippage-ticks", AMOUNT, "The same, in ticks of the market's instrument."),
+    _option("--impact", PART, "The same, at a size of all the candle's volume; falls with the root of it."),
+    _option("--lot", AMOUNT, "Smallest step of a size, units, where no instrument names one.", "1"),
+    _option("--leverage", AMOUNT, "Value of positions over what they bind.", "1"),
+    _option("--maintenance", PART, "Part of the positions' value at which they are liquidated.", "0"),
+    _option("--liquidation-fee", PART, "Part of the value of what is liquidated, besides --fee.", "0"),
+    _option("--borrowing", PART, "Interest of short positions for a year, part of their value.", "0"),
+    _option(
+        "--fills",
+        click.Choice(get_args(Fills)),
+        "What orders are filled by; without it, the finest that there is.",
     ),
-    click.Option(
-        ["--lot"], type=AMOUNT, default="1", show_default=True, help="Smallest step of a size, units."
-    ),
-    click.Option(
-        ["--leverage"],
-        type=AMOUNT,
-        default="1",
-        show_default=True,
-        help="Value of positions over what they bind.",
+    _option("--latency-ms", click.FloatRange(min=0), "Until an order reaches the market.", "0"),
+    _option(
+        "--queue",
+        click.Choice(get_args(Queue)),
+        "Where a limit stands in a book, among those of its price.",
+        "back",
     ),
 )
 
 
 def terms_of(given: Mapping[str, Any]) -> Terms:
-    """The terms that a command line gives.
+    """The terms that a command line gives. May block: it reads the file of `--fees`.
 
     Args:
         given: Values of all options of the command, by name; those of `OPTIONS` are read.
+
+    Raises:
+        ConfigurationError: They contradict each other, or the file is no schedule of fees.
     """
     fee, maker_fee = given["fee"], given["maker_fee"]
-    costs = Costs(fee, fee if maker_fee is None else maker_fee, given["slippage"])
-    return Terms(given["capital"], costs, given["lot"], given["leverage"])
+    costs = Costs(
+        fee=fee,
+        maker_fee=fee if maker_fee is None else maker_fee,
+        slippage=given["slippage"],
+        slippage_ticks=given["slippage_ticks"] or Decimal(0),
+        impact=given["impact"] or Decimal(0),
+        liquidation_fee=given["liquidation_fee"],
+        schedule=None if given["fees"] is None else _schedule(given["fees"]),
+    )
+    return Terms(
+        capital=given["capital"],
+        costs=costs,
+        lot=given["lot"],
+        leverage=given["leverage"],
+        maintenance=given["maintenance"],
+        borrowing=given["borrowing"],
+        fills=given["fills"],
+        latency=round(given["latency_ms"] * 1_000),
+        queue=given["queue"],
+    )
 
 
-def check_affordable(bars: Sequence[Bars], terms: Terms) -> None:
+def _schedule(path: Path) -> FeeSchedule:
+    try:
+        return read_fees(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+
+
+def check_affordable(history: History, terms: Terms) -> None:
     """Refuse terms under which nothing could ever be bought.
 
     Raises:
         ConfigurationError: The smallest lot of each market costs more than there is.
     """
-    if not bars:
+    if not history.bars:
         return
-    cheapest = min(Decimal(repr(float(min(each.lows)))) for each in bars) * terms.lot
+    lots = {name: rules_of(each, terms.lot) for name, each in history.instruments.items()}
+    cheapest, lot = min(
+        (Decimal(repr(float(min(each.lows)))) * rules.lot, rules.lot)
+        for each in history.bars
+        for rules in (lots.get(each.market, Rules(terms.lot)),)
+    )
     if cheapest > terms.capital * terms.leverage:
         raise ConfigurationError(
-            f"a lot of {terms.lot} costs at least {cheapest}, and there are {terms.capital}: "
+            f"a lot of {lot} costs at least {cheapest}, and there are {terms.capital}: "
             "trade smaller lots, as with --lot 0.001, or give more --capital"
         )

@@ -110,7 +110,7 @@ def optimize(context: click.Context, /, strategy: str, **given: Any) -> None:
     sets, refused = _sets(kind, given, parameters_set(context, given["parameters"]))
     terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
     history = backtest_data.history_of(given, kind(**sets[0]), terms)
-    backtest_terms.check_affordable(history.bars, terms)
+    backtest_terms.check_affordable(history, terms)
     text = given["walk_forward"]
     folds = None if text is None else folds_of(text, window_of(history), step_of(history))
     search = Search(sets, given["metric"], folds)
