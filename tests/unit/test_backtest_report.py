@@ -25,7 +25,7 @@ from backtest.report.thinning import candle_of, series_of
 from backtest.report.values import money, shown, span
 from backtest.statistics import statistics_of
 from tests.backtest_pages import page, traded, waves
-from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat, play
+from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat, play, terms_of
 
 OTHER = "test:C/B"
 HOUR = 60 * MINUTE
@@ -195,9 +195,7 @@ def test_values_are_written_for_people() -> None:
 
 def test_what_is_assumed_is_what_the_terms_say() -> None:
     plain = assumptions_of(traded(30)[0])
-    assert (
-        "Market orders are filled at the next open; others at their price, or at an open beyond it." in plain
-    )
+    assert "An order is filled whole or not at all; the volume of a candle is no limit." in plain
     assert "Orders and their withdrawals arrive at once." in plain
     assert "Fees are 0.1 % of the value of a fill, 0 % for limits that have waited." in plain
     costs = Costs(slippage=Decimal("0.0005"), slippage_ticks=Decimal(2))

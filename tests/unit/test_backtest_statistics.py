@@ -217,7 +217,7 @@ def test_costs_besides_fees_are_told_and_counted_to_their_market() -> None:
     history = History([bars], funding=[rates])
     # At the close of the first day ten units, which pay 1 % of 1,000; then ten short for a day; then a fall
     # to 20 with a hundred and fifty units, of which 5,000 were borrowed.
-    acts = {86_400: buy(10), 2 * 86_400: sell(20), 3 * 86_400: buy(160)}
+    acts = {86_400.0: buy(10), 2 * 86_400.0: sell(20), 3 * 86_400.0: buy(160)}
     run, _ = play_events(history, acts, terms_of(leverage=2), borrowing=Decimal("0.73"))
     found = figures_of(statistics_of(run))
     assert found["funding"] == -10
