@@ -19,6 +19,7 @@ from backtest.replay.pace import Pace, Turn
 from backtest.replay.plan import Plan
 from backtest.replay.source import MARKET, REFERENCE, REPLAYED, Partition, Portion, Source
 from backtest.replay.standing import Standing, find_standing, log_bounds
+from backtest.replay.together import together
 from infra.kafka.admin import Admin
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
@@ -140,7 +141,7 @@ class Replay:
                     continue
                 turn = await self._pace.turn(due) if is_paced else Turn()
                 portions = merge.take(turn.through, turn.count)
-                await asyncio.gather(*(self._send(publisher, portion) for portion in portions))
+                await together(self._send(publisher, portion) for portion in portions)
                 count = sum(map(len, portions))
                 if is_paced and merge.newest_due is not None:
                     self._pace.went(count, merge.newest_due)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from backtest.replay.headers import standing
 from backtest.replay.source import NOTHING, Partition
+from backtest.replay.together import together
 from infra.kafka.admin import Admin
 from infra.kafka.log_scan import scan
 from infra.settings import KafkaSettings
@@ -52,7 +53,7 @@ async def find_standing(
             position = await _last(kafka, namespace, partition, first, end, replay_id)
         return partition, Standing(position, end)
 
-    return dict(await asyncio.gather(*(one(tp, first, end) for tp, (first, end) in ends.items())))
+    return dict(await together(one(tp, first, end) for tp, (first, end) in ends.items()))
 
 
 async def stable_ends(

@@ -9,6 +9,7 @@ from typing import Final
 
 from backtest.replay.event_times import EventTimes
 from backtest.replay.source import NOTHING, REFERENCE, REPLAYED, Partition, Period, Portion, Step
+from backtest.replay.together import together
 from infra.kafka.admin import Admin
 from infra.kafka.log_scan import scan
 from infra.kafka.record_batches import RawRecords
@@ -84,7 +85,7 @@ class TopicSource:
     async def times(self, period: Period) -> tuple[Micros, Micros] | None:
         """See `Source.times`: of the first and the last records of each partition that holds some."""
         market = [tp for tp in self.partitions if not _is_reference(tp.topic)]
-        told = await asyncio.gather(*(self._ends_of(tp, period) for tp in market))
+        told = await together(self._ends_of(tp, period) for tp in market)
         times = [time for found in told for time in found]
         if not times:
             return None
