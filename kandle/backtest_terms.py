@@ -16,6 +16,21 @@ from kandle.amounts import AMOUNT, PART
 from schemas.errors import ConfigurationError
 
 
+class FeeFile(click.ParamType):
+    """A file with fees by venue and volume; what is wrong in it is said as of any other option."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> FeeSchedule:
+        """Read a schedule. May block."""
+        if isinstance(value, FeeSchedule):
+            return value
+        try:
+            return read_fees(Path(str(value)).read_text("utf-8"), str(value))
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value} cannot be read: {error}", param, ctx)
+
+
 def _option(name: str, kind: click.ParamType, told: str, default: str | None = None) -> click.Option:
     shown = default is not None
     return click.Option([name], type=kind, default=default, show_default=shown, help=told)
@@ -27,7 +42,7 @@ OPTIONS: Final[Sequence[click.Option]] = (
     _option("--maker-fee", PART, "The same, of limits that have waited; without it, as --fee."),
     _option(
         "--fees",
-        click.Path(path_type=Path, exists=True, dir_okay=False),
+        FeeFile(),
         "TOML with taker and maker fees by venue and volume of 30 days; docs/backtesting.md shows one.",
     ),
     _option("--slippage", PART, "Part of the price by which what has no limit is filled worse.", "0"),
@@ -54,13 +69,13 @@ OPTIONS: Final[Sequence[click.Option]] = (
 
 
 def terms_of(given: Mapping[str, Any]) -> Terms:
-    """The terms that a command line gives. May block: it reads the file of `--fees`.
+    """The terms that a command line gives.
 
     Args:
         given: Values of all options of the command, by name; those of `OPTIONS` are read.
 
     Raises:
-        ConfigurationError: They contradict each other, or the file is no schedule of fees.
+        ConfigurationError: They contradict each other.
     """
     fee, maker_fee = given["fee"], given["maker_fee"]
     costs = Costs(
@@ -70,7 +85,7 @@ def terms_of(given: Mapping[str, Any]) -> Terms:
         slippage_ticks=given["slippage_ticks"] or Decimal(0),
         impact=given["impact"] or Decimal(0),
         liquidation_fee=given["liquidation_fee"],
-        schedule=None if given["fees"] is None else _schedule(given["fees"]),
+        schedule=given["fees"],
     )
     return Terms(
         capital=given["capital"],
@@ -83,13 +98,6 @@ def terms_of(given: Mapping[str, Any]) -> Terms:
         latency=round(given["latency_ms"] * 1_000),
         queue=given["queue"],
     )
-
-
-def _schedule(path: Path) -> FeeSchedule:
-    try:
-        return read_fees(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
 
 
 def check_affordable(history: History, terms: Terms) -> None:

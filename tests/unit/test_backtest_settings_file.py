@@ -49,7 +49,7 @@ def test_what_is_typed_outweighs_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[terms]\nfees = 1", r"\[terms\] takes .*capital, fee.*got fees"),
+        ("[terms]\nfeed = 1", r"\[terms\] takes .*capital, fee.*got feed"),
         ("[term]\nfee = 0.1", r"expected the tables \[parameters\] and \[terms\], got term"),
         ("terms = 3", "a value in place of one"),
         ("fee: 0.1", "neither TOML nor JSON"),
