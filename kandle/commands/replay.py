@@ -9,9 +9,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    from kandle.replay_run import Asked
 
 from backtest.replay.control import ACTIONS, ask, speed_of
 from backtest.replay.isolation import local_state, named
@@ -19,12 +22,11 @@ from backtest.replay.source import Period
 from infra.settings import Settings, load
 from kandle.audit import Change, audit
 from kandle.moments import Moment, Names
-from kandle.replay_run import Asked, run_replay
 from kandle.replay_source import FORMS, source_of, topics_of
 from kandle.servers import reach_kafka, reach_servers
 from schemas.namespace import Namespace
 
-INTERRUPTED: int = 130
+INTERRUPTED: Final = 130
 HOST = "127.0.0.1"
 """A past is served to this machine, unless told otherwise."""
 
@@ -95,10 +97,19 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
     if given["serve"]:
         _serve(settings, words[0], given)
         return
+    found = _publish(settings, words[0], given)
+    _tell(found, as_json=given["as_json"])
+    if found["interrupted"]:
+        context.exit(INTERRUPTED)
+
+
+def _publish(settings: Settings, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    from kandle.replay_run import Asked
+
     speed, into = speed_of(given["speed"]), named(given["into"])
     period = Period(given["since"], given["until"])
-    with _reached(settings, words[0], only_publish=given["only_publish"]) as reached:
-        source = source_of(words[0], reached, period)
+    with _reached(settings, name, only_publish=given["only_publish"]) as reached:
+        source = source_of(name, reached, period)
         asked = Asked(
             into=into,
             period=period,
@@ -112,9 +123,7 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
         )
         found = asyncio.run(_until_stopped(asked, source, reached))
         audit(reached.kafka, Change("replay", into.prefix, after=found))
-    _tell(found, as_json=given["as_json"])
-    if found["interrupted"]:
-        context.exit(INTERRUPTED)
+    return found
 
 
 def _serve(settings: Settings, source: str, given: dict[str, Any]) -> None:
@@ -138,7 +147,7 @@ def _serve(settings: Settings, source: str, given: dict[str, Any]) -> None:
 def _reached(settings: Settings, source: str, *, only_publish: bool) -> Iterator[Settings]:
     """The servers that are needed; what is not read from may be made."""
     if only_publish and not source.startswith("database"):
-        with reach_kafka(settings, may_make=source != "topics") as found:
+        with reach_kafka(settings, may_make=not source.startswith("topics")) as found:
             yield settings.model_copy(update={"kafka": found.kafka})
         return
     with reach_servers(settings, may_make=not source.startswith(("topics", "database"))) as reached:
@@ -146,6 +155,8 @@ def _reached(settings: Settings, source: str, *, only_publish: bool) -> Iterator
 
 
 async def _until_stopped(asked: Asked, source: Any, settings: Settings) -> dict[str, Any]:
+    from kandle.replay_run import run_replay
+
     stop, signals = asyncio.Event(), []
 
     def stopped(number: int) -> None:
