@@ -159,11 +159,15 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer, or not for all.
         """
-        found = self._ask(lambda: {"all": self._client.list_consumer_groups(request_timeout=TIMEOUT_S)})
-        listed = found["all"]
-        if listed.errors:
-            raise self._unavailable(KafkaException(listed.errors[0]))
-        return sorted(group.group_id for group in listed.valid)
+        deadline = time.monotonic() + PASSING_S
+        while True:
+            found = self._ask(lambda: {"all": self._client.list_consumer_groups(request_timeout=TIMEOUT_S)})
+            listed = found["all"]
+            if not listed.errors:
+                return sorted(group.group_id for group in listed.valid)
+            if listed.errors[0].code() not in PASSING or time.monotonic() > deadline:
+                raise self._unavailable(KafkaException(listed.errors[0]))
+            time.sleep(0.1)
 
     def delete_groups(self, names: Iterable[str]) -> None:
         """Delete consumer groups with their offsets; what is gone already counts as deleted.

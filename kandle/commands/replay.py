@@ -58,8 +58,7 @@ HOST = "127.0.0.1"
 @click.option("--drop", metavar="PREFIX", help="Remove all topics, groups and tables of a prefix.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object with what was done.")
 @click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
-@click.pass_context
-def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> None:
+def replay(words: Sequence[str], **given: Any) -> None:
     """Publish what SOURCE holds of a period into topics named PREFIX.<topic>, in its order, and compute anew.
 
     SOURCE is topics[:PREFIX], archive[:PATH or URL], database[:PREFIX] or the path of a capture. Input topics
@@ -85,7 +84,7 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
         _control(settings, given["control"], words)
         return
     if given["drop"] is not None or given["compare"] is not None:
-        _keep_house(settings, context, words, given)
+        _keep_house(settings, words, given)
         return
     if len(words) != 1 or bool(given["into"]) == given["serve"]:
         raise click.UsageError(
@@ -100,7 +99,7 @@ def replay(context: click.Context, /, words: Sequence[str], **given: Any) -> Non
     found = _publish(settings, words[0], given)
     _tell(found, as_json=given["as_json"])
     if found["interrupted"]:
-        context.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED)
 
 
 def _publish(settings: Settings, name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -176,9 +175,7 @@ def _control(settings: Settings, prefix: str, words: Sequence[str]) -> None:
     click.echo(json.dumps(ask(local_state(settings.data_dir, Namespace(prefix)), words)))
 
 
-def _keep_house(
-    settings: Settings, context: click.Context, words: Sequence[str], given: dict[str, Any]
-) -> None:
+def _keep_house(settings: Settings, words: Sequence[str], given: dict[str, Any]) -> None:
     from kandle.replay_namespace import compare, drop
     from kandle.verification.stored import Range
 
@@ -190,7 +187,7 @@ def _keep_house(
     symbols = frozenset(_symbol(name) for name in given["symbols"] or ())
     range_ = Range(given["since"], given["until"], symbols)
     if not compare(settings, given["compare"], range_, as_json=given["as_json"]):
-        context.exit(1)
+        sys.exit(1)
 
 
 def _symbol(name: str) -> str:

@@ -36,6 +36,7 @@ def beside(settings: Settings, namespace: Namespace) -> dict[str, Any]:
     admin = Admin(settings.kafka)
     counts = {name: n for name, n in admin.partition_counts().items() if not name.startswith(str(namespace))}
     ends = admin.log_ranges([(name, number) for name, count in counts.items() for number in range(count)])
+    admin.members("kandle")  # A broker that was just started answers when it has read its groups.
     groups = [name for name in admin.groups() if not name.startswith(f"{namespace}.")]
     return {"topics": counts, "ends": ends, "groups": groups}
 
