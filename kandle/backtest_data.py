@@ -89,6 +89,24 @@ def history_of(given: Mapping[str, Any], strategy: Strategy, terms: Terms) -> Hi
     return found.history
 
 
+def data_dir_of(given: Mapping[str, Any]) -> Path:
+    """The data directory that is meant."""
+    return load(**_overrides(given)).data_dir
+
+
+def provider_of(given: Mapping[str, Any]) -> str:
+    """What is read, in a word or two, for the list of jobs.
+
+    Raises:
+        UsageError: It is standard input, which a job has not.
+    """
+    file: Path | None = given["file"]
+    if file is not None and str(file) == "-":
+        raise click.UsageError("a job has no standard input: name a file")
+    names = [file.name] if file is not None else [Path(text).name for text in given["sources"]]
+    return ", ".join(names) or "-"
+
+
 def _asked(given: Mapping[str, Any], strategy: Strategy, terms: Terms) -> Asked:
     markets = tuple(given["symbols"])
     for market in markets:

@@ -16,6 +16,7 @@ from backtest.terms import Terms
 from infra.settings import load
 from kandle import backtest_data, backtest_outputs, backtest_terms
 from kandle.catalogue import defaults_of, meaning_of
+from kandle.jobs.detaching import OPTION, DetachableCommand, detach
 from kandle.patience import patience
 from kandle.settings_file import parameters_set, set_option
 from kandle.strategy_source import failure_of, strategy_of
@@ -28,6 +29,7 @@ MOST_REASONS: Final = 5
 
 
 @click.command(
+    cls=DetachableCommand,
     params=[
         click.Argument(["strategy"], required=False),
         *backtest_data.OPTIONS,
@@ -37,12 +39,19 @@ MOST_REASONS: Final = 5
         *backtest_terms.OPTIONS,
         set_option(backtest_terms.OPTIONS),
         *backtest_outputs.OPTIONS,
+        OPTION,
         click.Option(["--list", "listing"], is_flag=True, help="Print the strategies that there are."),
-    ]
+    ],
 )
 @click.pass_context
 def backtest(
-    context: click.Context, /, strategy: str | None, parameters: Sequence[str], listing: bool, **given: Any
+    context: click.Context,
+    /,
+    strategy: str | None,
+    parameters: Sequence[str],
+    listing: bool,
+    as_job: bool,
+    **given: Any,
 ) -> None:
     """Run a STRATEGY over the past of markets: a name of --list, or a file of yours.
 
@@ -63,6 +72,7 @@ def backtest(
       kandle backtest sma_cross --source binance.capture.gz --interval 1s --lot 0.001
       kandle backtest sma_cross --source history --symbols binance:BTC/USDT --interval 1h --from 2024-01-01
       kandle backtest my_strategy.py --source archive --symbols binance:BTC/USDT --read trades
+      kandle backtest sma_cross --source topics --symbols binance:BTC/USDT --job
       kandle backtest --list
     """  # noqa: D301 - click asks for this control character
     load_plugins(load().processors.plugins)
@@ -72,9 +82,12 @@ def backtest(
     if strategy is None:
         raise click.UsageError("say which: STRATEGY --candles FILE, or --list")
     chosen = strategy_of(strategy, parameters_set(context, parameters))
+    if as_job:
+        detach(context, backtest_data.data_dir_of(given), "backtest", backtest_data.provider_of(given))
+        return
     terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
     history = backtest_data.history_of(given, chosen, terms)
-    backtest_terms.check_affordable(history.bars, terms)
+    backtest_terms.check_affordable(history, terms)
     with patience(f"running {chosen.name} over {_told(history)}"):
         found = _run(chosen, history, terms)
     _tell_refusals(found)
@@ -104,6 +117,12 @@ def _tell_refusals(found: Run) -> None:
     for reason, count in list(reasons.items())[:MOST_REASONS]:
         hint = "; --lot makes lots smaller" if "less than a lot" in reason else ""
         click.echo(f"kandle: refused orders: {count}, as {reason}{hint}", err=True)
+    forced = sum(order.kind == "liquidation" for order in found.orders)
+    if forced:
+        click.echo(
+            f"kandle: positions liquidated: {forced}, as the equity had fallen to the maintenance margin",
+            err=True,
+        )
 
 
 def _list(json_wanted: bool) -> None:
