@@ -45,7 +45,7 @@ _TILES: Final = ("return", "cagr", "sharpe", "max_drawdown", "trades", "profit_f
 
 
 def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -> str:
-    """The report of a run, as text; about a second for a million candles."""
+    """The report of a run, as text; takes a second or two for a million candles."""
     markets = statistics_by_market(run)
     series = series_of(run, *_extent(markets))
     environment = jinja2.Environment(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from html import unescape
 from importlib import resources
 from math import exp
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ from backtest.report.page import MOST_TRADES
 from backtest.report.terms import terms_of_note, terms_shown
 from backtest.report.thinning import candle_of, series_of
 from backtest.report.values import money, shown, span
-from backtest.statistics import statistics_of
+from backtest.statistics import FIGURES, MARKET_FIGURES, statistics_of
 from tests.backtest_pages import page, traded, waves
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat, play, terms_of
 
@@ -246,3 +247,9 @@ def test_text_can_be_read_on_light_and_dark(scheme: int) -> None:
     for name in ("text", "muted", "up", "down", "accent", "held"):
         assert contrast(colours[name], colours["card"]) >= 4.5, name
         assert contrast(colours[name], colours["page"]) >= 4.5, name
+
+
+def test_the_page_of_definitions_holds_each_of_them() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "backtest-report.md").read_text("utf-8")
+    for figure in (*FIGURES, *MARKET_FIGURES):
+        assert re.search(rf"\| `{figure.name}` \| [^|]+ \| {re.escape(figure.meaning)} \|", text), figure.name
