@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-if TYPE_CHECKING:
-    from kandle.replay_run import Asked
-
 from backtest.replay.control import ACTIONS, ask, speed_of
 from backtest.replay.isolation import local_state, named
 from backtest.replay.source import Period
-from infra.settings import Settings, load
+from infra import logging
+from infra.settings import LoggingSettings, Settings, load
 from kandle.audit import Change, audit
 from kandle.moments import Moment, Names
 from kandle.replay_source import FORMS, source_of, topics_of
 from kandle.servers import reach_kafka, reach_servers
 from schemas.namespace import Namespace
+
+if TYPE_CHECKING:
+    from kandle.replay_run import Asked
 
 INTERRUPTED: Final = 130
 HOST = "127.0.0.1"
@@ -80,6 +81,7 @@ def replay(words: Sequence[str], **given: Any) -> None:
       kandle replay --drop r1
     """  # noqa: D301 - click asks for this control character
     settings = load(**({"data_dir": given["data_dir"]} if given["data_dir"] else {}))
+    logging.configure(LoggingSettings(level="warning", format="human"), "replay")
     if given["control"]:
         _control(settings, given["control"], words)
         return
