@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from backtest.bars import Bars
 from backtest.history import Books, History, Numbers, Quotes, Times, Trades
 from infra.order_book import OrderBook
-from processors.candles.batches import CandleColumns
-from processors.candles.past import past_candles
 from processors.intervals import INTERVALS
 from schemas.errors import ConfigurationError
 from schemas.identity import split_key
+
+if TYPE_CHECKING:
+    from processors.candles.batches import CandleColumns
 
 _BOUGHT: Final = 1
 """A side of the kernel: the taker bought."""
@@ -110,6 +111,9 @@ def _of_middles(market: str, times: Times, middles: Numbers, interval: str) -> F
 def _folded(
     market: str, times: Times, prices: Numbers, sizes: Numbers, sides: Numbers | np.ndarray, interval: str
 ) -> Folded:
+    # A run over candles does not pay for loading the kernels.
+    from processors.candles.past import past_candles
+
     found = past_candles(
         np.ascontiguousarray(times, np.int64),
         np.ascontiguousarray(prices, np.float64),
