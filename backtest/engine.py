@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from backtest.account import Account, ClosedTrade, Payment
+from backtest.account import Account, ClosedTrade, Lot, Payment
 from backtest.bars import Bars
 from backtest.broker import Broker
 from backtest.curve import curve_of
@@ -40,6 +40,7 @@ class Run:
         orders: All that were placed.
         fills: All that were executed.
         trades: All that were closed.
+        lots: What is still open at the end, by market, the oldest first.
         interest: All that was paid for what was borrowed to be sold.
         payments: All funding.
         filled_by: What the orders of each market were filled by.
@@ -56,6 +57,7 @@ class Run:
     orders: Sequence[Order]
     fills: Sequence[Fill]
     trades: Sequence[ClosedTrade]
+    lots: Mapping[str, Sequence[Lot]]
     interest: Decimal
     payments: Sequence[Payment]
     filled_by: Mapping[str, Fills]
@@ -83,6 +85,7 @@ def run(strategy: Strategy, history: History | Sequence[Bars], terms: Terms) -> 
         broker = Broker(account, terms, given.instruments)
         loop = Loop(strategy, given, terms, broker)
         loop.play()
+        broker.last.update((bars.market, float(bars.closes[-1])) for bars in loop.bars)
         curve = curve_of(loop.bars, loop.candle_ranks, loop.steps, broker.fills)
         return Run(
             loop.bars,
@@ -96,6 +99,7 @@ def run(strategy: Strategy, history: History | Sequence[Bars], terms: Terms) -> 
             broker.orders,
             broker.fills,
             account.trades,
+            {market: tuple(each.lots) for market, each in account.positions.items() if each.lots},
             account.interest,
             account.payments,
             loop.filled_by,

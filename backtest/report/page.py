@@ -19,7 +19,8 @@ from backtest.engine import Run
 from backtest.report.assumptions import assumptions_of
 from backtest.report.distribution import calendar_of, daily_returns, distribution_of
 from backtest.report.terms import terms_of_note
-from backtest.report.thinning import Series, candle_of, series_of
+from backtest.report.thinning import Series, series_of
+from backtest.report.trade_list import MOST_TRADES, rounded, trade_columns
 from backtest.report.values import moment, shown, span
 from backtest.statistics import (
     FIGURES,
@@ -35,11 +36,8 @@ from backtest.strategy import Strategy
 MOST_CELLS: Final = 300_000
 """Numbers in all columns of the charts; a number takes ten bytes at most."""
 MOST_STEPS: Final = 20_000
-MOST_TRADES: Final = 2_000
-"""That are listed and drawn: those with the largest profits and losses."""
 MOST_MARKETS: Final = 12
 """Whose prices are drawn: those with the most trades."""
-DIGITS: Final = 9
 SCRIPTS: Final = ("axes.js", "columns.js", "charts.js", "window.js", "tables.js")
 _TILES: Final = ("return", "cagr", "sharpe", "max_drawdown", "trades", "profit_factor", "fees")
 
@@ -55,7 +53,7 @@ def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    trades = _trades(run, series)
+    trades = trade_columns(run, series)
     values = figures_of(found)
     texts = {each.name: shown(each.unit, values[each.name]) for each in FIGURES}
     return environment.get_template("page.html.j2").render(
@@ -72,6 +70,7 @@ def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
         calendar=calendar_of(run),
         trades=trades,
         all_trades=len(run.trades),
+        open_trades=sum(trades["open"]),
         parameters=dict(strategy.parameters),
         terms=terms_of_note(run.terms),
         assumptions=assumptions_of(run),
@@ -122,7 +121,7 @@ def _notes(run: Run, series: Series, trades: Mapping[str, Any]) -> list[str]:
             f"Charts put up to {series.candles:,} candles together into one of {span(series.length / 1e6)}; "
             "figures and extremes are those of all candles."
         )
-    if len(trades["size"]) < len(run.trades):
+    if len(run.trades) > MOST_TRADES:
         notes.append(
             f"Of {len(run.trades):,} trades the {MOST_TRADES:,} with the largest profits and losses are "
             "listed and drawn."
@@ -133,36 +132,6 @@ def _notes(run: Run, series: Series, trades: Mapping[str, Any]) -> list[str]:
     if missing:
         notes.append(f"{missing:,} candles are missing in the data; charts leave no room for them.")
     return notes
-
-
-def _trades(run: Run, series: Series) -> dict[str, list[Any]]:
-    """Columns of the trades that are shown, in the order of their closing."""
-    profits = np.array([abs(float(trade.profit)) for trade in run.trades])
-    chosen = np.sort(np.argsort(-profits, kind="stable")[:MOST_TRADES])
-    trades = [run.trades[number] for number in chosen]
-    names = [each.market for each in run.bars]
-    columns: dict[str, list[Any]] = {
-        "number": (chosen + 1).tolist(),
-        "market": [names.index(trade.market) for trade in trades],
-        "size": [float(trade.size) for trade in trades],
-        "fee": [_rounded(float(trade.fee)) for trade in trades],
-        "profit": [_rounded(float(trade.profit)) for trade in trades],
-        "part": [round(trade.profit_part, 6) for trade in trades],
-    }
-    for end in ("entry", "exit"):
-        times = np.array([getattr(trade, f"{end}_time") for trade in trades], np.int64)
-        prices = np.array([float(getattr(trade, f"{end}_price")) for trade in trades])
-        owner = np.array(columns["market"], np.int64)
-        lies = np.array(times)
-        for number, bars in enumerate(run.bars):
-            own = owner == number
-            lies[own] = candle_of(bars, times[own], prices[own])
-        columns |= {
-            f"{end}_ms": (times // 1000).tolist(),
-            f"{end}_price": prices.tolist(),
-            f"{end}_step": series.step_of(lies).tolist(),
-        }
-    return columns
 
 
 def _data(run: Run, found: Statistics, series: Series, trades: Mapping[str, Any]) -> str:
@@ -199,11 +168,7 @@ def _data(run: Run, found: Statistics, series: Series, trades: Mapping[str, Any]
 
 
 def _column(values: Any) -> list[float | None]:
-    return [_rounded(value) if isfinite(value) else None for value in values.tolist()]
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{DIGITS}g}")
+    return [rounded(value) if isfinite(value) else None for value in values.tolist()]
 
 
 def _file(name: str) -> str:

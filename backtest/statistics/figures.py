@@ -52,6 +52,12 @@ FIGURES: Final[Sequence[Figure]] = (
     *_group(
         "result",
         Figure("final_equity", "final equity", "money", "Cash and positions at the last closes."),
+        Figure(
+            "open_profit",
+            "open profit",
+            "money",
+            "Its part that is not realized: positions still open at the end, without fees.",
+        ),
         Figure("return", "return", "part", "Final equity over capital, less 1.", path="total_return"),
         Figure(
             "cagr",

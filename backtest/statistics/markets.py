@@ -29,6 +29,8 @@ class MarketStatistics:
         funding: Quote currency, above 0 what was received.
         fills: How many.
         exposure: Part of the time.
+        open_size: Units held at the end, below 0 for short.
+        open_profit: Quote currency, its part of `profit`, without fees.
         buy_and_hold: Part.
         trades: Of its closed trades.
     """
@@ -40,6 +42,8 @@ class MarketStatistics:
     funding: float
     fills: int
     exposure: float
+    open_size: float
+    open_profit: float
     buy_and_hold: float
     closed: TradeFigures
 
@@ -51,6 +55,7 @@ MARKET_FIGURES: Final[Sequence[Figure]] = (
         "money",
         "What it has added to the equity, costs deducted, valued at its last close.",
     ),
+    Figure("open_profit", "open", "money", "Its part that is not realized, without fees."),
     Figure("trades", "trades", "count", "Lots that were closed.", "closed.count"),
     Figure("win_rate", "win rate", "part", "Part of them with a profit above 0.", "closed.win_rate"),
     Figure(
@@ -104,6 +109,10 @@ def _statistics(run: Run, bars: Bars) -> MarketStatistics:
         funding=float(funding),
         fills=len(fills),
         exposure=_exposure(fills, bars.open_times[0], bars.open_times[-1] + bars.length),
+        open_size=float(held),
+        open_profit=float(
+            sum((lot.size * (decimal_of(last) - lot.price) for lot in run.lots.get(bars.market, ())), ZERO)
+        ),
         buy_and_hold=float(last / bars.opens[0] - 1),
         closed=trade_figures_of(
             np.array([float(trade.profit) for trade in trades]),

@@ -7,6 +7,7 @@ from math import nan
 
 import numpy as np
 
+from backtest.account import decimal_of
 from backtest.engine import Run
 from backtest.orders import ZERO
 from backtest.statistics.benchmark import buy_and_hold
@@ -34,6 +35,7 @@ class Statistics:
     end: Micros
     candles: int
     final_equity: float
+    open_profit: float
     total_return: float
     cagr: float
     volatility: float
@@ -99,6 +101,7 @@ def statistics_of(run: Run) -> Statistics:
         end=end,
         candles=len(times),
         final_equity=final,
+        open_profit=_open_profit(run),
         total_return=final / capital - 1,
         cagr=cagr,
         volatility=ratios.volatility,
@@ -123,6 +126,16 @@ def statistics_of(run: Run) -> Statistics:
         buy_and_hold_max_drawdown=falls_of(held, times, capital, start).deepest.depth,
         alpha=alpha,
         beta=beta,
+    )
+
+
+def _open_profit(run: Run) -> float:
+    """What the open positions would win at the last closes."""
+    last = {each.market: decimal_of(float(each.closes[-1])) for each in run.bars if each.market in run.lots}
+    return float(
+        sum(
+            (lot.size * (last[market] - lot.price) for market, lots in run.lots.items() for lot in lots), ZERO
+        )
     )
 
 

@@ -20,11 +20,17 @@ from backtest.costs import Costs
 from backtest.fees import FeeSchedule, Tier
 from backtest.report.assumptions import assumptions_of
 from backtest.report.distribution import calendar_of, distribution_of
-from backtest.report.page import MOST_TRADES
 from backtest.report.terms import terms_of_note, terms_shown
 from backtest.report.thinning import candle_of, series_of
+from backtest.report.trade_list import MOST_TRADES, trade_columns
 from backtest.report.values import money, shown, span
-from backtest.statistics import FIGURES, MARKET_FIGURES, statistics_of
+from backtest.statistics import (
+    FIGURES,
+    MARKET_FIGURES,
+    market_figures_of,
+    statistics_by_market,
+    statistics_of,
+)
 from tests.backtest_pages import page, traded, waves
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat, play, terms_of
 
@@ -111,6 +117,19 @@ def test_only_the_largest_trades_are_listed_and_that_is_said() -> None:
     assert shown_trades["number"] == sorted(shown_trades["number"])
     assert f"The 2,000 with the largest profits and losses of {len(run.trades):,}" in text
     assert "put up to 5 candles together" in text
+
+
+def test_what_is_still_open_is_listed_as_open() -> None:
+    acts = {0: lambda strategy: strategy.buy(MARKET, 2), 1: lambda strategy: strategy.sell(MARKET, 1)}
+    run, strategy = play(flat(100, 110, 120, 130), acts, terms_of(fee="0.01"))
+    found = trade_columns(run, series_of(run, 10, [MARKET]))
+    # Two at 110 for a fee of 2.2, one of them sold at 120; the other is worth 130.
+    assert (found["open"], found["number"], found["size"]) == ([False, True], [1, 2], [1, 1])
+    assert found["profit"] == pytest.approx([10 - 1.1 - 1.2, 20 - 1.1])
+    assert (found["entry_step"], found["exit_step"]) == ([1, 1], [2, 3])
+    assert statistics_of(run).open_profit == 20
+    assert market_figures_of(statistics_by_market(run)[0])["open_profit"] == 20
+    assert "At the end 1 is still open" in page(run, strategy)
 
 
 def test_the_largest_pages_are_below_five_megabytes() -> None:

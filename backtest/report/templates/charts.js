@@ -136,8 +136,8 @@ function drawTrades(plot, clip, trades, x, y, extremes) {
     const long = TRADES.size[trade] > 0, way = long ? 1 : -1;
     const [left, level] = one;
     const entry = plot.add("path", { class: `mark ${long ? "long" : "short"}`, d: `M${left} ${level}l5 ${9 * way}h-10Z` });
-    const exit = plot.add("circle", { class: `mark leave ${won}`, cx: other[0], cy: other[1], r: 3.6 });
-    clip.append(entry, exit);
+    clip.append(entry);
+    if (!TRADES.open[trade]) clip.append(plot.add("circle", { class: `mark leave ${won}`, cx: other[0], cy: other[1], r: 3.6 }));
     if (trades.length * LABEL_ROOM > plot.inner) continue;
     const text = percent(TRADES.part[trade]).replace(/^(?!-)/, "+");
     const [high, low] = extremes(TRADES.exit_step[trade]);
@@ -218,7 +218,8 @@ function tell(group) {
   reading.replaceChildren(...parts.map(([name, text]) => part(name, text)));
   for (const trade of tradesIn(group[0], group[1]).filter((each) => touches(each, group)).slice(0, 3)) {
     const way = TRADES.size[trade] > 0 ? "long" : "short";
-    reading.append(part(`trade ${TRADES.number[trade]}`, `${way} ${number(Math.abs(TRADES.size[trade]))}, ${amount(TRADES.profit[trade])} (${percent(TRADES.part[trade])})`));
+    const state = TRADES.open[trade] ? "open trade" : "trade";
+    reading.append(part(`${state} ${TRADES.number[trade]}`, `${way} ${number(Math.abs(TRADES.size[trade]))}, ${amount(TRADES.profit[trade])} (${percent(TRADES.part[trade])})`));
   }
 }
 

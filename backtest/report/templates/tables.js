@@ -50,7 +50,7 @@ const HEADINGS = [
   ["size", (trade) => Math.abs(TRADES.size[trade]), number],
   ["entry", (trade) => TRADES.entry_ms[trade], moment],
   ["entry price", (trade) => TRADES.entry_price[trade], number],
-  ["exit", (trade) => TRADES.exit_ms[trade], moment],
+  ["exit", (trade) => TRADES.exit_ms[trade], (value, trade) => (TRADES.open[trade] ? "open" : moment(value))],
   ["exit price", (trade) => TRADES.exit_price[trade], number],
   ["held", (trade) => TRADES.exit_ms[trade] - TRADES.entry_ms[trade], span],
   ["fee", (trade) => TRADES.fee[trade], amount],
@@ -107,7 +107,7 @@ function rowOf(trade) {
   const row = document.createElement("tr");
   for (const [name, value, write] of HEADINGS) {
     const cell = row.insertCell(), found = value(trade);
-    if (write) cell.textContent = write(found);
+    if (write) cell.textContent = write(found, trade);
     else {
       const button = document.createElement("button");
       button.type = "button";
