@@ -39,6 +39,7 @@ KERNELS = (
     "sinks.timescale.copy_reader",
     "sinks.timescale.id_runs",
     "sinks.storable",
+    "backtest.replay.headers",
 )
 """Modules whose compiled kernels are loaded from the cache when they are imported."""
 SLOW_KERNELS_S = 5.0
