@@ -43,6 +43,7 @@ from backtest.orders import Order
 from backtest.strategy import Strategy
 from backtest.tellers import Look, Tellers
 from backtest.terms import Fills, Terms
+from backtest.timers import FAR
 from infra.order_book import OrderBook
 from schemas.errors import ConfigurationError
 from schemas.identity import split_key
@@ -80,6 +81,8 @@ class Loop:
         self._strategy, self._terms, self._broker = strategy, terms, broker
         self._desk = SimulatedDesk(broker.account, broker, markets, terms.latency)
         self._matchings: dict[str, Matching] = {}
+        self._silent: list[Matching] = []
+        """Of what fills orders without being told."""
         self._late: defaultdict[str, list[tuple[Micros, Order]]] = defaultdict(list)
         """Withdrawals that wait for the next candle."""
         self._clock: Moment = (0, ARRIVAL)
@@ -106,11 +109,14 @@ class Loop:
         events = merged(self._rows())
         pending, guards = broker.open, broker.margin.guards
         timers, withdrawals = desk.timers, desk.withdrawals
+        silent = self._silent = [each for each in self._matchings.values() if not each.rows.told]
         if self._matchings or self._terms.latency:
             for time, rank, tell, item in events:
                 if pending or guards or timers or withdrawals:
                     self._between((time, rank))
                 self._clock = (time, rank)
+                for matching in silent:
+                    matching.value(self._clock)
                 tell(item)
         else:
             for time, rank, tell, item in events:
@@ -160,6 +166,8 @@ class Loop:
             if act is None:
                 return
             self._clock, desk.now = chosen, chosen[0]
+            for matching in self._silent:
+                matching.value(chosen)
             act()
             if len(broker.fills) > self.steps.fills[-1]:
                 self.steps.add(chosen, len(broker.fills), broker.account.cash)
@@ -180,9 +188,10 @@ class Loop:
             elif funding is not None:
                 paid = self.ranks.of(FUNDING, market)
                 rows.append(of_funding(funding, paid, tellers.funding(market, paid)))
-            tell = tellers.candles(folded, rank, matching, self._late[market], payments)
-            rows.append(of_candles(folded.bars, rank, tell))
-            rows += self._finer(market, fills, tellers)
+            finer = self._finer(market, fills, tellers)
+            until = int(self._matchings[market].rows.times[0]) if market in self._matchings else FAR
+            tell = tellers.candles(folded, rank, matching, until, self._late[market], payments)
+            rows += [of_candles(folded.bars, rank, tell), *finer]
         return rows
 
     def _finer(self, market: str, fills: Fills, tellers: Tellers) -> list[Iterable[Event]]:
@@ -204,10 +213,10 @@ class Loop:
             if fills == "book":
                 by_book = BookMatching(broker, book, rows, traded, self._terms)
                 self._matchings[market], look = by_book, by_book.trade
-            tell_book = tellers.books(rows.rank, rows, book, market, by_book)
-            told.append(of_books(books, rows.rank, tell_book))
+            told.append(of_books(books, rows.rank, tellers.books(rows, book, market, by_book)))
         if traded is not None and traded[1].told:
-            told.append(of_trades(traded[0], traded[1].rank, tellers.trades(traded[1].rank, traded[1], look)))
+            tell_trade = tellers.trades(traded[1], look, values=fills == "trade")
+            told.append(of_trades(traded[0], traded[1].rank, tell_trade))
         if quotes is not None:
             rows = Rows(quotes.times, self.ranks.of(QUOTE, market), tellers.hears("on_quote"))
             look = None
@@ -215,7 +224,7 @@ class Loop:
                 by_quote = QuoteMatching(broker, quotes, rows, latency)
                 self._matchings[market], look = by_quote, by_quote.look
             if rows.told:
-                told.append(of_quotes(quotes, rows.rank, tellers.quotes(rows.rank, rows, look)))
+                told.append(of_quotes(quotes, rows.rank, tellers.quotes(rows, look)))
         return told
 
     def _waiting(self) -> list[Matching]:

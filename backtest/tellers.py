@@ -50,6 +50,7 @@ class Tellers:
         folded: Folded,
         rank: int,
         matching: CandleMatching | None,
+        values_until: Micros,
         withdrawals: list[tuple[Micros, Order]],
         payments: deque[FundingDue],
     ) -> Callable[[ClosedCandle], None]:
@@ -59,6 +60,8 @@ class Tellers:
             folded: The candles of one market.
             rank: Of their closing.
             matching: If orders of the market are filled by them.
+            values_until: Until when their closes are the last known prices, µs: the others are those of what
+                fills orders.
             withdrawals: Orders of the market that are withdrawn by the first candle that opens then or later.
             payments: Its funding, if orders are filled by them: what was filled at an open is held from then.
         """
@@ -82,7 +85,8 @@ class Tellers:
                 matching.take(candle)
                 if len(fills) > done:
                     steps.add((candle.close_time, rank), len(fills), account.cash)
-            last[market] = candle.close
+            if candle.close_time < values_until:
+                last[market] = candle.close
             if payments and payments[0][0] <= candle.close_time:
                 self._fund(market, candle, rank, payments)
             grow()
@@ -96,40 +100,48 @@ class Tellers:
 
         return tell
 
-    def trades(self, rank: int, rows: Rows, look: Look | None) -> Callable[[TradeTick], None]:
-        """For trades, if the strategy hears of them; `look` if orders of the market are filled by them."""
+    def trades(self, rows: Rows, look: Look | None, *, values: bool) -> Callable[[TradeTick], None]:
+        """For trades, if the strategy hears of them.
+
+        Args:
+            rows: How far they have come.
+            look: If they fill orders.
+            values: Whether they are the last known prices.
+        """
         desk, on_trade, last = self._desk, self._strategy.on_trade, self._broker.last
         pending, guards = self._broker.open, self._broker.margin.guards
 
         def tell(trade: TradeTick) -> None:
             desk.now = trade.time
             rows.done += 1
+            if values:
+                last[trade.market] = trade.price
             if look is not None and (pending or guards):
-                self._look(look, rows.done - 1, rank)
-            last[trade.market] = trade.price
+                self._look(look, rows.done - 1, rows.rank)
             on_trade(trade)
 
         return tell
 
-    def quotes(self, rank: int, rows: Rows, look: Look | None) -> Callable[[QuoteTick], None]:
-        """For quotes, if the strategy hears of them; `look` if orders of the market are filled by them."""
+    def quotes(self, rows: Rows, look: Look | None) -> Callable[[QuoteTick], None]:
+        """For quotes, if the strategy hears of them; with `look`, they fill orders, and value positions."""
         desk, on_quote, last = self._desk, self._strategy.on_quote, self._broker.last
         pending, guards = self._broker.open, self._broker.margin.guards
 
         def tell(quote: QuoteTick) -> None:
             desk.now = quote.time
             rows.done += 1
-            if look is not None and (pending or guards):
-                self._look(look, rows.done - 1, rank)
-            middle = (quote.bid + quote.ask) / 2
-            if middle == middle:
-                last[quote.market] = middle
+            if look is not None:
+                middle = (quote.bid + quote.ask) / 2
+                if middle == middle:
+                    last[quote.market] = middle
+                if pending or guards:
+                    self._look(look, rows.done - 1, rows.rank)
             on_quote(quote)
 
         return tell
 
     def books(
-        self, rank: int, rows: Rows, book: OrderBook, market: str, matching: BookMatching | None
+        self, rows: Rows, book: OrderBook, market: str, matching: BookMatching | None
     ) -> Callable[[BookUpdate], None]:
         """For changes of a book; `matching` if orders of the market are filled by it."""
         desk, broker, on_book = self._desk, self._broker, self._strategy.on_book
@@ -139,13 +151,13 @@ class Tellers:
             desk.now = time = int(times[rows.done])
             rows.done += 1
             book.apply(update)
-            middle = view.middle
-            if middle is not None:
-                broker.last[market] = middle
             if matching is not None:
+                middle = view.middle
+                if middle is not None:
+                    broker.last[market] = middle
                 matching.renew()
                 if broker.open or broker.margin.guards:
-                    self._look(matching.look, time, rank)
+                    self._look(matching.look, time, rows.rank)
             if hears:
                 view.time = time
                 on_book(view)

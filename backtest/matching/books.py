@@ -73,6 +73,9 @@ class BookMatching:
         self._bids, self._asks = Offers(()), Offers(())
         self._found: tuple[Moment, int, Order | None] = ((0, 0), 0, None)
 
+    def value(self, until: Moment) -> None:
+        """See `moments.Matching`; each change of the book is told, and values by itself."""
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         coming, arriving, row = until, None, 0

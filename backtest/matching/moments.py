@@ -18,13 +18,21 @@ ARRIVAL: Final = -1
 class Matching(Protocol):
     """Looks at the open orders of one market with what happens between two events that are told.
 
-    All that is asked for is asked for in the order of time. Only called while the market has open orders,
-    and after each event before the next one, so that an order is noticed where it was placed.
+    All that is asked for is asked for in the order of time: after each event before the next one, so that an
+    order is noticed where it was placed. Except for `value`, only while the market has open orders or a
+    position that can be liquidated.
     """
 
     @property
     def market(self) -> str:
         """`venue:symbol`."""
+
+    @property
+    def rows(self) -> Rows:
+        """Of the events that fill its orders, and value its positions."""
+
+    def value(self, until: Moment) -> None:
+        """Let the last known price be that of the newest event before a moment, if one has come."""
 
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """The first moment after one and before another at which something befalls an order."""
@@ -49,6 +57,8 @@ class Rows:
         self.times = times
         self.rank = rank
         self.told = told
+        self.valued = 0
+        """Rows of which the newest is the last known price."""
         self.done = 0
         """Rows that have happened, as far as that is known: by those that were told or acted upon."""
 

@@ -43,6 +43,17 @@ class QuoteMatching:
         self._start = 0
         self._found: tuple[Moment, int, Order | None] = ((0, 0), 0, None)
 
+    def value(self, until: Moment) -> None:
+        """See `moments.Matching`; the price is half way between bid and ask, of a quote that has both."""
+        done = self.rows.before(until)
+        while self.rows.valued < done:
+            done -= 1
+            middle = (float(self._quotes.bids[done]) + float(self._quotes.asks[done])) / 2
+            if middle == middle:
+                self._broker.last[self.market] = middle
+                break
+        self.rows.valued = max(self.rows.valued, self.rows.before(until))
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         start, stop = self.rows.before(since), self.rows.before(until)
@@ -67,8 +78,9 @@ class QuoteMatching:
         moment, row, arriving = self._found
         if arriving is None:
             self._follow(self._start, row)
-            self.look(row)
             self.rows.done = row + 1
+            self.value(moment)
+            self.look(row)
             return moment
         self._met.add(arriving.number)
         stands = self.rows.before(moment) - 1
@@ -120,8 +132,6 @@ class QuoteMatching:
         bid, ask = float(quotes.bids[row]), float(quotes.asks[row])
         self._bids = Offers([(bid, float(quotes.bid_sizes[row]))])
         self._asks = Offers([(ask, float(quotes.ask_sizes[row]))])
-        if bid == bid and ask == ask:
-            self._broker.last[self.market] = (bid + ask) / 2
 
     def _meet(self, order: Order, time: Micros) -> None:
         meet(self._broker, order, self._asks if order.side == "buy" else self._bids, time)

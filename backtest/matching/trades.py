@@ -41,6 +41,13 @@ class TradeMatching:
         self._broker, self._trades, self._latency = broker, trades, latency
         self._found = (0, 0)
 
+    def value(self, until: Moment) -> None:
+        """See `moments.Matching`."""
+        done = self.rows.before(until)
+        if done > self.rows.valued:
+            self.rows.valued = done
+            self._broker.last[self.market] = float(self._trades.prices[done - 1])
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         start, stop = self.rows.before(since), self.rows.before(until)
@@ -59,10 +66,12 @@ class TradeMatching:
     def act(self) -> Moment:
         """See `moments.Matching`."""
         start, found = self._found
+        moment = (int(self.rows.times[found]), self.rows.rank)
         self._follow(start, found)
-        self.look(found)
         self.rows.done = found + 1
-        return (int(self.rows.times[found]), self.rows.rank)
+        self.value(moment)
+        self.look(found)
+        return moment
 
     def pass_to(self, since: Moment, until: Moment) -> None:
         """See `moments.Matching`."""
@@ -71,7 +80,6 @@ class TradeMatching:
     def look(self, row: int) -> None:
         """Have executed what a trade fills."""
         time, price = int(self._trades.times[row]), float(self._trades.prices[row])
-        self._broker.last[self.market] = price
         exact, left = decimal_of(price), decimal_of(float(self._trades.sizes[row]))
         liquidate(self._broker, self.market, price, price, time)
         for order in [each for each in self._orders() if each.placed + self._latency <= time]:
