@@ -18,7 +18,7 @@ from schemas.topics import TRADES
 from tests.fault_harness import CHANNELS, produce
 from tests.venue_captures import MADE, write_market
 
-SERVED = [market for market in MADE if market[0] == "binance"]
+SERVED = [market for market in MADE if market[0] in {"binance", "gateio"}]
 Told = dict[tuple[str, str], list[Record]]
 
 
