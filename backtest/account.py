@@ -158,8 +158,8 @@ class Account:
         self.cash -= left * fill.price + fill.fee
         self.fees += fill.fee
         closed: list[ClosedTrade] = []
-        while left and position.lots and (position.lots[0].size > 0) != (left > 0):
-            lot = position.lots[0]
+        lots = position.lots
+        while left and lots and ((lot := lots[0]).size > ZERO) != (left > ZERO):
             part = -left if abs(left) < abs(lot.size) else lot.size
             entry_fee = share(lot.fee, part, lot.size)
             exit_fee = share(fee_left, -part, left)
@@ -179,9 +179,9 @@ class Account:
             lot.size -= part
             lot.fee -= entry_fee
             if not lot.size:
-                position.lots.popleft()
+                lots.popleft()
         if left:
-            position.lots.append(Lot(left, fill.price, fee_left, fill.time))
+            lots.append(Lot(left, fill.price, fee_left, fill.time))
             position.size += left
         self.trades += closed
         return closed

@@ -21,6 +21,7 @@ from backtest.fees import FeeMeter
 from backtest.margin import Margin
 from backtest.orders import (
     AT_MARKET,
+    CLOSING,
     ONE,
     ZERO,
     Conditions,
@@ -59,7 +60,7 @@ class Broker:
         """Last known price of each market; kept by what runs the strategy and by what matches orders."""
         self.listener: FillListener | None = None
         """Called with each fill, once it is booked."""
-        self._costs = terms.costs
+        self._costs, self._slips = terms.costs, terms.costs.slips
         self._plain = Rules(terms.lot)
         self._rules = {name: rules_of(each, terms.lot) for name, each in (instruments or {}).items()}
         self._fees = FeeMeter(terms.costs.fee, terms.costs.maker_fee, terms.costs.schedule)
@@ -94,17 +95,17 @@ class Broker:
             raise ValidationError(f"the size of an order is above 0, got {size}")
         if part is not None and not ZERO < part <= ONE:
             raise ValidationError(f"the part of an order is above 0 and at most 1, got {part}")
-        rules = self.rules(market)
+        rules = self._rules.get(market, self._plain)
         units = ZERO if size is None else rules.size(size)
-        order = Order(len(self.orders) + 1, market, side, units, part, how.kind, now)
-        if how is not AT_MARKET:
-            self._demand(order, how, rules)
+        order = Order(len(self.orders) + 1, market, side, units, part, "market", now)
         self.orders.append(order)
         self.open.append(order)
+        if how is CLOSING:
+            order.reduce_only = True
+        elif how is not AT_MARKET:
+            self._demand(order, how, rules)
         if size is not None and not units:
             self.refuse(order, f"{size} is less than a lot of {rules.lot}")
-        elif order.limit == ZERO or order.trigger == ZERO:
-            self.refuse(order, f"its price is less than a tick of {rules.tick}")
         elif rules.minimum is not None and units:
             price = order.limit or order.trigger
             if price is None and market in self.last:
@@ -115,6 +116,7 @@ class Broker:
 
     def _demand(self, order: Order, how: Conditions, rules: Rules) -> None:
         trigger = how.stop or how.take_profit
+        order.kind = how.kind
         order.limit = None if how.limit is None else rules.asked(how.limit, order.side)
         order.trigger = None if trigger is None else rules.asked(trigger, order.side)
         order.trail, order.trail_part = how.trail, how.trail_part
@@ -122,6 +124,8 @@ class Broker:
         order.post_only, order.reduce_only, order.fit = how.post_only, how.reduce_only, how.fit
         if order.kind == "trailing" and order.market in self.last:
             self.follow(order, decimal_of(self.last[order.market]))
+        elif ZERO in (order.limit, order.trigger):
+            self.refuse(order, f"its price is less than a tick of {rules.tick}")
 
     def _check_value(self, order: Order, price: Decimal, minimum: Decimal) -> None:
         """Refuse an order that is worth less than the smallest one, unless it only reduces."""
@@ -216,11 +220,12 @@ class Broker:
         Raises:
             ConfigurationError: The slippage depends on what is not known of the market.
         """
-        rules = self.rules(order.market)
-        rate = self._fees.rate(order.market, time, maker)
-        if self._costs.slips and not maker and order.limit is None:
+        market = order.market
+        rules = self._rules.get(market, self._plain)
+        rate = self._fees.rate(market, time, maker)
+        if self._slips and not maker and order.limit is None:
             price = self._slipped(order, size, price, rate, volume)
-        held = self.account.size(order.market)
+        held = self.account.size(market)
         against = held < ZERO if order.side == "buy" else held > ZERO
         if not order.size:
             order.size = self.margin.affordable(rules.lot, order.part or ZERO, price, rate)
@@ -232,12 +237,12 @@ class Broker:
         elif not order.size:
             self.refuse(order, f"what is free buys less than a lot of {rules.lot}")
             return None
-        left = order.left
+        left = order.size - order.filled
         units = left if size is None or size > left else size
         opened = max(ZERO, units - abs(held)) if against else units
         # What a part buys can be carried, unless prices that have moved since the open count as well.
         if opened and (order.part is None or held or order.filled):
-            carried = self.margin.carried(order.market, units - opened, price, rate)
+            carried = self.margin.carried(market, units - opened, price, rate)
             if opened * price * (ONE + rate) > carried:
                 cut = rules.size(max(ZERO, carried) / (price * (ONE + rate))) if order.fit else -units
                 units += cut - opened
@@ -255,7 +260,7 @@ class Broker:
             self.open.remove(order)
         else:
             order.state = OrderState.PARTLY_FILLED
-        fill = Fill(order, time, order.market, order.side, units, price, units * price * rate, maker)
+        fill = Fill(order, time, market, order.side, units, price, units * price * rate, maker)
         self._book(fill)
         if order.group:
             self._settle(order, units)
@@ -266,7 +271,8 @@ class Broker:
     def _book(self, fill: Fill) -> None:
         self.fills.append(fill)
         self.account.take(fill)
-        self._fees.count(fill.market, fill.time, fill.size * fill.price)
+        if self._costs.schedule is not None:
+            self._fees.count(fill.market, fill.time, fill.size * fill.price)
         self.margin.refresh()
 
     def fund(

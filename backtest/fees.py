@@ -68,7 +68,9 @@ class FeeMeter:
             now: Event time, µs.
             maker: Whether what is filled has waited in the book.
         """
-        tier = self._plain if self._schedule is None else self._tier(self._schedule, market, now)
+        if self._schedule is None:
+            return self._plain.maker if maker else self._plain.taker
+        tier = self._tier(self._schedule, market, now)
         return tier.maker if maker else tier.taker
 
     def _tier(self, schedule: FeeSchedule, market: str, now: Micros) -> Tier:
@@ -84,8 +86,6 @@ class FeeMeter:
 
     def count(self, market: str, now: Micros, value: Decimal) -> None:
         """Count the value of a fill, quote currency."""
-        if self._schedule is None:
-            return
         venue, _ = split_key(market)
         self._fills.setdefault(venue, deque()).append((now, value))
         self._volumes[venue] = self._volumes.get(venue, ZERO) + value

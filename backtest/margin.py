@@ -43,7 +43,7 @@ class Margin:
         """By market: prices at or below the first, at or above the second are to be looked at; the others
         are safe, and so is a market that is not in it. The object stays the same."""
         self._account, self._last = account, last
-        self._leverage, self._rate = leverage, maintenance
+        self._leverage, self._rate, self._rate_double = leverage, maintenance, float(maintenance)
 
     def affordable(self, lot: Decimal, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
@@ -67,16 +67,21 @@ class Margin:
         """See to the guards after each booking."""
         account, guards = self._account, self.guards
         guards.clear()
-        held = [(market, each.size) for market, each in account.positions.items() if each.size]
-        if account.cash >= ZERO and all(size > ZERO for _, size in held):
-            return
-        if len(held) > 1:
-            guards.update((market, (inf, -inf)) for market, _ in held)
-            return
-        for market, size in held:
-            units, rate = float(size), float(self._rate)
-            price = -float(account.cash) / (units - rate * abs(units))
-            guards[market] = (price * (1 + _SLACK), inf) if units > 0 else (-inf, price * (1 - _SLACK))
+        paid, several = account.cash >= ZERO, len(account.positions) > 1
+        for market, position in account.positions.items():
+            size = position.size
+            if not size or (paid and not several and size > ZERO):
+                continue
+            if several:
+                guards[market] = (inf, -inf)
+            elif size > ZERO:
+                price = -float(account.cash) / (float(size) * (1 - self._rate_double))
+                guards[market] = (price * (1 + _SLACK), inf)
+            else:
+                price = -float(account.cash) / (float(size) * (1 + self._rate_double))
+                guards[market] = (-inf, price * (1 - _SLACK))
+        if several and paid and all(each.size >= ZERO for each in account.positions.values()):
+            guards.clear()
 
     def threatened(self, candle: ClosedCandle) -> bool:
         """Whether a candle may come to where its market is liquidated."""

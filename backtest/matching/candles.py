@@ -24,7 +24,6 @@ from backtest.orders import ZERO, Order, OrderKind
 from schemas.records import Micros
 
 RANK: Final[dict[OrderKind, int]] = {
-    "market": 0,
     "stop": 1,
     "stop_limit": 1,
     "trailing": 1,
@@ -52,22 +51,20 @@ class CandleMatching:
         broker, self._volume = self._broker, candle.volume
         opens = candle.open_time - self._latency
         due = [order for order in broker.open if order.market == candle.market and order.placed <= opens]
-        if len(due) > 1:
-            due.sort(key=lambda order: RANK[order.kind])
         # What can be afforded is known by the open; the close comes later.
         broker.last[candle.market] = candle.open
         first = decimal_of(candle.open)
-        waiting = False
+        waiting = []
         for order in due:
-            if order.kind == "market":
-                if order.is_open:
-                    broker.execute(order, None, first, candle.open_time, False, candle.volume)
-            else:
-                waiting = True
+            if order.kind != "market":
+                waiting.append(order)
+            elif order.is_open:
+                broker.execute(order, None, first, candle.open_time, False, candle.volume)
         if waiting:
-            self._open(due, first, candle.open_time)
-        if waiting or broker.margin.threatened(candle):
-            self._walk(due, candle, first)
+            waiting.sort(key=lambda order: RANK[order.kind])
+            self._open(waiting, first, candle.open_time)
+        if waiting or (broker.margin.guards and broker.margin.threatened(candle)):
+            self._walk(waiting, candle, first)
 
     def _open(self, due: list[Order], first: Decimal, time: Micros) -> None:
         for order in due:
