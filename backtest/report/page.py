@@ -123,8 +123,8 @@ def _notes(run: Run, series: Series, trades: Mapping[str, Any]) -> list[str]:
         )
     if len(run.trades) > MOST_TRADES:
         notes.append(
-            f"Of {len(run.trades):,} trades the {MOST_TRADES:,} with the largest profits and losses are "
-            "listed and drawn."
+            f"Of {len(run.trades):,} trades the {MOST_TRADES // 2:,} with the largest profits and the "
+            f"{MOST_TRADES // 2:,} with the largest losses are listed and drawn."
         )
     if len(series.prices) < len(run.bars):
         notes.append(f"Prices are drawn of the {len(series.prices)} markets with the most fills.")

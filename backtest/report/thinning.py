@@ -85,14 +85,14 @@ def series_of(run: Run, most: int, markets: Sequence[str]) -> Series:
     """
     own = min(each.length for each in run.bars)
     opened = [np.asarray(each.open_times, np.int64) for each in run.bars]
-    starts = np.unique(np.concatenate(opened))
+    starts = every = _distinct(np.sort(np.concatenate(opened)))
     length = own
     for longer in LADDER:
         if len(starts) <= most:
             break
         if longer > length:
             length = longer
-            starts = np.unique(np.concatenate([_begin(times, length) for times in opened]))
+            starts = _distinct(every - (every - MONDAY) % length)
     candles = 1 if length == own else max(int(np.bincount(_rows(starts, times)).max()) for times in opened)
 
     capital = float(run.terms.capital)
@@ -131,8 +131,9 @@ def candle_of(bars: Bars, times: Times, prices: Floats) -> Times:
     return found
 
 
-def _begin(times: Times, length: Micros) -> Times:
-    found: Times = times - (times - MONDAY) % length
+def _distinct(times: Times) -> Times:
+    """Times that do not fall, each once."""
+    found: Times = times[np.diff(times, prepend=times[0] - 1) > 0]
     return found
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from backtest.account import ClosedTrade, decimal_of
 from backtest.engine import Run
 from backtest.report.thinning import Series, candle_of
+from backtest.statistics.drawdown import Floats
 
-MOST_TRADES: Final = 2_000
-"""Closed ones that are listed and drawn: those with the largest profits and losses."""
+MOST_TRADES: Final = 5_000
+"""Closed ones that are listed and drawn: the largest profits and the largest losses, half of them each."""
 DIGITS: Final = 9
 """Of the numbers on a page."""
 
@@ -21,8 +23,7 @@ def trade_columns(run: Run, series: Series) -> dict[str, list[Any]]:
 
     An open one ends at the last close of its market, with the profit that closing it there would bring.
     """
-    profits = np.array([abs(float(trade.profit)) for trade in run.trades])
-    chosen = np.sort(np.argsort(-profits, kind="stable")[:MOST_TRADES])
+    chosen = _chosen(np.array([float(trade.profit) for trade in run.trades]))
     still_open = _open_trades(run)
     trades = [*(run.trades[number] for number in chosen), *still_open]
     names = [each.market for each in run.bars]
@@ -49,6 +50,15 @@ def trade_columns(run: Run, series: Series) -> dict[str, list[Any]]:
             f"{end}_step": series.step_of(lies).tolist(),
         }
     return columns
+
+
+def _chosen(profits: Floats) -> npt.NDArray[np.intp]:
+    """Which trades are listed, in their order."""
+    if len(profits) <= MOST_TRADES:
+        return np.arange(len(profits))
+    order = np.argsort(profits, kind="stable")
+    half = MOST_TRADES // 2
+    return np.sort(np.concatenate((order[:half], order[-half:])))
 
 
 def rounded(value: float) -> float:

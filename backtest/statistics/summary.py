@@ -131,12 +131,12 @@ def statistics_of(run: Run) -> Statistics:
 
 def _open_profit(run: Run) -> float:
     """What the open positions would win at the last closes."""
-    last = {each.market: decimal_of(float(each.closes[-1])) for each in run.bars if each.market in run.lots}
-    return float(
-        sum(
-            (lot.size * (last[market] - lot.price) for market, lots in run.lots.items() for lot in lots), ZERO
-        )
-    )
+    total = ZERO
+    for bars in run.bars:
+        last = decimal_of(float(bars.closes[-1]))
+        for lot in run.lots.get(bars.market, ()):
+            total += lot.size * (last - lot.price)
+    return float(total)
 
 
 def _highest(returns: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

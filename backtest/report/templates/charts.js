@@ -156,7 +156,7 @@ function drawRug(plot, clip, trades, x) {
     const strokes = own.map((trade) => `M${x(TRADES.exit_step[trade] + 0.5).toFixed(1)} ${top}v7`);
     clip.append(plot.add("path", { class: `rug ${won}`, d: strokes.join("") }));
   }
-  const text = `${trades.length.toLocaleString("en-US")} trades, a stroke at the exit of each: zoom in for marks`;
+  const text = `${trades.length.toLocaleString("en-US")} listed trades, a stroke at the exit of each: zoom in for marks`;
   plot.add("text", { class: "label", x: 6, y: TOP + 10 }, text);
 }
 
