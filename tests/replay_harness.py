@@ -169,3 +169,17 @@ async def messages(kafka: KafkaSettings, space: Namespace, tp: Partition) -> lis
     closing = [one for one in found if one.position == 2**63 - 1]
     assert found[len(found) - len(closing) :] == closing
     return [(one.key, one.value) for one in found[: len(found) - len(closing)]]
+
+
+async def values(kafka: KafkaSettings, space: Namespace, tp: Partition) -> list[Message]:
+    """Keys and values of a partition, whoever wrote them; none of a topic that is not there."""
+    name = space.name_of(tp.topic)
+    admin = Admin(kafka)
+    if name not in admin.partition_counts():
+        return []
+    ((first, end),) = admin.log_ranges([(name, tp.number)]).values()
+    found: list[Message] = []
+    async with aclosing(scan(kafka, name, tp.number, first, end)) as batches:
+        async for records in batches:
+            found += [(records.key(row), records.value(row)) for row in range(len(records))]
+    return found
