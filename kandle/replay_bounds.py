@@ -27,7 +27,9 @@ from sinks.portion import Slice
 ALWAYS: Final = -(2**62)
 
 
-class _Source(NamedTuple):
+class Source(NamedTuple):
+    """A source of time marks."""
+
     venue: str
     name: str
 
@@ -43,7 +45,7 @@ class MarkedRows(TopicRows):
     def __init__(self, columns: AnyColumns, known: KnownInstruments, range_: Range) -> None:
         super().__init__(columns, known, range_)
         self.first: dict[str, Micros] = {}
-        self.last: dict[_Source, tuple[Micros, bool]] = {}
+        self.last: dict[Source, tuple[Micros, bool]] = {}
 
     def take(self, slice_: Slice) -> None:
         """Take in consecutive records, as `TopicRows` does, and their marks."""
@@ -53,11 +55,11 @@ class MarkedRows(TopicRows):
         for code, place in zip(*np.unique(venues, return_index=True), strict=True):
             self.first.setdefault(names[int(code)], int(times[place]))
         for mark in slice_.marks():
-            self.last[_Source(mark.venue, mark.source)] = (mark.time, mark.final)
+            self.last[Source(mark.venue, mark.source)] = (mark.time, mark.final)
         super().take(slice_)
 
 
-class _Reached(NamedTuple):
+class Reached(NamedTuple):
     """How far a venue's marks go: its time, and whether its feed has ended with it."""
 
     time: Micros
@@ -75,7 +77,7 @@ class Bounds:
     """
 
     since: dict[str, Micros]
-    reached: dict[str, _Reached]
+    reached: dict[str, Reached]
     grace: Micros
 
     @classmethod
@@ -118,9 +120,9 @@ class Bounds:
         return mask
 
 
-def _reached(partitions: Sequence[MarkedRows]) -> dict[str, _Reached]:
+def _reached(partitions: Sequence[MarkedRows]) -> dict[str, Reached]:
     """Of each venue the least that its marks in any partition have come to: a source that lives holds it."""
-    found: dict[str, _Reached] = {}
+    found: dict[str, Reached] = {}
     for each in partitions:
         own: defaultdict[str, list[tuple[Micros, bool]]] = defaultdict(list)
         for source, mark in each.last.items():
@@ -128,7 +130,7 @@ def _reached(partitions: Sequence[MarkedRows]) -> dict[str, _Reached]:
                 own[source.venue].append(mark)
         for venue, marks in own.items():
             alive = [time for time, final in marks if not final]
-            end = _Reached(min(alive), False) if alive else _Reached(max(time for time, _ in marks), True)
+            end = Reached(min(alive), False) if alive else Reached(max(time for time, _ in marks), True)
             found[venue] = min(end, found.get(venue, end))
     return found
 

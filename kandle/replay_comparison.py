@@ -13,6 +13,7 @@ from infra.comparison import compare
 from infra.keyed_rows import Column, Rows
 from infra.settings import Settings
 from kandle.replay_bounds import Bounds, MarkedRows
+from kandle.replay_memory import RULE, Series, memory_of
 from kandle.times import format_time
 from kandle.verification import stored
 from kandle.verification.known_instruments import KnownInstruments
@@ -21,6 +22,7 @@ from kandle.verification.run import Check
 from kandle.verification.stored import AnyColumns, AnyTable, Db, Range
 from kandle.verification.table_columns import RecordColumns
 from kandle.verification.topic_rows import TopicRows, slices
+from processors.series.plan import SeriesPlan
 from schemas.errors import ConfigurationError
 from schemas.namespace import Namespace
 from schemas.records import Record, TimeMark, Trade
@@ -31,8 +33,8 @@ from sinks.timescale.tables import BARS, CANDLES, INDICATORS, TRADES
 
 DERIVED: Final[tuple[AnyTable, ...]] = (CANDLES, BARS, INDICATORS, SIGNALS)
 """What workers make of trades; all else that a replay holds came from the live topics as it is."""
-SEEDED: Final[tuple[AnyTable, ...]] = (INDICATORS, SIGNALS)
-"""What may depend on candles from before the replay's begin, however long ago."""
+NAMED_BY: Final = {INDICATORS.name: "name", SIGNALS.name: RULE}
+"""What may depend on candles from before the replay's begin, and the column that says of what it is."""
 AGAINST_TOPICS: Final = "live topic and replay"
 AGAINST_TABLES: Final = "live table and replay"
 
@@ -59,9 +61,13 @@ class ReplayComparison:
         self._range = range_
         self._logs = Logs(settings.kafka, progress)
         self._known = KnownInstruments([])
+        self._series: Series | None = None
 
     async def run(self, live: Db, replay: Db) -> list[Check]:
         """Compare topics, then tables.
+
+        Where a replay begins in the midst of the live run, or that began with a venue's history, values and
+        signals are compared from where on what was before is forgotten; some never are.
 
         Args:
             live: A connection to the tables of the live run.
@@ -88,18 +94,18 @@ class ReplayComparison:
         )
         checks = [self._compared(columns, theirs, ours, bounds)]
         if not from_the_start:
+            # The rest of the checks has the same bounds.
             checks[0].notes += [
                 f"{venue}: rows from {format_time(time)} on were compared: the replay begins there"
                 for venue, time in sorted(bounds.since.items())
                 if venue in bounds.reached
             ]
-        compared = [table for table in DERIVED if from_the_start or table not in SEEDED]
-        checks += [await self._topics(table, bounds) for table in compared if table is not CANDLES]
-        checks += [self._tables(table, live, replay, renumbered, bounds) for table in (TRADES, *compared)]
-        left_out = [table for table in DERIVED if table not in compared]
-        return checks + [
-            Check(table.view, AGAINST_TOPICS, notes=[_unfounded(history=history)]) for table in left_out
-        ]
+            plan = SeriesPlan.of_settings(self._settings.processors)
+            seen = self._comparable(columns, _together(columns, ours), bounds)
+            self._series = Series(seen, memory_of(plan, self._settings.processors.intervals))
+        checks += [await self._topics(table, bounds) for table in DERIVED if table is not CANDLES]
+        checks += [self._tables(table, live, replay, renumbered, bounds) for table in (TRADES, *DERIVED)]
+        return checks
 
     def _partitions(self, namespace: Namespace) -> Sequence[int]:
         return sorted(self._logs.bounds(CANDLES.topic.in_namespace(namespace)))
@@ -125,6 +131,8 @@ class ReplayComparison:
         bounds: Bounds,
     ) -> Check:
         check = Check(columns.table.view, AGAINST_TOPICS)
+        if self._series is not None and columns.table.name in NAMED_BY:
+            check.notes += self._series.notes(NAMED_BY[columns.table.name])
         expected, found = (columns.settled(_together(columns, side)) for side in (theirs, ours))
         self._add(check, columns, expected, found, bounds)
         return check
@@ -145,15 +153,17 @@ class ReplayComparison:
         return [number for number, *_ in stored.instruments(live)]
 
     def _add(self, check: Check, columns: AnyColumns, expected: Rows, found: Rows, bounds: Bounds) -> None:
-        expected, found = self._comparable(expected, bounds), self._comparable(found, bounds)
+        expected, found = (self._comparable(columns, rows, bounds) for rows in (expected, found))
         check.comparison.add(compare(expected, found, columns.identity, shown=columns.shown))
 
-    def _comparable(self, rows: Rows, bounds: Bounds) -> Rows:
+    def _comparable(self, columns: AnyColumns, rows: Rows, bounds: Bounds) -> Rows:
         if not len(rows):
             return rows
         mask = bounds.covered(rows, self._venue)
         if "backfilled" in rows.columns:
             mask &= ~rows.columns["backfilled"].values
+        if self._series is not None and columns.table.name in NAMED_BY:
+            mask &= self._series.forgotten(rows, NAMED_BY[columns.table.name])
         return rows.take(mask)
 
     def _venue(self, number: int) -> str:
@@ -192,15 +202,6 @@ def _together(columns: AnyColumns, taken: Sequence[TopicRows]) -> Rows:
     if isinstance(columns, RecordColumns):
         return columns.rows([record for each in taken for record in each.records])
     return Rows.concatenated([rows for each in taken if len(rows := each.rows())])
-
-
-def _unfounded(*, history: bool) -> str:
-    why = (
-        "the live run began with candles that the venue told as history"
-        if history
-        else "the replay begins in the midst of the live run"
-    )
-    return f"{why}, whose indicators remember what was before: nothing was compared"
 
 
 def _renumbered(rows: Rows, number: int) -> Rows:

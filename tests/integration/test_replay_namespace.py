@@ -169,8 +169,11 @@ def test_a_replay_of_a_run_equals_it_and_leaves_it_alone(tmp_path: Path) -> None
         assert counts["signals", "live table and replay"] == live["signals_stored"] > 0
         assert counts["trades", "live table and replay"] == live["trades_stored"]
         partly = answered(kandle("replay", "--compare", "mid", "--json", *data, cwd=tmp_path))
-        (candles, *_) = partly["checks"]
-        assert 0 < candles["found"] < live["candles_stored"]
+        found = {check["name"]: check["found"] for check in partly["checks"]}
+        assert 0 < found["candles"] < live["candles_stored"]
+        assert 0 < found["indicators"] < live["indicators_stored"]
+        (told,) = (check["notes"] for check in partly["checks"][1:2])
+        assert any("never forget" in note and "ema_20" in note for note in told)
         url = reached.database.url
         assert url is not None
         with psycopg.connect(url.get_secret_value(), autocommit=True) as db:
