@@ -219,7 +219,7 @@ class GateSpotSimulated(SimulatedVenue):
         if name == self.listing:
             listed = [self._instrument(unified, symbol) for unified, symbol in self.symbols.items()]
             return Reply(200, self._listed or msgspec.json.encode(listed))
-        if path == "/api/v4/margin/currency_pairs":
+        if path in {"/api/v4/margin/currency_pairs", "/api/v4/spot/currencies"}:
             return Reply(200, b"[]")
         if name == "tickers":
             return Reply(200, msgspec.json.encode(self._tickers(query, now_ms)))
