@@ -23,7 +23,7 @@ OPTIONS: Final[Sequence[click.Option]] = (
     click.Option(
         ["--parquet", "parquet_folder"],
         type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for trades, orders, fills and equity as Parquet files.",
+        help="Folder for trades, orders, fills, funding and equity as Parquet files.",
     ),
     click.Option(
         ["--report", "report_file"],
@@ -51,10 +51,12 @@ def tell(strategy: Strategy, found: Run, fingerprint: str, given: Mapping[str, A
         about = {"strategy": strategy.name, "parameters": dict(strategy.parameters), "hash": fingerprint}
         with patience(f"writing {folder}"):
             write_parquet(found, folder, about)
+        click.echo(f"kandle: wrote trades, orders, fills, payments and equity to {folder}", err=True)
     page: Path | None = given["report_file"]
     if page is not None:
         with patience(f"writing {page}"):
             _write(page, page_of(strategy, found, figures, fingerprint))
+        click.echo(f"kandle: wrote {page}", err=True)
     if given["json_wanted"]:
         click.echo(msgspec.json.encode(as_json(strategy, found, figures, fingerprint, given["with_trades"])))
         return
