@@ -40,7 +40,7 @@ def test_all_outputs_of_one_run_say_the_same(candles: Path, tmp_path: Path) -> N
     assert equity["drawdown"].max() == pytest.approx(found["max_drawdown"])
     text = page.read_text("utf-8")
     assert found["hash"] in text
-    assert f"{found['sharpe']:,.2f}" in text
+    assert f"{found['turnover']:,.2f}" in text
     assert all(sentence in text for sentence in found["assumptions"])
     assert str(page) in done.stderr
     assert [each["profit"] for each in found["by_market"]] == [pytest.approx(found["final_equity"] - 10_000)]
