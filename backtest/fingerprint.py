@@ -18,6 +18,7 @@ from backtest.bars import Bars
 from backtest.history import History
 from backtest.strategy import Strategy
 from backtest.terms import Terms
+from schemas.records import Instrument
 
 VERSION: Final = "backtest 2"
 """To be raised when the rules of filling change: runs before and after cannot be compared."""
@@ -33,7 +34,7 @@ def fingerprint(strategy: Strategy, history: History | Sequence[Bars], terms: Te
         "source": _source(type(strategy)),
         "parameters": dict(strategy.parameters),
         "terms": _plain(terms),
-        "instruments": {market: _plain(each) for market, each in sorted(read.instruments.items())},
+        "instruments": {market: _limits(each) for market, each in sorted(read.instruments.items())},
     }
     found.update(msgspec.json.encode(head))
     for title, columns in _rows(read):
@@ -59,6 +60,12 @@ def _rows(history: History) -> Iterator[tuple[tuple[object, ...], Iterator[bytes
     for funding in history.funding:
         columns = _bytes(funding.times, funding.rates, funding.marks)
         yield ("funding", funding.market, len(funding.times)), columns
+
+
+def _limits(instrument: Instrument) -> list[object]:
+    """What a run heeds of an instrument; when the venue has said so does not matter."""
+    steps = (instrument.tick_size, instrument.lot_size, instrument.min_notional, instrument.multiplier)
+    return [instrument.kind, *steps]
 
 
 def _bytes(times: Any, *columns: Any) -> Iterator[bytes]:

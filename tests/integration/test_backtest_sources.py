@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from backtest.fingerprint import fingerprint
 from backtest.history import History
@@ -23,6 +25,7 @@ from backtest.terms import Terms
 from infra.kafka.admin import Admin
 from infra.kafka.partitioner import partition_of
 from infra.settings import ArchiveSettings, Settings, SinkSettings
+from kandle.commands.backtest import backtest
 from producers.capture import CaptureReader
 from producers.capture.reading import CaptureReading
 from schemas.errors import ConfigurationError
@@ -169,6 +172,24 @@ def test_the_same_market_is_the_same_history_wherever_it_is_read(
     assert len({fingerprint(SmaCross(), history, Terms()) for history in plain.values()}) == 1
     for name in ("topics", "database", "archive"):
         assert found[name].instruments == {each: listing(each) for each in MARKETS}
+
+
+def test_the_command_runs_over_each_source_to_the_same_end(
+    market: tuple[Settings, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, _ = market
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", settings.kafka.bootstrap_servers or "")
+    monkeypatch.setenv("DATABASE_URL", url_of(settings))
+    place = str(settings.archive.url).removeprefix("file://")
+    answers = []
+    for source in ("topics", "database", f"archive:{place}"):
+        given = ["sma_cross(2,5)", "--source", source, "--symbols", ",".join(MARKETS), "--read", "trades"]
+        done = CliRunner().invoke(backtest, [*given, "--interval", "1s", "--lot", "0.001", "--json"])
+        assert done.exit_code == 0, done.exception
+        answers.append(json.loads(done.stdout))
+        assert ("1 gaps in its trades, 5 trades" in done.stderr) == (source != "database")
+    assert answers[0]["trades"] > 5
+    assert answers[0] == answers[1] == answers[2]
 
 
 def test_a_span_of_time_begins_with_its_first_microsecond_and_ends_before_its_last(
