@@ -40,7 +40,7 @@ def fed_offline(path: Path) -> dict[str, list[Record]]:
 
 @pytest.mark.parametrize(("venue", "market"), MADE)
 def test_a_market_offline_equals_its_playback(venue: str, market: str, tmp_path: Path) -> None:
-    path = write_market(tmp_path / "made.capture.gz", venue, market, seconds=8.0)
+    path = write_market(tmp_path / "made.capture.gz", venue, market, seconds=5.0)
     offline = fed_offline(path)
     assert {type(record) for records in offline.values() for record in records} > {Trade, TimeMark}
     assert offline == fed_live(path)

@@ -18,7 +18,14 @@ from schemas.topics import TRADES
 from tests.fault_harness import CHANNELS, produce
 from tests.venue_captures import MADE, write_market
 
-SERVED = [market for market in MADE if market[0] in {"binance", "gateio"}]
+SHORTLY = {("binance", "spot"), ("gateio", "futures")}
+"""Served in each run of the tests; the others in full ones."""
+
+SERVED = [
+    pytest.param(venue, market, marks=[pytest.mark.full] if (venue, market) not in SHORTLY else [])
+    for venue, market in MADE
+    if venue in {"binance", "gateio"}
+]
 Told = dict[tuple[str, str], list[Record]]
 
 

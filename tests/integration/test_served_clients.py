@@ -226,7 +226,7 @@ async def test_a_client_that_comes_back_gets_the_rest_or_all(rewind: bool, tmp_p
     path = write_market(tmp_path / "made.capture.gz", "binance", "spot", seconds=40.0)
     trades = sum(isinstance(record, Trade) for record in recorded(path))
     names = "/".join(f"{name}@trade" for name in ("btcusdt", "ethusdt"))
-    async with serving(path, "binance", rewind=rewind, speed=20.0) as server:
+    async with serving(path, "binance", rewind=rewind, speed=40.0) as server:
         url = f"{server.websocket_url}/stream?streams={names}"
         async with connect(url, max_queue=4) as client:
             first = [json.loads(await client.recv())["data"] for _ in range(100)]
