@@ -81,20 +81,35 @@ def test_a_wrong_namespace_in_the_settings_is_told(monkeypatch: pytest.MonkeyPat
         load()
 
 
-def test_settings_fix_the_namespace_of_a_process() -> None:
+@pytest.fixture(scope="module")
+def told() -> list[str]:
+    """What a process says that imports every module, and then loads settings with a namespace."""
     code = (
+        "import importlib, pkgutil, schemas.namespace as n\n"
+        f"for package in {PACKAGES!r}:\n"
+        "    root = importlib.import_module(package)\n"
+        "    for module in pkgutil.walk_packages(root.__path__, package + '.'):\n"
+        "        if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
+        "        if n._entered is not None: raise SystemExit(module.name + ' keeps a name')\n"
         "from infra.settings import load; load()\n"
         "from schemas.topics import TRADES, topic_of; print(TRADES.name, topic_of(TRADES.name) is TRADES)\n"
         "from processors.engine.app import changelog, group_of; from sinks.intake import group_of as sink\n"
         "print(group_of(load()), changelog(load()).name, sink('timescale'))\n"
-        "load(namespace='r2')"
+        "try: load(namespace='r2')\n"
+        "except Exception as error: print(error)"
     )
     ran = run(code, KANDLE_NAMESPACE="r1")
-    assert ran.stdout.split() == [
-        *("r1.market.trades.v1", "True"),
-        *("r1.kandle", "r1.kandle-checkpoints-changelog", "r1.kandle-timescale"),
-    ]
-    assert "has used the names of r1 and cannot change to r2" in ran.stderr
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran.stdout.splitlines()
+
+
+def test_no_module_takes_a_name_when_it_is_imported(told: list[str]) -> None:
+    assert told[0] == "r1.market.trades.v1 True"
+
+
+def test_settings_fix_the_namespace_of_a_process(told: list[str]) -> None:
+    assert told[1].split() == ["r1.kandle", "r1.kandle-checkpoints-changelog", "r1.kandle-timescale"]
+    assert "has used the names of r1 and cannot change to r2" in told[2]
 
 
 def test_a_name_that_was_used_before_the_settings_is_noticed() -> None:
@@ -110,17 +125,3 @@ def test_a_name_that_was_used_before_the_settings_is_noticed() -> None:
 def test_the_namespace_of_settings_that_were_not_loaded_changes_nothing() -> None:
     assert Settings(namespace="r1").namespace == "r1"
     assert TRADES.name == "market.trades.v1"
-
-
-def test_no_module_takes_a_name_when_it_is_imported() -> None:
-    """Imports every module in a process that has taken on no namespace: none may have fixed one."""
-    code = (
-        "import importlib, pkgutil, schemas.namespace as n\n"
-        f"for package in {PACKAGES!r}:\n"
-        "    root = importlib.import_module(package)\n"
-        "    for module in pkgutil.walk_packages(root.__path__, package + '.'):\n"
-        "        if not module.name.endswith('__main__'): importlib.import_module(module.name)\n"
-        "        assert n._entered is None, module.name\n"
-    )
-    ran = run(code)
-    assert ran.returncode == 0, ran.stderr[-2000:]
