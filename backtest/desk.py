@@ -12,7 +12,7 @@ from backtest.bars import ClosedCandle
 from backtest.broker import Broker
 from backtest.lines import Line
 from backtest.orders import AT_MARKET, Conditions, Order, Side
-from backtest.targets import FITTING, missing_to
+from backtest.targets import order_to
 from backtest.timers import Timer, Timers
 from backtest.watches import Watch
 from processors.indicator import Indicator
@@ -118,9 +118,7 @@ class SimulatedDesk:
     def target(self, market: str, size: Decimal | None, part: Decimal | None) -> Order | None:
         """See `Desk`."""
         self._check(market)
-        missing = missing_to(self._broker, market, size, part)
-        side: Side = "buy" if missing > 0 else "sell"
-        return self._broker.place(market, side, self.now, abs(missing), None, FITTING) if missing else None
+        return order_to(self._broker, market, size, part, self.now)
 
     def cancel(self, order: Order) -> None:
         """See `Desk`."""

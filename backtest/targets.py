@@ -1,14 +1,16 @@
-"""Target positions: what is missing to them, in units to be ordered at the market."""
+"""Target positions: what is missing to them, and the order at the market that it takes."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from math import inf
 from typing import Final
 
 from backtest.account import decimal_of
 from backtest.broker import Broker
-from backtest.orders import ZERO, Conditions
+from backtest.orders import CLOSING, ZERO, Conditions, Order
 from schemas.errors import ConfigurationError
+from schemas.records import Micros
 
 FITTING: Final = Conditions(fit=True)
 """Of the orders that lead to a target: what the account cannot carry is cut off."""
@@ -38,3 +40,24 @@ def missing_to(broker: Broker, market: str, size: Decimal | None, part: Decimal 
         if order.market == market and not order.waits and (not order.limit or order.time_in_force != "gtc"):
             missing -= order.sign * order.left
     return broker.rules(market).size(abs(missing)).copy_sign(missing)
+
+
+def order_to(
+    broker: Broker, market: str, size: Decimal | None, part: Decimal | None, now: Micros
+) -> Order | None:
+    """Order what is missing to a target; see `missing_to`.
+
+    Returns:
+        The order; None if nothing is missing, or less than the market takes. What only makes a position
+        smaller may be as small as it is.
+    """
+    missing = missing_to(broker, market, size, part)
+    if not missing:
+        return None
+    reduces = abs(missing + broker.account.size(market)) == abs(broker.account.size(market)) - abs(missing)
+    minimum = broker.rules(market).minimum
+    price = decimal_of(broker.last.get(market, inf))
+    if not reduces and minimum is not None and abs(missing) * price < minimum:
+        return None
+    how = CLOSING if reduces else FITTING
+    return broker.place(market, "buy" if missing > ZERO else "sell", now, abs(missing), None, how)

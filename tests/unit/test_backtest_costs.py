@@ -13,7 +13,7 @@ from backtest.costs import Costs
 from backtest.fees import FeeMeter, read_fees
 from backtest.matching.candles import CandleMatching
 from backtest.orders import AT_MARKET, Conditions, Order, OrderState, Side
-from backtest.targets import missing_to
+from backtest.targets import order_to
 from backtest.terms import Terms
 from schemas.errors import ConfigurationError
 from schemas.records import Instrument
@@ -118,12 +118,22 @@ def test_what_only_reduces_may_be_as_small_as_it_is() -> None:
     assert len(filled(broker)) == 2
 
 
-def test_a_target_within_a_lot_is_reached() -> None:
-    broker = broker_of(lot_size=0.5)
+def test_a_target_within_a_lot_or_the_smallest_order_is_reached() -> None:
+    broker = broker_of(lot_size=0.5, min_notional=150)
     place(broker, "buy", 2)
     filled(broker)
-    assert missing_to(broker, MARKET, Decimal("2.4"), None) == 0
-    assert missing_to(broker, MARKET, Decimal("1.4"), None) == Decimal("-0.5")
+
+    def ordered(size: str) -> Decimal | None:
+        order = order_to(broker, MARKET, Decimal(size), None, BEGAN)
+        if order is None:
+            return None
+        broker.cancel(order)
+        return order.sign * order.size
+
+    # 0.4 is less than a lot; 1 * 100 is less than 150; 1.5 * 100 is not.
+    assert [ordered(size) for size in ("2.4", "3", "3.5")] == [None, None, Decimal("1.5")]
+    # Half a unit less, and none, only reduce; 2 long to half a unit short is an order of 2.5.
+    assert [ordered(size) for size in ("1.5", "0", "-0.5")] == [Decimal("-0.5"), -2, Decimal("-2.5")]
 
 
 def test_slippage_by_ticks_and_by_part_add_up_and_stay_on_ticks() -> None:
