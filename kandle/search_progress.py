@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from kandle.jobs.progress import note_done
+
 TERMINAL_EVERY_S: Final = 0.2
 LINES_EVERY_S: Final = 30.0
 """Where standard error is no terminal: a line now and then."""
@@ -32,6 +34,7 @@ class SearchProgress:
 
     def show(self, done: int) -> None:
         """Show the state, if it is time to."""
+        note_done(done, self._count)
         now = time.monotonic()
         every = TERMINAL_EVERY_S if self._terminal else LINES_EVERY_S
         if now - self._shown_at < every or now - self._began < SILENT_S:

@@ -23,6 +23,7 @@ from backtest.search.workers import Workers, cores
 from backtest.strategy import Strategy
 from infra.settings import load
 from kandle import backtest_data, backtest_terms
+from kandle.jobs.detaching import OPTION, DetachableCommand, detach
 from kandle.optimize_report import OptimizeReport
 from kandle.patience import patience
 from kandle.search_progress import SearchProgress
@@ -36,6 +37,7 @@ INTERRUPTED: Final = 130
 
 
 @click.command(
+    cls=DetachableCommand,
     params=[
         click.Argument(["strategy"]),
         *backtest_data.OPTIONS,
@@ -85,10 +87,11 @@ INTERRUPTED: Final = 130
             ["--top"], type=click.IntRange(min=1), default=10, show_default=True, help="Sets that are shown."
         ),
         click.Option(["--json", "json_wanted"], is_flag=True, help="One JSON object."),
-    ]
+        OPTION,
+    ],
 )
 @click.pass_context
-def optimize(context: click.Context, /, strategy: str, **given: Any) -> None:
+def optimize(context: click.Context, /, strategy: str, as_job: bool, **given: Any) -> None:
     """Run a STRATEGY with many sets of parameters over the same data, on all cores, and rank them.
 
     Each run is one of `kandle backtest` with the same options: same figures, same hash. The best of many is
@@ -106,6 +109,9 @@ def optimize(context: click.Context, /, strategy: str, **given: Any) -> None:
       kandle optimize mine.py --candles btc_1m.csv --grid depth=0.01,0.02 --walk-forward 90d:30d
     """  # noqa: D301 - click asks for this control character
     load_plugins(load().processors.plugins)
+    if as_job:
+        detach(context, backtest_data.data_dir_of(given), "optimize", backtest_data.provider_of(given))
+        return
     kind = kind_of(strategy)
     sets, refused = _sets(kind, given, parameters_set(context, given["parameters"]))
     terms = replace(backtest_terms.terms_of(given), interval=given["interval"])

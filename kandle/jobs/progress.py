@@ -32,6 +32,12 @@ def progress(what: str) -> Iterator[Told]:
             yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
+def note_done(done: int, total: int) -> None:
+    """Say how far a job is; of no effect in a terminal."""
+    for told in _job:
+        told(done, total)
+
+
 def note_rows(count: int) -> None:
     """Say how many rows a job has brought; of no effect in a terminal."""
     for noted in _rows:

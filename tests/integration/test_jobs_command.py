@@ -150,3 +150,14 @@ async def test_a_backtest_as_a_job_answers_as_it_would_have(
     listed = await user("jobs")
     assert [line.split()[3] for line in listed.stdout.splitlines()[1:]] == ["done", "failed"]
     assert (await user(*given[:-1], "-", "--job")).exit_code == 2
+
+
+async def test_a_search_as_a_job_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prices = [100 + at * 7 % 11 for at in range(60)]
+    rows = [f"{BEGAN + at * MINUTE},{price},{price},{price},{price}" for at, price in enumerate(prices)]
+    (tmp_path / "made.csv").write_text("\n".join(["time,open,high,low,close", *rows]))
+    user = User(tmp_path, monkeypatch)
+    given = ("optimize", "sma_cross", "--candles", "made.csv", "--grid", "fast=2:4:1", "--param", "slow=6")
+    await user(*given, "--workers", "1", "--job")
+    job = await user.until("done", "failed")
+    assert (job.state, job.kind, job.done, job.total) == ("done", "optimize", 3, 3), job.error
