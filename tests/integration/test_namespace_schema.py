@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from backtest.replay.isolation import remove
 from schemas.namespace import LIVE, Namespace
 from sinks.migrator import migrate, shipped
 from sinks.schema import cursors, quoted
+from tests.sink_harness import settings_for
 
 Databases = Callable[[], str]
 MINE = Namespace("Re-play_1")
@@ -129,3 +132,24 @@ def test_readers_may_read_the_views_of_a_namespace(url: str) -> None:
             (MINE.schema, *(f"{quoted(MINE.schema)}.{name}" for name in ("trades", "market_trades"))),
         ).fetchone()
     assert rights == (True, True, False)
+
+
+def test_a_dropped_namespace_leaves_the_live_tables_and_nothing_of_its_own(
+    url: str, kafka: str, tmp_path: Path
+) -> None:
+    settings = settings_for(kafka, url).model_copy(update={"data_dir": tmp_path})
+    with psycopg.connect(url, autocommit=True) as db:
+        before = db.execute(EVERYTHING).fetchall()
+        removed = remove(settings, MINE)
+        assert (removed.schema, removed.topics, removed.groups) == (MINE.schema, [], [])
+        assert db.execute(EVERYTHING).fetchall() == before
+        assert db.execute("SELECT FROM pg_namespace WHERE nspname = %s", (MINE.schema,)).fetchall() == []
+        if db.execute("SELECT FROM pg_extension WHERE extname = 'timescaledb'").fetchall():
+            found = db.execute(
+                "SELECT hypertable_schema FROM timescaledb_information.hypertables UNION ALL "
+                "SELECT view_schema FROM timescaledb_information.continuous_aggregates UNION ALL "
+                "SELECT hypertable_schema FROM timescaledb_information.jobs "
+                "WHERE hypertable_schema IS NOT NULL"
+            )
+            assert {schema for (schema,) in found.fetchall()} == {"kandle"}
+    assert remove(settings, MINE).schema is None
