@@ -118,7 +118,7 @@ class Broker:
         trigger = how.stop or how.take_profit
         order.kind = how.kind
         order.limit = None if how.limit is None else rules.asked(how.limit, order.side)
-        order.trigger = None if trigger is None else rules.asked(trigger, order.side)
+        order.trigger = None if trigger is None else rules.asked(trigger, order.side, how.stop is not None)
         order.trail, order.trail_part = how.trail, how.trail_part
         order.time_in_force = how.time_in_force
         order.post_only, order.reduce_only, order.fit = how.post_only, how.reduce_only, how.fit
@@ -183,7 +183,7 @@ class Broker:
     def follow(self, order: Order, price: Decimal) -> None:
         """Let the trigger of a trailing stop follow a price, if that is better than those before."""
         distance = order.trail if order.trail is not None else price * (order.trail_part or ZERO)
-        found = self.rules(order.market).asked(price + order.sign * distance, order.side)
+        found = self.rules(order.market).asked(price + order.sign * distance, order.side, stop=True)
         if order.trigger is None or (found < order.trigger if order.side == "buy" else found > order.trigger):
             order.trigger = found
 

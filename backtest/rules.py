@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from backtest.account import decimal_of
 from backtest.orders import Side
@@ -28,9 +28,12 @@ class Rules:
         """A size in whole lots, towards zero."""
         return size // self.lot * self.lot
 
-    def asked(self, price: Decimal, side: Side) -> Decimal:
-        """A price that an order names, in whole ticks in its favour: down to buy, up to sell."""
-        return price if self.tick is None else _stepped(price, self.tick, up=side == "sell")
+    def asked(self, price: Decimal, side: Side, stop: bool = False) -> Decimal:
+        """A price that an order names, in whole ticks, so that it is filled no worse and fires no sooner.
+
+        Limits and take-profits go down to buy and up to sell; stops, of all kinds, the other way round.
+        """
+        return price if self.tick is None else _stepped(price, self.tick, up=(side == "sell") is not stop)
 
     def missed(self, price: Decimal, side: Side) -> Decimal:
         """A price made worse by slippage, in whole ticks against the order; never below one."""
@@ -49,5 +52,5 @@ def rules_of(instrument: Instrument, lot: Decimal) -> Rules:
 
 
 def _stepped(price: Decimal, step: Decimal, *, up: bool) -> Decimal:
-    below = price // step * step
+    below = (price / step).to_integral_value(ROUND_FLOOR) * step
     return below + step if up and below < price else below

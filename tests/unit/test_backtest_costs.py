@@ -76,15 +76,18 @@ def test_a_market_without_an_instrument_has_the_lot_of_the_terms() -> None:
     assert place(broker_of(tick_size=0.5), "buy", 1.27).size == 1
 
 
-def test_prices_are_rounded_to_the_tick_in_favour_of_the_order() -> None:
+def test_prices_are_rounded_to_the_tick_so_that_nothing_is_worse_or_sooner_than_asked() -> None:
     broker = broker_of(tick_size=0.25)
     for side, price, rounded in (("buy", 98.3, "98.25"), ("sell", 101.3, "101.5"), ("buy", 98.5, "98.5")):
-        for kind in ("limit", "stop", "take_profit"):
+        for kind in ("limit", "take_profit"):
             order = place(broker, side, 1, **{kind: price})  # type: ignore[arg-type]
             assert (order.limit if kind == "limit" else order.trigger) == Decimal(rounded)
-    # 100 - 2.6 = 97.4: up to 97.5 to sell; 100 * 1.026 = 102.6: down to 102.5 to buy.
-    assert place(broker, "sell", 1, trail=2.6).trigger == Decimal("97.5")
-    assert place(broker, "buy", 1, trail_part=0.026).trigger == Decimal("102.5")
+    assert place(broker, "buy", 1, stop=101.3).trigger == Decimal("101.5")
+    assert place(broker, "sell", 1, stop=98.3).trigger == Decimal("98.25")
+    # 100 - 2.6 = 97.4: down to 97.25 to sell; 100 * 1.026 = 102.6: up to 102.75 to buy.
+    assert place(broker, "sell", 1, trail=2.6).trigger == Decimal("97.25")
+    assert place(broker, "buy", 1, trail_part=0.026).trigger == Decimal("102.75")
+    assert place(broker, "sell", 1, trail=120.1).trigger == Decimal("-20.25")
     order = place(broker, "buy", 1, limit=0.2)
     assert (order.state, order.reason) == (OrderState.REFUSED, "its price is less than a tick of 0.25")
 
