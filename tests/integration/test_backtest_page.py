@@ -51,7 +51,7 @@ def test_keys_zoom_move_and_read(opened: Any) -> None:
     seen = opened(busy_run())
     reading = "document.getElementById('reading').textContent"
     drawn = "document.getElementById('drawn').textContent"
-    assert seen.value(drawn) == "candles of 15 min"
+    assert seen.value(drawn) == "candles of 10 min"
     seen.value("document.getElementById('plots').focus()")
     for _ in range(6):
         seen.press("+")
@@ -64,7 +64,7 @@ def test_keys_zoom_move_and_read(opened: Any) -> None:
     seen.press("Home")
     seen.press("ArrowRight", shift=True)
     seen.press("0")
-    assert seen.value(drawn) == "candles of 15 min"
+    assert seen.value(drawn) == "candles of 10 min"
 
 
 def test_marks_appear_when_there_is_room_for_them(opened: Any) -> None:

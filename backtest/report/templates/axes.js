@@ -1,6 +1,8 @@
 // Axes: round steps for values, calendar steps for times, and how both are written.
 
-const MINUTE = 60000, HOUR = 3600000, DAY = 86400000;
+const MINUTE = 60000,
+  HOUR = 3600000,
+  DAY = 86400000;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Round values between two others, about so many. */
@@ -16,18 +18,33 @@ function valueTicks(low, high, wanted) {
 
 /** A number with as many decimals as ticks of this distance need. */
 function byStep(value, step) {
-  const decimals = Math.min(10, Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (step / 10 ** Math.floor(Math.log10(step) + 1e-9) === 2.5 ? 1 : 0)));
+  const decimals = Math.min(
+    10,
+    Math.max(
+      0,
+      -Math.floor(Math.log10(step) + 1e-9) +
+        (step / 10 ** Math.floor(Math.log10(step) + 1e-9) === 2.5 ? 1 : 0),
+    ),
+  );
   return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
 function withStep(ticks) {
   const step = ticks.length > 1 ? ticks[1] - ticks[0] : Math.max(Math.abs(ticks[0]) / 100, 1e-10);
-  return ticks.map((value) => [value, byStep(Math.abs(value) < step / 1e6 ? 0 : value, Number(step.toPrecision(6)))]);
+  return ticks.map((value) => [
+    value,
+    byStep(Math.abs(value) < step / 1e6 ? 0 : value, Number(step.toPrecision(6))),
+  ]);
 }
 
 const number = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 9 });
-const amount = (value) => value.toLocaleString("en-US", Math.abs(value) >= 0.1 || value === 0
-  ? { minimumFractionDigits: 2, maximumFractionDigits: 2 } : { maximumSignificantDigits: 3 });
+const amount = (value) =>
+  value.toLocaleString(
+    "en-US",
+    Math.abs(value) >= 0.1 || value === 0
+      ? { minimumFractionDigits: 2, maximumFractionDigits: 2 }
+      : { maximumSignificantDigits: 3 },
+  );
 const percent = (part) => `${(100 * part).toFixed(2)} %`;
 
 const two = (value) => String(value).padStart(2, "0");
@@ -36,7 +53,8 @@ function day(ms) {
   return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`;
 }
 function clock(ms) {
-  const at = new Date(ms), seconds = at.getUTCSeconds();
+  const at = new Date(ms),
+    seconds = at.getUTCSeconds();
   return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${seconds ? `:${two(seconds)}` : ""}`;
 }
 const moment = (ms) => (ms % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
@@ -45,7 +63,12 @@ const moment = (ms) => (ms % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
 function span(ms) {
   const parts = [];
   let rest = Math.round(ms / 1000);
-  for (const [name, size] of [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]) {
+  for (const [name, size] of [
+    ["d", 86400],
+    ["h", 3600],
+    ["min", 60],
+    ["s", 1],
+  ]) {
     const count = Math.floor(rest / size);
     rest -= count * size;
     if (count) parts.push(`${count} ${name}`);
@@ -59,7 +82,9 @@ const of = (name, length, key) => ({ name, length, key });
 const months = (count) => (at) => Math.floor((at.getUTCFullYear() * 12 + at.getUTCMonth()) / count);
 const CALENDAR = [
   ...[1, 5, 15, 30].map((each) => of("clock", each * 1000, (at) => Math.floor(at / (each * 1000)))),
-  ...[1, 5, 15, 30, 60, 180, 360, 720].map((each) => of("clock", each * MINUTE, (at) => Math.floor(at / (each * MINUTE)))),
+  ...[1, 5, 15, 30, 60, 180, 360, 720].map((each) =>
+    of("clock", each * MINUTE, (at) => Math.floor(at / (each * MINUTE))),
+  ),
   ...[1, 2].map((each) => of("day", each * DAY, (at) => Math.floor(at / (each * DAY)))),
   of("day", 7 * DAY, (at) => Math.floor((at / DAY - 4) / 7)),
   ...[1, 3, 6].map((each) => of("month", each * 30 * DAY, months(each))),
@@ -77,15 +102,18 @@ function timeTicks(times, most) {
       if (before !== null && key !== before) found.push(index);
       before = key;
     });
-    if (found.length <= most) return found.map((index) => [index, tickText(unit, times[index], times[index - 1])]);
+    if (found.length <= most)
+      return found.map((index) => [index, tickText(unit, times[index], times[index - 1])]);
   }
   return [];
 }
 
 function tickText(unit, ms, before) {
-  const at = new Date(ms), last = new Date(before);
+  const at = new Date(ms),
+    last = new Date(before);
   if (at.getUTCFullYear() !== last.getUTCFullYear()) return String(at.getUTCFullYear());
-  if (unit.name === "month" || (unit.name === "day" && at.getUTCMonth() !== last.getUTCMonth())) return MONTHS[at.getUTCMonth()];
+  if (unit.name === "month" || (unit.name === "day" && at.getUTCMonth() !== last.getUTCMonth()))
+    return MONTHS[at.getUTCMonth()];
   if (unit.name === "clock" && day(ms) === day(before)) return clock(ms);
   return `${at.getUTCDate()} ${MONTHS[at.getUTCMonth()]}`;
 }

@@ -5,15 +5,21 @@ const TIMES = [DATA.first];
 for (const gap of DATA.gaps) TIMES.push(TIMES.at(-1) + gap);
 const COUNT = TIMES.length;
 const MONDAY = 4 * DAY;
-const LENGTHS = [1000, 5000, 15000, 30000, ...[1, 5, 15, 30, 60, 120, 240, 720].map((each) => each * MINUTE), DAY, 2 * DAY, 3 * DAY, 7 * DAY, 14 * DAY, 28 * DAY, 84 * DAY, 364 * DAY];
+const LENGTHS = [
+  ...[1, 2, 5, 10, 15, 30].map((each) => each * 1000),
+  ...[1, 2, 5, 10, 15, 30, 60, 120, 180, 240, 360, 720].map((each) => each * MINUTE),
+  ...[1, 2, 3, 7, 14, 28, 84, 364].map((each) => each * DAY),
+];
 const merged = new Map();
 
 /** First step whose time is not before another: where it would stand. */
 function stepAt(ms) {
-  let low = 0, high = COUNT;
+  let low = 0,
+    high = COUNT;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (TIMES[middle] < ms) low = middle + 1; else high = middle;
+    if (TIMES[middle] < ms) low = middle + 1;
+    else high = middle;
   }
   return low;
 }
@@ -25,7 +31,8 @@ function groupsOf(length) {
     let key = null;
     for (let step = 0; step < COUNT; step++) {
       const own = length === DATA.length ? step : Math.floor((TIMES[step] - MONDAY) / length);
-      if (own !== key) groups.push([step, step + 1]); else groups.at(-1)[1] = step + 1;
+      if (own !== key) groups.push([step, step + 1]);
+      else groups.at(-1)[1] = step + 1;
       key = own;
     }
     merged.set(length, groups);
@@ -49,7 +56,8 @@ function candle(columns, [first, end]) {
   let found = null;
   for (let step = first; step < end; step++) {
     if (opens[step] === null) continue;
-    if (found === null) found = { open: opens[step], high: highs[step], low: lows[step], close: closes[step] };
+    if (found === null)
+      found = { open: opens[step], high: highs[step], low: lows[step], close: closes[step] };
     found.high = Math.max(found.high, highs[step]);
     found.low = Math.min(found.low, lows[step]);
     found.close = closes[step];
@@ -57,11 +65,14 @@ function candle(columns, [first, end]) {
   return found;
 }
 
-const LOWEST = DATA.lowest ?? DATA.equity, HIGHEST = DATA.highest ?? DATA.equity;
+const LOWEST = DATA.lowest ?? DATA.equity,
+  HIGHEST = DATA.highest ?? DATA.equity;
 
 /** Last, lowest and highest equity of a group, its deepest fall, and buy and hold at its end. */
 function worth([first, end]) {
-  let lowest = Infinity, highest = -Infinity, under = 0;
+  let lowest = Infinity,
+    highest = -Infinity,
+    under = 0;
   for (let step = first; step < end; step++) {
     lowest = Math.min(lowest, LOWEST[step]);
     highest = Math.max(highest, HIGHEST[step]);

@@ -7,9 +7,13 @@ function drawBins(id, found, what) {
     plot.add("text", { x: 0, y: 30 }, "There are none.");
     return;
   }
-  const left = 44, bottom = plot.height - 38, inner = plot.width - left - 8;
+  const left = 44,
+    bottom = plot.height - 38,
+    inner = plot.width - left - 8;
   const { first, width, counts } = found;
-  const end = first + width * counts.length, low = Math.min(first, 0), high = Math.max(end, 0);
+  const end = first + width * counts.length,
+    low = Math.min(first, 0),
+    high = Math.max(end, 0);
   const x = (value) => left + ((value - low) / (high - low)) * inner;
   const most = Math.max(...counts);
   const y = (count) => bottom - (count / most) * (bottom - 26);
@@ -22,7 +26,13 @@ function drawBins(id, found, what) {
   }
   counts.forEach((count, index) => {
     const from = first + index * width;
-    const bin = plot.add("rect", { class: `bin ${from >= -width / 2 ? "rise" : "fall"}`, x: x(from) + 0.5, width: Math.max(0.5, x(from + width) - x(from) - 1), y: y(count), height: bottom - y(count) });
+    const bin = plot.add("rect", {
+      class: `bin ${from >= -width / 2 ? "rise" : "fall"}`,
+      x: x(from) + 0.5,
+      width: Math.max(0.5, x(from + width) - x(from) - 1),
+      y: y(count),
+      height: bottom - y(count),
+    });
     const name = document.createElementNS(SVG, "title");
     name.textContent = `${percent(from)} to ${percent(from + width)}: ${count} ${what}`;
     bin.append(name);
@@ -32,9 +42,16 @@ function drawBins(id, found, what) {
   plot.add("line", { class: "median", x1: x(found.median), x2: x(found.median), y1: 18, y2: bottom });
   const text = `mean ${percent(found.mean)} (line), median ${percent(found.median)} (dashed)`;
   plot.add("text", { class: "label", x: left, y: 11 }, text);
-  plot.add("text", { x: left + inner / 2, y: plot.height - 4, "text-anchor": "middle" }, `return; bars: number of ${what}`);
+  plot.add(
+    "text",
+    { x: left + inner / 2, y: plot.height - 4, "text-anchor": "middle" },
+    `return; bars: number of ${what}`,
+  );
   const count = counts.reduce((sum, each) => sum + each, 0);
-  plot.root.setAttribute("aria-label", `Distribution of ${count} ${what}: ${text}, from ${percent(first)} to ${percent(end)}`);
+  plot.root.setAttribute(
+    "aria-label",
+    `Distribution of ${count} ${what}: ${text}, from ${percent(first)} to ${percent(end)}`,
+  );
 }
 
 function drawDistributions() {
@@ -64,7 +81,8 @@ function makeTable() {
   const table = document.getElementById("trades");
   const head = table.createTHead().insertRow();
   HEADINGS.forEach(([name], column) => {
-    const cell = document.createElement("th"), button = document.createElement("button");
+    const cell = document.createElement("th"),
+      button = document.createElement("button");
     cell.scope = "col";
     button.type = "button";
     button.textContent = name;
@@ -83,7 +101,8 @@ function makeTable() {
 function sortBy(column) {
   listing.down = listing.column === column ? !listing.down : column > 0 && column === HEADINGS.length - 1;
   listing.column = column;
-  const value = HEADINGS[column][1], sign = listing.down ? -1 : 1;
+  const value = HEADINGS[column][1],
+    sign = listing.down ? -1 : 1;
   listing.order.sort((one, other) => {
     const [a, b] = [value(one), value(other)];
     return sign * (a < b ? -1 : a > b ? 1 : 0) || one - other;
@@ -92,13 +111,15 @@ function sortBy(column) {
 }
 
 function fillTable() {
-  const table = document.getElementById("trades"), body = table.tBodies[0];
+  const table = document.getElementById("trades"),
+    body = table.tBodies[0];
   table.querySelectorAll("th").forEach((cell, column) => {
     if (column === listing.column) cell.setAttribute("aria-sort", listing.down ? "descending" : "ascending");
     else cell.removeAttribute("aria-sort");
   });
   body.replaceChildren(...listing.order.slice(0, listing.rows).map(rowOf));
-  const left = listing.order.length - listing.rows, more = document.getElementById("more");
+  const left = listing.order.length - listing.rows,
+    more = document.getElementById("more");
   more.hidden = left <= 0;
   more.textContent = `Show ${Math.min(left, 10 * PAGE)} more of ${left} left`;
 }
@@ -106,7 +127,8 @@ function fillTable() {
 function rowOf(trade) {
   const row = document.createElement("tr");
   for (const [name, value, write] of HEADINGS) {
-    const cell = row.insertCell(), found = value(trade);
+    const cell = row.insertCell(),
+      found = value(trade);
     if (write) cell.textContent = write(found, trade);
     else {
       const button = document.createElement("button");

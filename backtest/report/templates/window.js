@@ -1,6 +1,7 @@
 // Which steps the charts show: buttons, drag, pinch, wheel, keys, and the strip that shows all of the run.
 
-const area = document.getElementById("plots"), strip = new Plot("overview");
+const area = document.getElementById("plots"),
+  strip = new Plot("overview");
 const FEWEST = Math.min(COUNT, 12);
 let asked = false;
 
@@ -20,7 +21,8 @@ function show(from, to) {
   const center = (from + to) / 2;
   view.from = Math.max(0, Math.min(COUNT - length, center - length / 2));
   view.to = view.from + length;
-  for (const button of document.querySelectorAll("#spans button")) button.setAttribute("aria-pressed", "false");
+  for (const button of document.querySelectorAll("#spans button"))
+    button.setAttribute("aria-pressed", "false");
   redraw();
 }
 
@@ -28,19 +30,31 @@ function zoom(factor, at = (view.from + view.to) / 2) {
   show(at - (at - view.from) * factor, at + (view.to - at) * factor);
 }
 
-const move = (share) => show(view.from + share * (view.to - view.from), view.to + share * (view.to - view.from));
+const move = (share) =>
+  show(view.from + share * (view.to - view.from), view.to + share * (view.to - view.from));
 
 function drawStrip() {
   strip.begin();
   strip.inner = strip.width - RIGHT;
   strip.bottom = strip.height - 4;
   const { groups } = visible(0, COUNT, Math.floor(strip.inner / 2));
-  const low = Math.min(...DATA.equity), high = Math.max(...DATA.equity);
+  const low = Math.min(...DATA.equity),
+    high = Math.max(...DATA.equity);
   const y = (value) => strip.bottom - ((value - low) / (high - low || 1)) * (strip.bottom - 4);
   const x = (step) => (step / COUNT) * strip.inner;
   strip.add("rect", { x: 0, y: 0, width: strip.inner, height: strip.height, fill: "transparent" });
-  strip.add("path", { class: "curve equity", d: line(groups.map((group) => [x(middle(group)), y(DATA.equity[group[1] - 1])])) });
-  strip.add("rect", { class: "window", x: x(view.from), y: 0.5, width: Math.max(2, x(view.to) - x(view.from)), height: strip.height - 1, rx: 3 });
+  strip.add("path", {
+    class: "curve equity",
+    d: line(groups.map((group) => [x(middle(group)), y(DATA.equity[group[1] - 1])])),
+  });
+  strip.add("rect", {
+    class: "window",
+    x: x(view.from),
+    y: 0.5,
+    width: Math.max(2, x(view.to) - x(view.from)),
+    height: strip.height - 1,
+    rx: 3,
+  });
 }
 
 /** The step under the pointer. */
@@ -70,12 +84,17 @@ for (const plot of Object.values(plots)) {
       drawCursor();
     }
   });
-  for (const end of ["pointerup", "pointercancel"]) plot.root.addEventListener(end, (event) => fingers.delete(event.pointerId));
-  plot.root.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    zoom(Math.exp(event.deltaY / 300), under(event));
-  }, { passive: false });
+  for (const end of ["pointerup", "pointercancel"])
+    plot.root.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  plot.root.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      zoom(Math.exp(event.deltaY / 300), under(event));
+    },
+    { passive: false },
+  );
   plot.root.addEventListener("dblclick", () => show(0, COUNT));
 }
 
@@ -121,14 +140,27 @@ area.addEventListener("keydown", (event) => {
 /** Move the cursor by what is drawn, a candle further. */
 function read(steps) {
   const { groups } = view.shown;
-  const at = view.cursor === null ? (steps > 0 ? -1 : groups.length) : groups.findIndex(([, end]) => end > view.cursor);
+  const at =
+    view.cursor === null
+      ? steps > 0
+        ? -1
+        : groups.length
+      : groups.findIndex(([, end]) => end > view.cursor);
   const next = groups[at + steps];
   if (next) view.cursor = Math.min(COUNT - 1, Math.floor(middle(next)));
   else move(steps / 4);
   redraw();
 }
 
-const SPANS = [["all", Infinity], ["5 y", 5 * 365 * DAY], ["1 y", 365 * DAY], ["3 m", 91 * DAY], ["1 m", 30 * DAY], ["1 w", 7 * DAY], ["1 d", DAY]];
+const SPANS = [
+  ["all", Infinity],
+  ["5 y", 5 * 365 * DAY],
+  ["1 y", 365 * DAY],
+  ["3 m", 91 * DAY],
+  ["1 m", 30 * DAY],
+  ["1 w", 7 * DAY],
+  ["1 d", DAY],
+];
 const total = TIMES.at(-1) - TIMES[0];
 for (const [name, length] of SPANS) {
   if (length !== Infinity && (length > total * 0.9 || length < 12 * DATA.length)) continue;
@@ -139,12 +171,18 @@ for (const [name, length] of SPANS) {
   button.addEventListener("click", () => {
     const end = Math.ceil(view.to);
     const first = length === Infinity ? 0 : Math.max(0, stepAt(TIMES[end - 1] - length));
-    if (length === Infinity) show(0, COUNT); else show(first, Math.max(end, stepAt(TIMES[first] + length)));
+    if (length === Infinity) show(0, COUNT);
+    else show(first, Math.max(end, stepAt(TIMES[first] + length)));
     button.setAttribute("aria-pressed", "true");
   });
   document.getElementById("spans").append(button);
 }
-for (const [id, act] of [["earlier", () => move(-0.5)], ["later", () => move(0.5)], ["closer", () => zoom(0.5)], ["wider", () => zoom(2)]]) {
+for (const [id, act] of [
+  ["earlier", () => move(-0.5)],
+  ["later", () => move(0.5)],
+  ["closer", () => zoom(0.5)],
+  ["wider", () => zoom(2)],
+]) {
   document.getElementById(id).addEventListener("click", act);
 }
 
@@ -160,7 +198,8 @@ choice.addEventListener("change", () => {
 function showTrade(trade) {
   const market = DATA.markets[TRADES.market[trade]];
   if (DATA.prices[market]) view.market = choice.value = market;
-  const from = TRADES.entry_step[trade], to = TRADES.exit_step[trade] + 1;
+  const from = TRADES.entry_step[trade],
+    to = TRADES.exit_step[trade] + 1;
   view.cursor = from;
   show(from - Math.max(to - from, 15), to + Math.max(to - from, 15));
   area.focus({ preventScroll: true });
