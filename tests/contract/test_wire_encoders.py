@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,13 +13,100 @@ from producers.markets import exchange_class
 from producers.outlet import MARKET_RECORDS
 from producers.simulator.encoder import Answered, Encoder, encoder_class
 from producers.simulator.offline_feed import OfflineFeed
-from schemas.records import BookUpdate, Trade
+from schemas.records import (
+    BookUpdate,
+    DerivativeTicker,
+    ExchangeCandle,
+    Liquidation,
+    Quote,
+    Ticker,
+    Trade,
+)
 from tests.venue_captures import MADE, write_market
 
-TIMELESS_BOOKS = {("binance", "spot"), ("mexc", "spot")}
+TIMELESS_BOOKS = {("binance", "spot")}
 """Markets whose REST gives books no time; the snapshots that our own books make now and then have one."""
 
-SERVED = [market for market in MADE if market[0] in {"binance", "gateio"}]
+SERVED = [market for market in MADE if market != ("mexc", "futures") and market[0] != "binanceus"]
+AT, RECEIVED = 1_700_000_000_123_000, 1_700_000_000_200_000
+
+
+def ticker(venue: str, symbol: str, **figures: float | None) -> Ticker:
+    plain = dict.fromkeys(Ticker.__struct_fields__[3:-2]) | {"high": 101.5, "low": 1e-07, "last": 100.25}
+    plain |= {"base_volume": 12.5, "quote_volume": 1251.0, "change_percent": -1.25} | figures
+    return Ticker(venue=venue, symbol=symbol, event_time=AT, receive_time=RECEIVED, **plain)  # type: ignore[arg-type]
+
+
+def candle(venue: str, symbol: str, **figures: Any) -> ExchangeCandle:
+    untold = ("taker_buy_volume", "trade_count", "first_sequence", "last_sequence", "closed")
+    none: dict[str, Any] = dict.fromkeys(untold)
+    known: dict[str, Any] = {"volume": 0.3, "quote_volume": 30.75, "event_time": AT, "receive_time": RECEIVED}
+    opened = AT // 60_000_000 * 60_000_000
+    times = {"open_time": opened, "close_time": opened + 60_000_000, "interval": "1m"}
+    prices = {"open": 100.0, "high": 103.5, "low": 99.25, "close": 101.0}
+    return ExchangeCandle(venue=venue, symbol=symbol, **(none | known | times | prices | figures))
+
+
+def liquidation(venue: str, raw_size: float | None, size: float) -> Liquidation:
+    return Liquidation(venue, "BTC/USDT:USDT", "sell", 64_000.5, size, raw_size, AT, RECEIVED)
+
+
+def derivatives(**figures: Any) -> DerivativeTicker:
+    fields = dict.fromkeys(DerivativeTicker.__struct_fields__[2:-2]) | figures
+    return DerivativeTicker("binance", "BTC/USDT:USDT", event_time=AT, receive_time=RECEIVED, **fields)
+
+
+COUNTED = {"taker_buy_volume": 0.1, "trade_count": 3, "first_sequence": 5, "last_sequence": 7, "closed": True}
+EMPTY = COUNTED | {"trade_count": 0, "first_sequence": None, "last_sequence": None, "closed": False}
+SWAP = "BTC/USDT:USDT"
+SAID = [
+    ("spot", ticker("binance", "BTC/USDT", open=99.5, change=-1.0, bid=100.0, ask=100.5)),
+    ("spot", ticker("binance", "BTC/USDT", open=99.5, change_percent=None)),
+    ("usdm", ticker("binance", SWAP, open=99.5, change=-1e-07)),
+    ("spot", ticker("gateio", "BTC/USDT", bid=100.0, ask=100.5)),
+    ("spot", ticker("gateio", "BTC/USDT", high=None, change_percent=None)),
+    ("spot", ticker("mexc", "BTC/USDT", change_percent=7.66)),
+    ("spot", candle("binance", "BTC/USDT", **COUNTED)),
+    ("usdm", candle("binance", SWAP, **EMPTY)),
+    ("spot", candle("gateio", "BTC/USDT", closed=True)),
+    ("spot", candle("gateio", "BTC/USDT", volume=None)),
+    ("futures", candle("gateio", SWAP)),
+    ("futures", candle("gateio", SWAP, closed=False, quote_volume=None)),
+    ("spot", candle("mexc", "BTC/USDT")),
+    ("usdm", derivatives(mark_price=64_000.123456789, index_price=63_999.5)),
+    ("usdm", derivatives(mark_price=64_000.0, funding_rate=-0.0001, next_funding_time=AT + 877_000)),
+    ("usdm", derivatives(open_interest=10_659.509)),
+    ("usdm", liquidation("binance", None, 0.014)),
+    ("futures", liquidation("gateio", 124.5, 0.01245)),
+]
+
+
+@pytest.mark.parametrize(("market", "record"), SAID)
+def test_what_the_captures_do_not_hold_comes_back(market: str, record: MarketRecord) -> None:
+    kind = exchange_class(record.venue, market)
+    instrument = kind.guess(kind.venue_symbol(record.symbol))
+    assert instrument is not None
+    if (record.venue, market) == ("gateio", "futures"):
+        instrument = msgspec.structs.replace(instrument, multiplier=0.0001)
+    exchange = kind([instrument], kind.channels_available)
+    assert read_back(exchange, encoder_class(record.venue, market)([instrument]), record) == [record]
+
+
+def test_what_a_venue_could_not_have_sent_is_not_said() -> None:
+    trade = Trade("binance", "BTC/USDT", "7", 7, 100.0, 1.0, "unknown", AT, RECEIVED)
+    for unsaid in (trade, msgspec.structs.replace(trade, side="buy", trade_id="1-buy-2")):
+        assert encoder_class("binance", "spot")().said(unsaid) == ()
+    quote = Quote("binance", "BTC/USDT", 1.0, 1.0, 2.0, 1.0, None, AT, RECEIVED)
+    assert encoder_class("binance", "spot")().said(quote) == ()
+
+
+def test_trades_of_2019_without_an_id_come_as_aggregated_ones() -> None:
+    kind = exchange_class("binance", "usdm")
+    instrument = kind.guess("BTCUSDT")
+    assert instrument is not None
+    exchange = kind([instrument], ["aggregated_trades"])
+    record = Trade("binance", SWAP, "12-15", None, 100.0, 1.0, "buy", AT, RECEIVED)
+    assert read_back(exchange, encoder_class("binance", "usdm")([instrument]), record) == [record]
 
 
 def records_of(feed: OfflineFeed) -> Iterator[MarketRecord]:

@@ -88,7 +88,12 @@ def recorded(path: Path) -> list[Record]:
 
 
 @pytest.mark.parametrize(
-    ("venue", "market"), [("binance", "spot"), ("binance-usdm", "usdm"), ("gateio", "spot")]
+    ("venue", "market"),
+    [
+        ("binance", "spot"),
+        pytest.param("binance-usdm", "usdm", marks=pytest.mark.full),
+        pytest.param("gateio", "spot", marks=pytest.mark.full),
+    ],
 )
 async def test_ccxt_gets_the_trades_of_the_past(venue: str, market: str, tmp_path: Path) -> None:
     path = write_market(tmp_path / "made.capture.gz", venue.partition("-")[0], market, seconds=5.0)
@@ -112,7 +117,7 @@ async def test_ccxt_gets_the_trades_of_the_past(venue: str, market: str, tmp_pat
     }
 
 
-@pytest.mark.parametrize("venue", ["binance", "binance-usdm"])
+@pytest.mark.parametrize("venue", [pytest.param("binance", marks=pytest.mark.full), "binance-usdm"])
 async def test_ccxt_builds_the_book_of_the_past(
     venue: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +226,7 @@ async def test_a_request_that_is_wrong_is_told_what_is_right(request_text: str, 
         assert (await ask(client, op="list"))["streams"] == []
 
 
-@pytest.mark.parametrize("rewind", [False, True])
+@pytest.mark.parametrize("rewind", [False, pytest.param(True, marks=pytest.mark.full)])
 async def test_a_client_that_comes_back_gets_the_rest_or_all(rewind: bool, tmp_path: Path) -> None:
     path = write_market(tmp_path / "made.capture.gz", "binance", "spot", seconds=40.0)
     trades = sum(isinstance(record, Trade) for record in recorded(path))
