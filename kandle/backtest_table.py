@@ -13,6 +13,7 @@ from backtest.statistics import FIGURES, MARKET_FIGURES, Statistics, figures_of,
 from backtest.statistics import statistics_by_market as by_market
 from backtest.strategy import Strategy
 
+MINUTE_US: Final = 60_000_000
 WIDTH: Final = 38
 """Of one of the two columns; two blanks lie between them."""
 SIDES: Final = (("result", "buy and hold", "days and months"), ("drawdown", "trading", "trades"))
@@ -26,8 +27,8 @@ def as_text(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
     markets = ", ".join(each.market for each in run.bars)
     terms = ", ".join(f"{name} {value}" for name, value in terms_of_note(run.terms).items())
     lines = [
-        f"{strategy.name}  {parameters}".rstrip(),
-        f"{markets}: {found.candles:,} candles of {span(run.bars[0].length / 1_000_000)}",
+        *wrap(f"{strategy.name}  {parameters}", 80),
+        *wrap(f"{markets}: {found.candles:,} candles of {span(run.bars[0].length / 1_000_000)}", 80),
         f"{moment(found.start)} to {moment(found.end)} UTC",
         *wrap(terms, 80),
     ]
@@ -41,10 +42,11 @@ def as_text(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
 def trade_table(trades: Sequence[ClosedTrade]) -> str:
     """The trades for people; the market is told where there are several."""
     several = len({trade.market for trade in trades}) > 1
-    header = ["entry", "held", "size", "entry price", "exit price", "profit", "profit %"]
+    to_the_minute = all(trade.entry_time % MINUTE_US == 0 for trade in trades)
+    header = ["entry", "held", "size", "price in", "price out", "profit", "%"]
     rows = [
         [
-            moment(trade.entry_time),
+            moment(trade.entry_time)[: 16 if to_the_minute else None],
             span((trade.exit_time - trade.entry_time) / 1_000_000),
             f"{float(trade.size):.8g}",
             f"{float(trade.entry_price):.8g}",

@@ -129,10 +129,16 @@ class Chromium:
             self.call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 if shift else 0, **more)
         self.settle()
 
-    def screenshot(self, file: Path, whole: bool = True) -> None:
-        """A picture of the page."""
-        found = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
-        file.write_bytes(base64.b64decode(found["data"]))
+    def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        """An event of the mouse: mousePressed, mouseMoved, mouseReleased, mouseWheel."""
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+        self.settle()
+
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """An event of fingers: touchStart, touchMove, touchEnd."""
+        at = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.call("Input.dispatchTouchEvent", type=kind, touchPoints=at)
+        self.settle()
 
     def print(self, file: Path) -> int:
         """Print the page as PDF; returns how many bytes it has."""

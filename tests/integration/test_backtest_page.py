@@ -67,6 +67,29 @@ def test_keys_zoom_move_and_read(opened: Any) -> None:
     assert seen.value(drawn) == "candles of 10 min"
 
 
+def test_mouse_and_fingers_move_and_zoom(opened: Any) -> None:
+    seen = opened(busy_run())
+    seen.value("document.getElementById('closer').click()")
+    seen.settle()
+    shown = "['x', 'width'].map((name) => +document.querySelector('#overview .window').getAttribute(name))"
+    left, width = seen.value(shown)
+    place = "(({x, y}) => [x, y])(document.getElementById('price').getBoundingClientRect())"
+    x, y = (value + 150 for value in seen.value(place))
+    seen.mouse("mousePressed", x, y, button="left", buttons=1, clickCount=1)
+    seen.mouse("mouseMoved", x + 100, y, button="left", buttons=1)
+    seen.mouse("mouseReleased", x + 100, y, button="left", clickCount=1)
+    moved, same = seen.value(shown)
+    assert moved < left - 40
+    assert same == pytest.approx(width)
+    seen.mouse("mouseWheel", x, y, deltaX=0, deltaY=-200, modifiers=2)  # Ctrl
+    nearer = seen.value(shown)[1]
+    assert nearer < 0.7 * width
+    seen.touch("touchStart", (x, y), (x + 60, y))
+    seen.touch("touchMove", (x - 60, y), (x + 120, y))
+    seen.touch("touchEnd")
+    assert seen.value(shown)[1] < 0.7 * nearer
+
+
 def test_marks_appear_when_there_is_room_for_them(opened: Any) -> None:
     seen = opened(busy_run())
     assert seen.value("document.querySelectorAll('#price .mark').length") == 0
