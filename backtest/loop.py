@@ -111,9 +111,13 @@ class Loop:
         timers, withdrawals = desk.timers, desk.withdrawals
         silent = self._silent = [each for each in self._matchings.values() if not each.rows.told]
         if self._matchings or self._terms.latency:
+            orders, noticed = broker.orders, -1
+            always = bool(self._terms.latency) or any(each.seeks for each in self._matchings.values())
             for time, rank, tell, item in events:
-                if pending or guards or timers or withdrawals:
+                # What is told fills orders as it is told: nothing lies in between but their arrival.
+                if timers or withdrawals or ((pending or guards) and (always or len(orders) > noticed)):
                     self._between((time, rank))
+                    noticed = len(orders)
                 self._clock = (time, rank)
                 for matching in silent:
                     matching.value(self._clock)

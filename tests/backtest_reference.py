@@ -5,10 +5,13 @@ Written from what the docs promise. The account carries everything, and nothing 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 Row = Sequence[float]
 FAR = 1e18
+_NUMBERS = count()
+"""Of fills, in the order in which they come."""
 
 
 @dataclass
@@ -24,7 +27,7 @@ class Wish:
     state: str = "new"
     left: int = 0
     trigger: float | None = None
-    fills: list[tuple[float, int, int, float, bool]] = field(default_factory=list)
+    fills: list[tuple[int, tuple[float, int, int, float, bool]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.left = self.size
@@ -58,7 +61,7 @@ class Wish:
         size = min(size, self.left)
         if size:
             self.left -= size
-            self.fills.append((time, self.number, size, price, maker))
+            self.fills.append((next(_NUMBERS), (time, self.number, size, price, maker)))
             self.state = self.state if self.left else "over"
         return size
 
@@ -95,7 +98,7 @@ def trade_fills(rows: Sequence[Row], wishes: Sequence[Wish], latency: float) -> 
                 wish.fill(time, wish.left, price, maker=False)
             else:
                 share -= _limit_by_trade(wish, time, price, share)
-    return sorted((each for wish in wishes for each in wish.fills), key=lambda each: each[0])
+    return _in_order(wishes)
 
 
 def _limit_by_trade(wish: Wish, time: float, price: float, share: int) -> int:
@@ -118,7 +121,7 @@ def _limit_by_trade(wish: Wish, time: float, price: float, share: int) -> int:
 
 def quote_fills(rows: Sequence[Row], wishes: Sequence[Wish], latency: float) -> list[Any]:
     """Fills by quotes: second, order, size, price, whether as a maker."""
-    begin_trails(wishes, ((row[0], (row[1] + row[3]) / 2) for row in rows if row[3] == row[3]))
+    begin_trails(wishes, ((row[0], (row[1] + row[3]) / 2) for row in rows if row[2] and row[4]))
     met: set[int] = set()
     stands: list[float] | None = None
     for time, _, what in sorted(_happenings(rows, wishes, latency), key=lambda each: each[:2]):
@@ -134,7 +137,7 @@ def quote_fills(rows: Sequence[Row], wishes: Sequence[Wish], latency: float) -> 
         for wish in wishes:
             if wish.number in met and not wish.over:
                 _meet(wish, time, stands)
-    return sorted((each for wish in wishes for each in wish.fills), key=lambda each: each[0])
+    return _in_order(wishes)
 
 
 def _happenings(
@@ -169,3 +172,7 @@ def _meet(wish: Wish, time: float, stands: list[float]) -> None:
             stands[at + 1] -= wish.fill(time, there, paid, maker=maker)
     if wish.state == "new":
         wish.settle()
+
+
+def _in_order(wishes: Sequence[Wish]) -> list[Any]:
+    return [fill for _, fill in sorted(each for wish in wishes for each in wish.fills)]

@@ -73,6 +73,11 @@ class BookMatching:
         self._bids, self._asks = Offers(()), Offers(())
         self._found: tuple[Moment, int, Order | None] = ((0, 0), 0, None)
 
+    @property
+    def seeks(self) -> bool:
+        """See `moments.Matching`: all changes of the book are told."""
+        return self._trades is not None and not self._trades[1].told
+
     def value(self, until: Moment) -> None:
         """See `moments.Matching`; each change of the book is told, and values by itself."""
 

@@ -28,6 +28,10 @@ class Matching(Protocol):
         """`venue:symbol`."""
 
     @property
+    def seeks(self) -> bool:
+        """Whether there are events that fill orders without being told: they have to be looked for."""
+
+    @property
     def rows(self) -> Rows:
         """Of the events that fill its orders, and value its positions."""
 

@@ -18,7 +18,7 @@ from backtest.history import Numbers, Quotes
 from backtest.matching.danger import first_dangerous, liquidate
 from backtest.matching.moments import ARRIVAL, Moment, Rows
 from backtest.matching.offers import Offers, meet
-from backtest.matching.search import first_offer, first_reaching, follow
+from backtest.matching.search import first_offer, first_reaching, follow, touched
 from backtest.orders import Order
 from schemas.records import Micros
 
@@ -42,6 +42,11 @@ class QuoteMatching:
         self._bids, self._asks = Offers(()), Offers(())
         self._start = 0
         self._found: tuple[Moment, int, Order | None] = ((0, 0), 0, None)
+
+    @property
+    def seeks(self) -> bool:
+        """See `moments.Matching`."""
+        return not self.rows.told
 
     def value(self, until: Moment) -> None:
         """See `moments.Matching`; the price is half way between bid and ask, of a quote that has both."""
@@ -95,13 +100,14 @@ class QuoteMatching:
 
     def look(self, row: int) -> None:
         """Have executed what a quote fills."""
-        self._stand(row)
         time = int(self.rows.times[row])
         bid, ask = float(self._quotes.bids[row]), float(self._quotes.asks[row])
         liquidate(self._broker, self.market, bid, ask, time)
         for order in self._orders():
-            if order.is_open and order.number in self._met:
-                self._meet(order, time)
+            if order.number in self._met and touched(order, ask if order.side == "buy" else bid):
+                self._stand(row)
+                if order.is_open:
+                    self._meet(order, time)
 
     def _orders(self) -> list[Order]:
         return [order for order in self._broker.open if order.market == self.market]

@@ -21,6 +21,15 @@ _ROUNDING: Final = 1e-12
 """By which a trailing stop in doubles may lie beside the exact one, as a part of it."""
 
 
+def touched(order: Order, price: float) -> bool:
+    """Whether something may befall an order at a price; nan: there is none."""
+    waits = order.waits
+    if order.kind == "trailing" if waits else order.limit is None or not order.resting:
+        return True
+    level = float(order.level or 0)
+    return price >= level if order.rises else price <= level
+
+
 def first_reaching(order: Order, prices: Numbers, start: int, stop: int) -> int:
     """The first row at whose price an order that waits for one is touched; `stop` if there is none.
 

@@ -20,7 +20,7 @@ from backtest.broker import Broker
 from backtest.history import Trades
 from backtest.matching.danger import first_dangerous, liquidate
 from backtest.matching.moments import Moment, Rows
-from backtest.matching.search import first_reaching, follow
+from backtest.matching.search import first_reaching, follow, touched
 from backtest.orders import ZERO, Order
 from schemas.records import Micros
 
@@ -40,6 +40,11 @@ class TradeMatching:
         self.rows = rows
         self._broker, self._trades, self._latency = broker, trades, latency
         self._found = (0, 0)
+
+    @property
+    def seeks(self) -> bool:
+        """See `moments.Matching`."""
+        return not self.rows.told
 
     def value(self, until: Moment) -> None:
         """See `moments.Matching`."""
@@ -80,11 +85,17 @@ class TradeMatching:
     def look(self, row: int) -> None:
         """Have executed what a trade fills."""
         time, price = int(self._trades.times[row]), float(self._trades.prices[row])
-        exact, left = decimal_of(price), decimal_of(float(self._trades.sizes[row]))
         liquidate(self._broker, self.market, price, price, time)
-        for order in [each for each in self._orders() if each.placed + self._latency <= time]:
-            if order.is_open:
-                left -= self._meet(order, exact, left, time)
+        due = [
+            order
+            for order in self._orders()
+            if touched(order, price) and order.placed + self._latency <= time
+        ]
+        if due:
+            exact, left = decimal_of(price), decimal_of(float(self._trades.sizes[row]))
+            for order in due:
+                if order.is_open:
+                    left -= self._meet(order, exact, left, time)
 
     def _orders(self) -> list[Order]:
         return [order for order in self._broker.open if order.market == self.market]

@@ -32,10 +32,9 @@ def quote_rows(draw: st.DrawFn) -> list[tuple[float, float, float, float, float]
     times = sorted(draw(st.lists(SECONDS, min_size=1, max_size=20)))
     rows = [(0.0, 99.0, 2.0, 101.0, 2.0)]
     for time in times:
-        bid = draw(PRICES)
-        asked, size = draw(st.booleans()), draw(SIZES)
-        ask = bid + draw(st.integers(1, 3)) if asked else nan
-        rows.append((time, bid, draw(SIZES), ask, size if asked else 0.0))
+        bid, bid_size, ask_size = draw(PRICES), draw(SIZES), draw(SIZES)
+        ask = bid + draw(st.integers(1, 3))
+        rows.append((time, bid if bid_size else nan, bid_size, ask if ask_size else nan, ask_size))
     return [*rows, (LAST, 99.0, 2.0, 101.0, 2.0)]
 
 
