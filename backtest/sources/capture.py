@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +15,12 @@ from backtest.sources.rows import NONE, CandleRows, FundingRows, QuoteRows, Trad
 from producers.capture import CaptureReader
 from producers.capture.reading import CaptureReading
 from producers.exchange import Channel
-from schemas.identity import market_key
+from schemas.identity import market_key, split_key
 from schemas.records import (
     BookUpdate,
     DerivativeTicker,
     ExchangeCandle,
+    Gap,
     Quote,
     Trade,
 )
@@ -83,7 +84,23 @@ def _take(reading: CaptureReading, asked: Asked, collection: Collection) -> None
         if row is not None:
             rows.setdefault((kind, market), []).append(row)
     for (kind, market), values in rows.items():
-        collection.add(market, _COLUMNS[kind](*zip(*values, strict=True)))
+        columns = _COLUMNS[kind](*zip(*values, strict=True))
+        collection.add(market, columns)
+        if isinstance(columns, TradeRows):
+            collection.add_gaps(_gaps(reading, market, columns))
+
+
+def _gaps(reading: CaptureReading, market: str, rows: TradeRows) -> Iterator[Gap]:
+    """What the venue's numbers say is missing between the first and the last trade."""
+    venue, symbol = split_key(market)
+    ids = reading.tally.ids.get(symbol)
+    order = np.argsort(rows.sequences)
+    sequences, times = rows.sequences[order], rows.times[order]
+    for start, stop in ids.missing if ids is not None else ():
+        after = int(np.searchsorted(sequences, start))
+        before = int(times[max(after - 1, 0)])
+        until = int(times[min(after, len(times) - 1)])
+        yield Gap(venue, symbol, "capture", "given_up", start, stop - 1, before, until, "not in the capture")
 
 
 def _row(record: object, asked: Asked, codes: dict[str, int]) -> tuple[Any, ...] | None:

@@ -11,13 +11,15 @@ from backtest.sources.asked import Asked, Found
 from backtest.sources.collection import Collection
 from backtest.sources.rows import NONE, CandleRows, TradeRows
 from schemas.errors import ConfigurationError
+from schemas.identity import split_key
 
 
 def read_downloads(data_dir: Path, asked: Asked) -> Found:
     """What `kandle history download` has kept. Blocks.
 
     Raises:
-        ConfigurationError: Quotes or books are asked for, which no venue tells.
+        ConfigurationError: Quotes or books are asked for, which no venue tells, or nothing
+            of a market was downloaded.
         ConflictError: A file is damaged.
     """
     refused = sorted(asked.kinds & {"quotes", "books"})
@@ -27,6 +29,7 @@ def read_downloads(data_dir: Path, asked: Asked) -> Found:
         )
     collection = Collection(asked)
     for market in asked.markets:
+        _check_known(data_dir, market, asked)
         if "candles" in asked.kinds:
             series = Series(folder_of(data_dir), market, "candles", asked.interval.name)
             columns = series.read(asked.since, asked.until)
@@ -40,3 +43,14 @@ def read_downloads(data_dir: Path, asked: Asked) -> Found:
                 values = [columns[name] for name in ("time", "price", "size", "side", "id")]
                 collection.add(market, TradeRows(*[*values, np.full(len(values[0]), NONE, np.int64)]))
     return collection.found()
+
+
+def _check_known(data_dir: Path, market: str, asked: Asked) -> None:
+    root = folder_of(data_dir)
+    known = (Series(root, market, "candles", asked.interval.name), Series(root, market, "trades"))
+    if not any(series.manifest().spans for series in known):
+        venue, symbol = split_key(market)
+        raise ConfigurationError(
+            f"nothing of {market} was downloaded with the interval {asked.interval.name}: "
+            f"kandle history download {venue} {symbol} --interval {asked.interval.name} --from TIME"
+        )

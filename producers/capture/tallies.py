@@ -41,11 +41,16 @@ class TradeIds:
     @property
     def holes(self) -> int:
         """Number of runs of ids that are missing between the lowest and the highest."""
+        return len(self.missing)
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """The runs of ids that are missing, [start, stop), ascending."""
         if self._earlier is None or self._last is None:
-            return 0
+            return []
         ranges = self._earlier.copy()
         ranges.add_range(self._start, self._last + 1)
-        return len(ranges.holes())
+        return ranges.holes()
 
     def _kept(self) -> RangeSet:
         if self._earlier is None:

@@ -30,8 +30,18 @@ from producers.capture import CaptureReader
 from producers.capture.reading import CaptureReading
 from schemas.errors import ConfigurationError
 from schemas.identity import market_key
-from schemas.records import Candle, DerivativeTicker, Gap, Instrument, Quote, Record, Trade
-from schemas.topics import CANDLES, DERIVATIVES, INSTRUMENTS, QUOTES, TRADES
+from schemas.records import (
+    BookUpdate,
+    BookUpdateKind,
+    Candle,
+    DerivativeTicker,
+    Gap,
+    Instrument,
+    Quote,
+    Record,
+    Trade,
+)
+from schemas.topics import BOOKS, CANDLES, DERIVATIVES, INSTRUMENTS, QUOTES, TRADES
 from sinks.archive.store import open_store
 from tests.archive_harness import archived
 from tests.made_capture import write_capture
@@ -87,6 +97,22 @@ FUNDING_SENT = [
 ]
 
 
+def book(kind: BookUpdateKind, last: int, *bids: float) -> BookUpdate:
+    numbers = (None, last, last - 1 if kind == "delta" else None)
+    sizes = [1.0] * len(bids)
+    return BookUpdate(
+        "binance", "BTC/USDT", kind, *numbers, list(bids), sizes, [], [], None, None, BEGAN + last
+    )
+
+
+BOOKS_SENT = [
+    book("delta", 1, 9.0),
+    book("snapshot", 2, 9.0, 8.0),
+    book("delta", 3, 9.5),
+    book("delta", 3, 9.5),
+]
+
+
 async def filled(settings: Settings, path: Path) -> None:
     """Put a capture into topics, some of it twice, and let both sinks store it."""
     fresh_topics(settings.kafka)
@@ -108,13 +134,14 @@ async def filled(settings: Settings, path: Path) -> None:
         log.put(TRADES, btc, [gap])
         log.put(CANDLES, btc, CANDLES_SENT)
         log.put(DERIVATIVES, btc, FUNDING_SENT)
+        log.put(BOOKS, btc, BOOKS_SENT)
         for market in MARKETS:
             place = partition_of(market.encode(), PARTITIONS)
             log.put(INSTRUMENTS, place, [listing(market)], key=market.encode())
         for topic in (TRADES, QUOTES):
             await until_passed(url_of(settings), "timescale", topic, task=task)
         admin, store = Admin(settings.kafka), open_store(settings)
-        for topic in (TRADES, QUOTES, CANDLES, DERIVATIVES, INSTRUMENTS):
+        for topic in (TRADES, QUOTES, BOOKS, CANDLES, DERIVATIVES, INSTRUMENTS):
             goal = sum(admin.end_offsets(topic.name, PARTITIONS))
             await until(lambda of=topic, end=goal: sum(archived(store, of).values()) == end, task=task)  # type: ignore[misc]
         await until(lambda: stored(url_of(settings)) == (4, 4, 2), task=task)
@@ -241,6 +268,15 @@ def test_funding_is_the_last_rate_told_before_it_is_paid(market: tuple[Settings,
         assert paid.marks.tolist() == [101.5]
 
 
+def test_books_are_those_of_the_log_from_a_snapshot_on(market: tuple[Settings, Path]) -> None:
+    settings, _ = market
+    asked = Asked(MARKETS[:1], frozenset({"books"}))
+    for found in (read_topics(settings.kafka, asked), read_archive(settings, asked)):
+        (books,) = found.history.books
+        assert list(books.updates) == BOOKS_SENT[1:3]
+        assert books.times.tolist() == [BEGAN + 2, BEGAN + 3]
+
+
 def test_gaps_of_the_trades_are_told(market: tuple[Settings, Path]) -> None:
     settings, _ = market
     asked = Asked(MARKETS, frozenset({"trades"}))
@@ -260,4 +296,4 @@ def test_what_is_not_there_is_said(market: tuple[Settings, Path]) -> None:
     with pytest.raises(ConfigurationError, match="samples of books"):
         read_database(settings.database, Asked(MARKETS, frozenset({"books"})))
     with pytest.raises(ConfigurationError, match=r"nothing of .*books"):
-        gather(lambda each: read_archive(settings, each), Asked(MARKETS, frozenset({"books"})))
+        gather(lambda each: read_archive(settings, each), Asked(MARKETS[1:], frozenset({"books"})))

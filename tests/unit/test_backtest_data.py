@@ -181,7 +181,7 @@ def test_what_is_read_follows_from_what_is_overridden_and_from_the_fills() -> No
             ("--source", "history", "--symbols", "a:B/C", "--from", "2024-01-02", "--to", "2024-01-01"),
             "no time",
         ),
-        (("--source", "history", "--symbols", "a:B/C", "--data", "."), "there is nothing of a:B/C"),
+        (("--source", "history", "--symbols", "a:B/C", "--data", "."), "kandle history download a B/C"),
         (("--source", "history", "--symbols", "a:B/C", "--data", ".", "--read", "quotes"), "no past quotes"),
     ],
 )
