@@ -102,9 +102,9 @@ def test_marks_appear_when_there_is_room_for_them(opened: Any) -> None:
 
 def test_a_heading_sorts_and_more_trades_can_be_had(opened: Any) -> None:
     seen = opened(busy_run())
-    profits = "[...document.querySelectorAll('#trades td:last-child')].map((cell) => +cell.textContent)"
+    profits = "[...document.querySelectorAll('#trades td:nth-child(4)')].map((cell) => +cell.textContent)"
     assert len(seen.value(profits)) == 50
-    heading = "[...document.querySelectorAll('#trades thead button')].at(-1)"
+    heading = "document.querySelector('#trades th:nth-child(4) button')"
     seen.value(f"{heading}.click()")
     falling = seen.value(profits)
     assert falling == sorted(falling, reverse=True)

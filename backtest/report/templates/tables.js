@@ -60,19 +60,22 @@ function drawDistributions() {
 }
 
 const several = DATA.markets.length > 1;
+const asText = (value) => value;
+const wholeDays = [...TRADES.entry_ms, ...TRADES.exit_ms].every((ms) => ms % DAY === 0);
+const at = wholeDays ? day : (ms) => `${day(ms)} ${clock(ms)}`;
 const HEADINGS = [
   ["#", (trade) => TRADES.number[trade], null],
-  ...(several ? [["market", (trade) => DATA.markets[TRADES.market[trade]], (value) => value]] : []),
-  ["side", (trade) => (TRADES.size[trade] > 0 ? "long" : "short"), (value) => value],
+  ...(several ? [["market", (trade) => DATA.markets[TRADES.market[trade]], asText]] : []),
+  ["side", (trade) => (TRADES.size[trade] > 0 ? "long" : "short"), asText],
+  ["profit", (trade) => TRADES.profit[trade], amount],
+  ["profit %", (trade) => 100 * TRADES.part[trade], (value) => value.toFixed(2)],
   ["size", (trade) => Math.abs(TRADES.size[trade]), number],
-  ["entry", (trade) => TRADES.entry_ms[trade], moment],
+  ["entry", (trade) => TRADES.entry_ms[trade], at],
   ["entry price", (trade) => TRADES.entry_price[trade], number],
-  ["exit", (trade) => TRADES.exit_ms[trade], (value, trade) => (TRADES.open[trade] ? "open" : moment(value))],
+  ["exit", (trade) => TRADES.exit_ms[trade], (value, trade) => (TRADES.open[trade] ? "open" : at(value))],
   ["exit price", (trade) => TRADES.exit_price[trade], number],
   ["held", (trade) => TRADES.exit_ms[trade] - TRADES.entry_ms[trade], span],
   ["fee", (trade) => TRADES.fee[trade], amount],
-  ["profit", (trade) => TRADES.profit[trade], amount],
-  ["profit %", (trade) => 100 * TRADES.part[trade], (value) => value.toFixed(2)],
 ];
 const PAGE = 50;
 const listing = { order: TRADES.size.map((_, trade) => trade), column: 0, down: false, rows: PAGE };
@@ -87,6 +90,7 @@ function makeTable() {
     button.type = "button";
     button.textContent = name;
     button.addEventListener("click", () => sortBy(column));
+    if (HEADINGS[column][2] === asText) cell.className = "text";
     cell.append(button);
     head.append(cell);
   });
@@ -99,7 +103,7 @@ function makeTable() {
 }
 
 function sortBy(column) {
-  listing.down = listing.column === column ? !listing.down : column > 0 && column === HEADINGS.length - 1;
+  listing.down = listing.column === column ? !listing.down : HEADINGS[column][0].startsWith("profit");
   listing.column = column;
   const value = HEADINGS[column][1],
     sign = listing.down ? -1 : 1;
@@ -139,6 +143,7 @@ function rowOf(trade) {
       cell.append(button);
     }
     if (name.startsWith("profit")) cell.className = found >= 0 ? "up" : "down";
+    if (write === asText) cell.className = "text";
   }
   return row;
 }
