@@ -73,7 +73,7 @@ class Statistics:
 
 
 def statistics_of(run: Run) -> Statistics:
-    """The figures of a run; 10 ms over 100,000 candles with 4,000 trades, a fifteenth of the run."""
+    """The figures of a run; 13 ms over 100,000 candles with 4,000 trades, a twentieth of the run."""
     capital = float(run.terms.capital)
     equity, times = run.equity, run.times
     start, end = int(min(each.open_times[0] for each in run.bars)), int(times[-1])
