@@ -127,23 +127,15 @@ class OptimizeReport:
             return ["no fold is done"]
         metric = self._search.metric
         names = list(choices[0].inside.best[0].trial.parameters)
-        header = (
-            "out from",
-            "to",
-            *names,
-            f"{metric} in",
-            "sharpe in",
-            "sharpe out",
-            "return out",
-            "trades out",
-        )
+        figures = list(dict.fromkeys((metric, "sharpe", "return")))
+        inside = (f"{name.replace('_', ' ')} in" for name in figures)
+        header = ("out from", "to", *names, *inside, "sharpe out", "return out", "trades out")
         rows = [
             (
                 moment(each.fold.outside.start),
                 moment(each.fold.outside.end),
                 *(each.inside.best[0].trial.parameters[name] for name in names),
-                _shown(metric, each.inside.best[0].figure(metric)),
-                _shown("sharpe", each.inside.best[0].figure("sharpe")),
+                *(_shown(name, each.inside.best[0].figure(name)) for name in figures),
                 _shown("sharpe", each.outside.sharpe),
                 _shown("return", each.outside.total_return),
                 each.outside.trades,

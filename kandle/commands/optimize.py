@@ -115,14 +115,14 @@ def optimize(context: click.Context, /, strategy: str, as_job: bool, **given: An
     kind = kind_of(strategy)
     sets, refused = _sets(kind, given, parameters_set(context, given["parameters"]))
     terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
-    history = backtest_data.history_of(given, kind(**sets[0]), terms)
+    history = in_columns(backtest_data.history_of(given, kind(**sets[0]), terms))
     backtest_terms.check_affordable(history, terms)
     text = given["walk_forward"]
     folds = None if text is None else folds_of(text, window_of(history), step_of(history))
     search = Search(sets, given["metric"], folds)
     with tempfile.TemporaryDirectory(prefix="kandle-optimize-") as folder:
         with patience("sharing the data"):
-            shared = share(in_columns(history), Path(folder) / "columns")
+            shared = share(history, Path(folder) / "columns")
         opened = partial(_opened, strategy, load().processors.plugins)
         count = min(given["workers"] or cores(), len(search.trials))
         progress = SearchProgress("runs", len(search.trials))
