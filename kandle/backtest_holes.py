@@ -40,7 +40,7 @@ def lines(found: Found, asked: Asked | None) -> Iterator[str]:
         first = moment(found.gaps[0].from_time)
         yield f"{market} has {count} gaps in its trades{known}; the first of all begins at {first}"
     if asked is not None:
-        spans = [*edges(found, asked), *missing_days(found, asked)]
+        spans = [*edges(found, asked), *missing_days(found)]
         yield from map(_told, spans[:MOST])
         if len(spans) > MOST:
             yield f"and {len(spans) - MOST} more spans without rows"

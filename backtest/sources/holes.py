@@ -9,13 +9,16 @@ from typing import Final
 import numpy as np
 
 from backtest.bars import DAY_US
-from backtest.history import Quotes, Times, Trades
+from backtest.history import History, Quotes, Trades
 from backtest.sources.asked import ALWAYS, Asked, Found
 from schemas.identity import market_key
 from schemas.records import Gap, Micros
 
 SHORTEST_EDGE: Final = 2
 """Candles that may be missing at the edges of what is asked for without a word: one may be forming."""
+
+QUIET_US: Final = 3_600_000_000
+"""So long a market may be without a trade at those edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +39,36 @@ class Span:
 
 
 def edges(found: Found, asked: Asked) -> Iterator[Span]:
-    """Time at the beginning or the end of what was asked for that candles do not reach."""
+    """Time at the beginning or the end of what was asked for that the rows do not reach."""
     for bars in found.history.bars:
-        slack = SHORTEST_EDGE * bars.length
-        first, last = int(bars.open_times[0]), int(bars.open_times[-1]) + bars.length
-        if asked.since and first - asked.since >= slack:
-            yield Span(bars.market, asked.since, first, "candles")
-        if asked.until != ALWAYS and asked.until - last >= slack:
-            yield Span(bars.market, last, asked.until, "candles")
+        last = int(bars.open_times[-1]) + bars.length
+        ends = (int(bars.open_times[0]), last, SHORTEST_EDGE * bars.length)
+        yield from _edges(bars.market, "candles", ends, asked)
+    for what, each in _moments(found.history):
+        yield from _edges(each.market, what, (int(each.times[0]), int(each.times[-1]), QUIET_US), asked)
 
 
-def missing_days(found: Found, asked: Asked) -> Iterator[Span]:
-    """UTC days without a trade or a quote, neighbours together."""
-    rows: tuple[Trades | Quotes, ...] = (*found.history.trades, *found.history.quotes)
-    for each in rows:
-        what = "trades" if isinstance(each, Trades) else "quotes"
-        for first, last in _without(each.times, asked):
-            yield Span(each.market, first * DAY_US, (last + 1) * DAY_US, what)
+def _edges(market: str, what: str, ends: tuple[Micros, Micros, Micros], asked: Asked) -> Iterator[Span]:
+    first, last, slack = ends
+    if asked.since and first - asked.since >= slack:
+        yield Span(market, asked.since, first, what)
+    if asked.until != ALWAYS and asked.until - last >= slack:
+        yield Span(market, last, asked.until, what)
 
 
-def _without(times: Times, asked: Asked) -> Iterator[tuple[int, int]]:
-    held = np.unique(times // DAY_US)
-    first = asked.since // DAY_US if asked.since else int(held[0])
-    last = (asked.until - 1) // DAY_US if asked.until != ALWAYS else int(held[-1])
-    days = np.setdiff1d(np.arange(first, last + 1), held)
-    if len(days):
-        for run in np.split(days, np.flatnonzero(np.diff(days) > 1) + 1):
-            yield int(run[0]), int(run[-1])
+def missing_days(found: Found) -> Iterator[Span]:
+    """UTC days without a trade or a quote between those that have some, neighbours together."""
+    for what, each in _moments(found.history):
+        held = np.unique(each.times // DAY_US)
+        days = np.setdiff1d(np.arange(held[0], held[-1]), held)
+        if len(days):
+            for run in np.split(days, np.flatnonzero(np.diff(days) > 1) + 1):
+                yield Span(each.market, int(run[0]) * DAY_US, (int(run[-1]) + 1) * DAY_US, what)
+
+
+def _moments(history: History) -> Iterator[tuple[str, Trades | Quotes]]:
+    yield from (("trades", each) for each in history.trades)
+    yield from (("quotes", each) for each in history.quotes)
 
 
 def missing_trades(gaps: Sequence[Gap]) -> dict[str, tuple[int, int | None]]:

@@ -217,7 +217,8 @@ def test_holes_are_told_of_each_market() -> None:
     assert told[1] == "v:A/B has no candles from 2023-12-31 23:55:00 to 2024-01-01 00:00:00"
     assert "v:A/B has no candles from 2024-01-01 00:10:00 to 2024-01-06 00:00:00" in told
     assert told[-1] == "and 3 more spans without rows"
-    asked = Asked(("v:T/U",), frozenset())
+    asked = Asked(("v:T/U",), frozenset(), since=BEGAN - 60 * MINUTE, until=BEGAN + 4 * DAY + 59 * MINUTE)
     assert list(lines(Found(History(trades=[days])), asked)) == [
-        "v:T/U has no trades from 2024-01-02 00:00:00 to 2024-01-05 00:00:00"
+        "v:T/U has no trades from 2023-12-31 23:00:00 to 2024-01-01 00:00:00",
+        "v:T/U has no trades from 2024-01-02 00:00:00 to 2024-01-05 00:00:00",
     ]
