@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from infra.comparison import compare
-from infra.keyed_rows import Column, Rows
+from infra.keyed_rows import Rows
 from infra.settings import Settings
 from kandle.replay_bounds import Bounds, MarkedRows
 from kandle.replay_memory import RULE, Series, memory_of
@@ -35,6 +35,8 @@ DERIVED: Final[tuple[AnyTable, ...]] = (CANDLES, BARS, INDICATORS, SIGNALS)
 """What workers make of trades; all else that a replay holds came from the live topics as it is."""
 NAMED_BY: Final = {INDICATORS.name: "name", SIGNALS.name: RULE}
 """What may depend on candles from before the replay's begin, and the column that says of what it is."""
+AT_ONCE: Final = 20
+"""Instruments whose rows of a table are held at a time."""
 AGAINST_TOPICS: Final = "live topic and replay"
 AGAINST_TABLES: Final = "live table and replay"
 
@@ -42,7 +44,7 @@ AGAINST_TABLES: Final = "live table and replay"
 class ReplayComparison:
     """Compares what a replay has made with what the live run has made of the same records.
 
-    Memory: the rows of one topic in the range on both sides, some 350 bytes each.
+    Memory: the rows of one topic, or of some markets of a table, on both sides, some 350 bytes each.
 
     Args:
         settings: Where Kafka and the database are; how long after its end a candle closes.
@@ -62,6 +64,7 @@ class ReplayComparison:
         self._logs = Logs(settings.kafka, progress)
         self._known = KnownInstruments([])
         self._series: Series | None = None
+        self._instruments: set[int] = set()
 
     async def run(self, live: Db, replay: Db) -> list[Check]:
         """Compare topics, then tables.
@@ -113,6 +116,7 @@ class ReplayComparison:
     async def _read(self, topic: Topic, taken: Sequence[TopicRows]) -> None:
         for partition, (first, end) in self._logs.bounds(topic).items():
             await self._logs.read(topic, partition, first, end, taken[partition])
+            self._instruments |= taken[partition].instruments
 
     async def _topics(self, table: AnyTable, bounds: Bounds) -> Check:
         columns = stored.columns_of(table, self._known)
@@ -142,15 +146,16 @@ class ReplayComparison:
     ) -> Check:
         check = Check(table.view, AGAINST_TABLES)
         columns = stored.columns_of(table, self._known)
-        names = {own: number for number, own in renumbered.items()}
-        for own in self._known.wanted(sorted({*self._numbers(live), *names}), self._range.symbols):
-            expected = stored.rows(live, columns, self._range, of=[own])
-            found = stored.rows(replay, columns, self._range, of=[names[own]] if own in names else [])
-            self._add(check, columns, expected, _renumbered(found, own), bounds)
+        there = {own: number for number, own in renumbered.items()}
+        wanted = self._known.wanted(self._instruments, self._range.symbols)
+        for at in range(0, len(wanted), AT_ONCE):
+            chosen = wanted[at : at + AT_ONCE]
+            expected = stored.rows(live, columns, self._range, of=chosen)
+            found = stored.rows(
+                replay, columns, self._range, of=[there[own] for own in chosen if own in there]
+            )
+            self._add(check, columns, expected, _renumbered(found, renumbered), bounds)
         return check
-
-    def _numbers(self, live: Db) -> list[int]:
-        return [number for number, *_ in stored.instruments(live)]
 
     def _add(self, check: Check, columns: AnyColumns, expected: Rows, found: Rows, bounds: Bounds) -> None:
         expected, found = (self._comparable(columns, rows, bounds) for rows in (expected, found))
@@ -204,11 +209,11 @@ def _together(columns: AnyColumns, taken: Sequence[TopicRows]) -> Rows:
     return Rows.concatenated([rows for each in taken if len(rows := each.rows())])
 
 
-def _renumbered(rows: Rows, number: int) -> Rows:
-    """Rows of one instrument with the number that the live run has for it."""
+def _renumbered(rows: Rows, numbers: Mapping[int, int]) -> Rows:
+    """Rows with the numbers that the live run has for their instruments."""
     if not len(rows):
         return rows
     old = rows.columns["instrument_id"]
-    values: Any = np.full(len(old.values), number, old.values.dtype)
-    column: Column = replace(old, values=values)
-    return Rows({**rows.columns, "instrument_id": column})
+    theirs, back = np.unique(old.values, return_inverse=True)
+    values = np.array([numbers[number] for number in theirs.tolist()], old.values.dtype)[back.reshape(-1)]
+    return Rows({**rows.columns, "instrument_id": replace(old, values=values)})
