@@ -302,8 +302,8 @@ class Broker:
     def danger(self, market: str) -> Decimal | None:
         """The price of a market at which the account is liquidated, in whole ticks; see `Margin.price`."""
         price = self.margin.price(market)
-        if price is None or price <= ZERO:
-            return price
+        if price is None:
+            return None
         return self.rules(market).missed(price, _closing(self.account.size(market)))
 
     def liquidate(self, market: str, price: Decimal, time: Micros) -> None:

@@ -74,6 +74,8 @@ def test_a_fill_of_a_part_makes_the_others_of_a_group_smaller() -> None:
     assert (small.state, small.reason) == (OrderState.CANCELLED, f"order {profit.number} was filled")
     fill(broker, stop, 2, 90)
     assert [profit.left, stop.left] == [5, 5]
+    fill(broker, profit, 1, 110)
+    assert [profit.left, stop.left] == [4, 4]
     fill(broker, profit, 5, 110)
     assert (stop.state, broker.account.size(MARKET), broker.open) == (OrderState.CANCELLED, ZERO, [])
 

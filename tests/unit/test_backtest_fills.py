@@ -240,6 +240,8 @@ def test_a_part_of_a_lot_is_refused() -> None:
         buy(1, trail_part=1),
         buy(1, part=0.5),
         buy(1, post_only=True),
+        buy(1, limit=98, post_only=True, time_in_force="ioc"),
+        buy(1, limit=98, time_in_force="day"),
     ],
 )
 def test_orders_that_make_no_sense_are_errors(act: Act) -> None:

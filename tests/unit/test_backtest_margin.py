@@ -145,6 +145,20 @@ def test_a_stop_above_the_price_of_liquidation_comes_first() -> None:
         assert bool(liquidations(run)) is (sold is None)
 
 
+def test_a_stop_at_the_price_of_liquidation_comes_first() -> None:
+    # Without maintenance at 40,000 / 500 = 80.
+    run, _ = play([CALM, CALM, (100, 101, 79, 90)], {0: buy(500), 1: sell(500, stop=80)}, margin_terms(5, 0))
+    assert [fill.order.kind for fill in run.fills] == ["market", "stop"]
+    assert run.final_equity == 0
+
+
+def test_what_is_too_much_with_its_fee_is_liquidated_where_it_was_bought() -> None:
+    # Up to 110, which is nearer: 440 * 110 = 48,400, and 968 of fees; 10,000 - 968 = 9,032 are less than
+    # 0.19 * 48,400 = 9,196.
+    run, _ = play([CALM, (100, 111, 80, 95)], {0: buy(440, stop=110)}, margin_terms(5, "0.19", fee="0.02"))
+    assert liquidations(run) == [(110, -440)]
+
+
 def test_a_part_that_a_stop_has_sold_lets_the_rest_live_longer() -> None:
     run, strategy = play(
         [CALM, CALM, (100, 101, 80, 90)], {0: buy(500), 1: sell(300, stop=90)}, margin_terms()
@@ -191,6 +205,22 @@ def test_positions_of_several_markets_stand_for_each_other() -> None:
     price = Decimal("57.8947368421")
     assert liquidations(run) == [(price, -200), (100, 200)]
     assert run.final_equity == 10_000 - 200 * (100 - price)
+
+
+def test_two_long_positions_on_borrowed_money_are_liquidated_together() -> None:
+    falling: list[Prices] = [*flat(100, 100), (100, 100, 70, 70)]
+    markets = [bars_of(falling), bars_of(flat(100, 100, 100), market=OTHER)]
+
+    def both(strategy: Any) -> None:
+        strategy.buy(MARKET, 300)
+        strategy.buy(OTHER, 100)
+
+    run, _ = play(markets, {1: both}, margin_terms(5, 0))
+    # Cash 10,000 - 40,000; -30,000 + 100 * 100 + 300 * p = 0: 66.67 is not reached.
+    assert liquidations(run) == []
+    deeper = [bars_of([*falling[:2], (100, 100, 60, 70)]), markets[1]]
+    run, _ = play(deeper, {1: both}, margin_terms(5, 0))
+    assert liquidations(run) == [(Decimal("66.6666666666"), -300), (100, -100)]
 
 
 def test_liquidation_is_at_a_tick_of_the_instrument_and_told_once_all_is_booked() -> None:
