@@ -21,6 +21,8 @@ import numpy.typing as npt
 EULER: Final = 0.5772156649015329
 """The constant of Euler and Mascheroni."""
 ROUNDING: Final = 1e-14
+LEAST_RETURNS: Final = 10
+"""Of which anything can be said: their moments are estimates as well."""
 ASSUMPTIONS: Final = (
     "The Sharpe ratios of trials without merit are distributed normally, with the variance that was found.",
     "Trials count as independent; neighbours in a grid are not, which makes the expected best too high.",
@@ -97,7 +99,7 @@ def expected_best(spread: float, trials: int) -> float:
 def probability_above(found: Moments, ratio: float) -> float:
     """That the true Sharpe ratio is above `ratio`, given the one that was found; nan of too few returns."""
     spread = 1.0 - found.skew * found.sharpe + (found.kurtosis - 1.0) / 4.0 * found.sharpe**2
-    if found.count < 2 or not spread > 0.0:
+    if found.count < LEAST_RETURNS or not spread > 0.0:
         return nan
     return _NORMAL.cdf((found.sharpe - ratio) * sqrt((found.count - 1) / spread))
 

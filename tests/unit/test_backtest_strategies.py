@@ -1,5 +1,6 @@
 """The strategies that come with Kandle: their trades by hand, and that none of them looks ahead."""
 
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -123,6 +124,19 @@ def walk(count: int, seed: int) -> list[Prices]:
         opened, price = price, price * random.uniform(0.97, 1.03)
         found.append((opened, max(opened, price) * 1.01, min(opened, price) * 0.99, price))
     return found
+
+
+def test_the_manual_has_them_all_with_their_parameters() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "backtesting.md").read_text("utf-8")
+    table = page.partition("## Strategies that are shipped")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:3]] for line in table.splitlines() if line[:3] == "| `"
+    ]
+    shipped = [kind for kind in Strategy.known().values() if kind.__module__.startswith("backtest.")]
+    assert {name for name, _ in rows} == {f"`{kind.name}`" for kind in shipped}
+    for name, told in rows:
+        for key, value in Strategy.known()[name.strip("`")].defaults().items():
+            assert ("sizing" if key in ("sizing", "amount") else f"`{key}` {value:g}") in told, key
 
 
 SIZED = [f"macd(sizing={rule},amount=0.05)" for rule in ("percent", "volatility", "kelly")]

@@ -48,6 +48,11 @@ def test_returns_that_say_nothing_have_no_ratio() -> None:
         assert repr(moments_of(np.array(returns), 365).sharpe) == "nan"
 
 
+def test_a_few_days_say_nothing() -> None:
+    assert repr(probability_above(Moments(9, 0.5, 0.0, 3.0), 0.0)) == "nan"
+    assert probability_above(Moments(10, 0.5, 0.0, 3.0), 0.0) > 0.9
+
+
 def test_trials_without_a_ratio_are_not_counted() -> None:
     best = Moments(500, 0.1, 0.0, 3.0)
     found = deflated(best, [0.1, 0.0, nan, -0.1])
