@@ -18,13 +18,16 @@ from backtest.replay.source import Partition
 from producers.exchange import Exchange
 from producers.outlet import MARKET_RECORDS
 from producers.simulator.encoder import Answered, Encoder, Pushed, Said, encoder_class
+from producers.simulator.kline_streams import KlineStreams
 from producers.simulator.normalized import NormalizedVenue, message_of
 from producers.simulator.playing import Playing
 from producers.simulator.server import SimulatorServer, serve_until
 from producers.simulator.venue import SimulatedVenue, venue_class
+from producers.simulator.venues.binance import BinanceSpotSimulated
 from schemas.errors import ConfigurationError
 from schemas.identity import market_key, split_key
-from schemas.records import BookUpdate, Instrument
+from schemas.records import BookUpdate, ExchangeCandle, Instrument, TimeMark, Trade
+from schemas.topics import TRADES
 
 LOOK_US: Final = 61_000_000
 """Event time that is looked at before anything is served: books are told anew every 60 s."""
@@ -32,8 +35,9 @@ LOOK_US: Final = 61_000_000
 LOOK_RECORDS: Final = 200_000
 """Records that are looked at, at most; they wait in memory until they are played."""
 
-Word: TypeAlias = Callable[[Moment], Sequence[Said] | None]
-"""What is said of a moment; None for one that is not of the market that speaks."""
+Streams: TypeAlias = Callable[[], set[str]]
+Word: TypeAlias = Callable[[Moment, Streams], Sequence[Said] | None]
+"""What is said of a moment to those who are subscribed; None where there is nothing to be said."""
 
 
 class ServedPast(Playing[Moment]):
@@ -95,7 +99,7 @@ class ServedPast(Playing[Moment]):
 
     async def send(self, server: SimulatorServer, moment: Moment, is_new: bool) -> bool:
         """See `Playing.send`."""
-        said = self._word(moment)
+        said = self._word(moment, server.streams)
         has_waited = False
         for one in said or ():
             if isinstance(one, Pushed):
@@ -154,7 +158,9 @@ async def open_past(
         )
     encoder = _encoder(market, instruments, keys)
     venue = _foreseeing(encoder, opening)
-    return ServedPast(past, venue, _worded(encoder), venue.symbols.values(), speed, (opening, rest), rewind)
+    return ServedPast(
+        past, venue, _worded(encoder, venue), venue.symbols.values(), speed, (opening, rest), rewind
+    )
 
 
 async def serve(
@@ -197,17 +203,30 @@ async def _look(moments: AsyncGenerator[Moment, None]) -> list[Moment]:
     return found
 
 
-def _normalized(moment: Moment) -> Sequence[Said]:
+def _normalized(moment: Moment, streams: Streams) -> Sequence[Said]:
     topic, number = moment.partition
     return (Pushed(*message_of(moment.record, topic, number, moment.position, moment.time)),)
 
 
-def _worded(encoder: Encoder) -> Word:
-    def word(moment: Moment) -> Sequence[Said] | None:
+def _worded(encoder: Encoder, venue: SimulatedVenue) -> Word:
+    klines = KlineStreams(venue) if isinstance(venue, BinanceSpotSimulated) else None
+
+    def word(moment: Moment, streams: Streams) -> Sequence[Said] | None:
         record = moment.record
-        if isinstance(record, MARKET_RECORDS) and encoder.is_of_market(record.venue, record.symbol):
-            return encoder.said(record)
-        return None
+        if isinstance(record, TimeMark):
+            if klines is None or record.venue != encoder.venue or moment.partition.topic != TRADES.base_name:
+                return None
+            return klines.told(record.time, streams) or None
+        if not isinstance(record, MARKET_RECORDS) or not encoder.is_of_market(record.venue, record.symbol):
+            return None
+        said = encoder.said(record)
+        if klines is not None and isinstance(record, Trade):
+            klines.add(record, encoder.name(record.symbol))
+        elif klines is not None and isinstance(record, ExchangeCandle):
+            for one in said:
+                if isinstance(one, Pushed):
+                    klines.leave(one.stream)
+        return said
 
     return word
 

@@ -22,6 +22,9 @@ from schemas.errors import ResourceError
 END_OF_FEED: Final = 4000
 """Close code that only the simulator sends: the feed has ended, do not come back for more."""
 
+HEARD: Final = frozenset({END_OF_FEED, 1000})
+"""How clients answer that close: with the same code, or, as aiohttp does, with 1000."""
+
 BUFFER_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """A client that leaves so much unread is disconnected, as venues do; a playback waits for it instead."""
 
@@ -194,7 +197,7 @@ class SimulatorServer:
         for connection in list(self.clients):
             await connection.close(END_OF_FEED, "end of feed")
             received = connection.protocol.close_rcvd
-            arrived &= received is not None and received.code == END_OF_FEED
+            arrived &= received is not None and received.code in HEARD
             self._forget(connection)
         return arrived
 

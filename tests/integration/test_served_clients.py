@@ -144,6 +144,39 @@ async def test_ccxt_builds_the_book_of_the_past(
     assert [tuple(level[:2]) for level in found["asks"][:10]] == asks
 
 
+async def test_candles_are_streamed_as_they_grow_and_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playing, "SETTLE_S", 0.2)
+    path = write_market(tmp_path / "made.capture.gz", "binance", "spot", seconds=6.0)
+    async with (
+        serving(path, "binance") as server,
+        connect(f"{server.websocket_url}/ws/btcusdt@kline_1s") as client,
+    ):
+        found = [message["k"] for message in await messages(client)]
+    trades = [one for one in recorded(path) if isinstance(one, Trade) and one.symbol == "BTC/USDT"]
+    seconds: dict[int, list[Trade]] = {}
+    for trade in trades:
+        seconds.setdefault(trade.event_time // 1_000_000 * 1_000, []).append(trade)
+    closed = {kline["t"]: kline for kline in found if kline["x"]}
+    # The final mark stands within the last second.
+    assert list(closed) == sorted(seconds)[:-1]
+    for opened, kline in closed.items():
+        inside = seconds[opened]
+        prices = [trade.price for trade in inside]
+        told = [float(kline[name]) for name in "ohlc"]
+        assert told == [prices[0], max(prices), min(prices), prices[-1]]
+        assert (kline["f"], kline["L"], kline["n"]) == (
+            inside[0].sequence,
+            inside[-1].sequence,
+            len(inside),
+        )
+        assert float(kline["v"]) == pytest.approx(sum(trade.size for trade in inside))
+        bought = sum(trade.size * trade.price for trade in inside if trade.side == "buy")
+        assert float(kline["Q"]) == pytest.approx(bought)
+    assert any(not kline["x"] for kline in found)
+
+
 async def ask(client: ClientConnection, **request: Any) -> Any:
     await client.send(json.dumps(request))
     return json.loads(await client.recv())

@@ -322,7 +322,7 @@ class BinanceSpotSimulated(SimulatedVenue):
         named = ("a", "p", "q", "f", "l", "T", "m")
         return [{name: getattr(trade, name) for name in named} | {"M": True} for trade in found]
 
-    def _executions(self, symbol: str) -> list[Execution]:
+    def executions(self, symbol: str) -> list[Execution]:
         """What was traded, from single trades where there are any."""
         singles = self._trades.get(symbol)
         if singles is not None:
@@ -334,7 +334,7 @@ class BinanceSpotSimulated(SimulatedVenue):
         symbol, interval_ms = self._symbol(query), interval_ms_of(query.get("interval", ""))
         if interval_ms is None:
             raise RestError(400, _rest_error(-1120, "Invalid interval."))
-        bars = bars_of(self._executions(symbol), interval_ms)
+        bars = bars_of(self.executions(symbol), interval_ms)
         start, end = whole(query, "startTime"), whole(query, "endTime")
         found = [bar for bar in bars if (start or 0) <= bar.open_ms <= (end or bar.open_ms)]
         limit = limit_of(query, 500, 1_000)
@@ -343,7 +343,7 @@ class BinanceSpotSimulated(SimulatedVenue):
 
     def _day(self, symbol: str, now_ms: int) -> dict[str, Any]:
         since_ms = now_ms - UNITS_MS["d"]
-        bar = bar_of((one for one in self._executions(symbol) if one.time_ms > since_ms), since_ms)
+        bar = bar_of((one for one in self.executions(symbol) if one.time_ms > since_ms), since_ms)
         if bar is None:
             raise RestError(400, _rest_error(-1121, "Invalid symbol."))
         book = self._books.get(symbol) or SimulatedBook()
