@@ -18,6 +18,10 @@ KINDS: Final[tuple[Kind, ...]] = ("candles", "trades", "quotes", "books", "fundi
 ALWAYS: Final = 1 << 62
 """Later than all times, µs."""
 
+_OF_CANDLES: Final = frozenset({"on_candle", "on_indicator", "on_signal"})
+_HOOKS: Final = _OF_CANDLES | {"on_trade", "on_quote", "on_book"}
+"""What a strategy may override, and by that ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -72,7 +76,7 @@ def kinds_of(strategy: Strategy, markets: Sequence[str], fills: str | None = Non
         markets: Perpetuals have funding.
         fills: What orders are filled by: candle, trade, quote or book; None: by what is read.
     """
-    hears = {hook for hook in ("on_trade", "on_quote", "on_book", "on_candle") if _overrides(strategy, hook)}
+    hears = {hook for hook in _HOOKS if _overrides(strategy, hook)}
     kinds: set[Kind] = set()
     if "on_trade" in hears or fills in ("trade", "book"):
         kinds.add("trades")
@@ -80,7 +84,7 @@ def kinds_of(strategy: Strategy, markets: Sequence[str], fills: str | None = Non
         kinds.add("quotes")
     if "on_book" in hears or fills == "book":
         kinds.add("books")
-    if "trades" not in kinds and (not kinds or "on_candle" in hears or fills == "candle"):
+    if "trades" not in kinds and (not kinds or hears & _OF_CANDLES or fills == "candle"):
         kinds.add("candles")
     if any(":" in split_key(market)[1] for market in markets):
         kinds.add("funding")

@@ -124,11 +124,11 @@ async def filled(settings: Settings, path: Path) -> None:
         (own if isinstance(record, Trade) else quotes)[place].append(record)
     btc = partition_of(MARKETS[0].encode(), PARTITIONS)
     gap = Gap("binance", "BTC/USDT", "s", "given_up", 5, 9, BEGAN, BEGAN + MINUTE, "away")
+    end = mark(max(each.event_time for part in own.values() for each in part), final=True)  # type: ignore[attr-defined]
     async with running(settings, ["timescale", "archive"]) as task:
         for number in range(PARTITIONS):
-            end = mark(own[number][-1].event_time, final=True)  # type: ignore[attr-defined]
             half = len(own[number]) // 2
-            repeated = own[number][half - 50 : half]
+            repeated = own[number][max(half - 50, 0) : half]
             log.put(TRADES, number, [*own[number][:half], *repeated, *own[number][half:], end])
             log.put(QUOTES, number, [*quotes[number], end])
         log.put(TRADES, btc, [gap])
@@ -297,3 +297,25 @@ def test_what_is_not_there_is_said(market: tuple[Settings, Path]) -> None:
         read_database(settings.database, Asked(MARKETS, frozenset({"books"})))
     with pytest.raises(ConfigurationError, match=r"nothing of .*books"):
         gather(lambda each: read_archive(settings, each), Asked(MARKETS[1:], frozenset({"books"})))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", ["binance-spot-btcusdt", "binance-usdm-btcusdt"])
+def test_a_recorded_market_is_the_same_history_wherever_it_is_read(
+    kafka: str, postgres: Callable[[], str], captures: Path, tmp_path: Path, name: str
+) -> None:
+    path = captures / f"{name}.capture.gz"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    settings = settings_for(kafka, postgres(), sink=SinkSettings(quotes_every_ms=0))
+    archive = ArchiveSettings(url=(tmp_path / "archive").as_uri(), flush_s=0.2)
+    settings = settings.model_copy(update={"archive": archive})
+    asyncio.run(filled(settings, path))
+    asked = Asked(tuple(markets_in([path])), frozenset({"trades", "quotes"}))
+    found = {source: each.history for source, each in read((settings, path), asked).items()}
+    plain = [replace(each, instruments={}) for each in found.values()]
+    assert len(plain[0].trades[0]) > 19_000
+    assert len(plain[0].quotes[0]) > 60_000
+    for history in plain:
+        assert_equal(plain[0], history)
+    assert len({fingerprint(SmaCross(), history, Terms()) for history in plain}) == 1

@@ -13,6 +13,7 @@ from pyarrow import parquet
 from backtest.history import History, Trades
 from backtest.sources.asked import Asked, Found, kinds_of
 from backtest.strategies.sma_cross import SmaCross
+from backtest.strategy import Strategy
 from kandle.backtest_files import content_of, read_files
 from kandle.backtest_holes import lines
 from processors.intervals import INTERVALS
@@ -150,10 +151,24 @@ def test_a_capture_is_read_by_its_trades_and_by_what_the_strategy_hears_of(tmp_p
     assert history.trades == []
 
 
-class HearsTrades(SmaCross):
+class _HearsTrades(SmaCross):
     """For its methods."""
 
     def on_trade(self, trade: object) -> None:
+        """Hear of it."""
+
+
+class _HearsQuotes(Strategy):
+    """For its methods."""
+
+    def on_quote(self, quote: object) -> None:
+        """Hear of it."""
+
+
+class _HearsQuotesAndSignals(_HearsQuotes):
+    """For its methods."""
+
+    def on_signal(self, signal: object) -> None:
         """Hear of it."""
 
 
@@ -161,7 +176,9 @@ def test_what_is_read_follows_from_what_is_overridden_and_from_the_fills() -> No
     market = ["binance:BTC/USDT"]
     assert kinds_of(SmaCross(), market) == {"candles"}
     assert kinds_of(SmaCross(), [*market, "binance:BTC/USDT:USDT"]) == {"candles", "funding"}
-    assert kinds_of(HearsTrades(), market) == {"trades"}
+    assert kinds_of(_HearsTrades(), market) == {"trades"}
+    assert kinds_of(_HearsQuotes(), market) == {"quotes"}
+    assert kinds_of(_HearsQuotesAndSignals(), market) == {"quotes", "candles"}
     assert kinds_of(SmaCross(), market, "trade") == {"trades"}
     assert kinds_of(SmaCross(), market, "quote") == {"candles", "quotes"}
     assert kinds_of(SmaCross(), market, "book") == {"books", "trades"}
