@@ -16,6 +16,7 @@ from backtest.costs import Costs
 from backtest.engine import DIGITS
 from backtest.matching.candles import CandleMatching
 from backtest.orders import AT_MARKET, Conditions, Fill, Order, OrderState
+from backtest.targets import order_to
 from backtest.terms import Terms
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, reconciled
 from tests.order_reference import Candle, Reference
@@ -205,3 +206,20 @@ def test_nothing_is_lost_with_slippage_interest_and_liquidation(
             if held and account.cash + held * Decimal(each["candle"][3]) <= 0:
                 assert account.payments[-1].amount < 0
                 assert account.payments[-1].time == desk.now
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(candles(), st.lists(st.integers(-30, 30), max_size=3)), max_size=10))
+def test_the_last_target_asked_for_is_held_after_the_next_open(
+    steps: Sequence[tuple[Candle, Sequence[int]]],
+) -> None:
+    desk = Desk("0.001", "0", 5, "0.05")
+    broker, wanted = desk.broker, 0
+    for prices, targets in steps:
+        desk.step({"candle": prices, "orders": [], "grouped": False, "cancelled": 99, "funding": 0})
+        assert broker.account.size(MARKET) == wanted
+        for size in (*targets, *targets[-1:]):
+            order_to(broker, MARKET, Decimal(size), None, desk.now)
+            wanted = size
+        in_flight = sum(order.sign * order.left for order in broker.open)
+        assert broker.account.size(MARKET) + in_flight == wanted
