@@ -129,13 +129,15 @@ class OptimizeReport:
         names = list(choices[0].inside.best[0].trial.parameters)
         figures = list(dict.fromkeys((metric, "sharpe", "return")))
         inside = (f"{name.replace('_', ' ')} in" for name in figures)
-        header = ("out from", "to", *names, *inside, "sharpe out", "return out", "trades out")
+        outside = ("sharpe out", "return out", "trades out")
+        header = ("out from", "to", *names, *inside, "deflated", *outside)
         rows = [
             (
                 moment(each.fold.outside.start),
                 moment(each.fold.outside.end),
                 *(each.inside.best[0].trial.parameters[name] for name in names),
                 *(_shown(name, each.inside.best[0].figure(name)) for name in figures),
+                _shown("return", each.inside.deflation.probability if each.inside.deflation else None),
                 _shown("sharpe", each.outside.sharpe),
                 _shown("return", each.outside.total_return),
                 each.outside.trades,

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import redirect_stdout
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -30,6 +31,8 @@ class WorkersError(KandleError):
 
 class Workers(Generic[Task, Result]):
     """Runs tasks in processes of their own, each a fresh interpreter; a single one is this process.
+
+    What tasks print goes to standard error.
 
     A process that dies, as by lack of memory, takes its task with it and is replaced. An interrupt from the
     keyboard reaches this process alone: leaving the context ends the others.
@@ -71,7 +74,10 @@ class Workers(Generic[Task, Result]):
         """
         if self._count == 1:
             work = self._job()
-            yield from ((task, work(task)) for task in tasks)
+            for task in tasks:
+                with redirect_stdout(sys.stderr):
+                    result = work(task)
+                yield task, result
             return
         waiting = iter(tasks)
         busy: dict[Connection, Task] = {}

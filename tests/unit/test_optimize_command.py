@@ -38,6 +38,24 @@ class Slow(Strategy):
 """
 
 
+LATE = """
+from kandle import ClosedCandle, Strategy
+
+
+class Late(Strategy):
+    number: int = 0
+
+    def on_start(self) -> None:
+        self.seen = 0
+
+    def on_candle(self, candle: ClosedCandle) -> None:
+        print("told by the strategy")
+        self.seen += 1
+        if self.seen > self.number:
+            raise LookupError("too late")
+"""
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(optimize, [str(argument) for argument in arguments])
 
@@ -157,6 +175,16 @@ def test_walk_forward_chooses_inside_and_judges_behind(candles: Path) -> None:
     assert walked["degradation"]["sharpe_in_sample"] == pytest.approx(
         sum(fold["in_sample"]["sharpe"] for fold in walked["folds"]) / 2
     )
+
+
+def test_a_choice_that_fails_where_it_is_judged_ends_the_walk_forward(candles: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(LATE)
+    given = (tmp_path / "mine.py", "--candles", candles, "--grid", "number=300,500", "--workers", 1)
+    done = run(*given, "--metric", "return", "--walk-forward", "10d:10d")
+    assert isinstance(done.exception, NothingFoundError)
+    assert "{'number': 300} was the best of a fold and fails after it: strategy late" in str(done.exception)
+    alone = run(*given, "--metric", "return", "--json")
+    assert json.loads(alone.stdout)["failed"]["count"] == 1  # what it prints is not in the answer
 
 
 def test_people_get_folds_as_a_table(candles: Path) -> None:
