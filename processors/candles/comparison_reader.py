@@ -44,6 +44,8 @@ class ComparisonReader:
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 100,
             "auto.offset.reset": "latest",
+            "session.timeout.ms": settings.kafka.session_timeout_ms,
+            "heartbeat.interval.ms": settings.kafka.heartbeat_interval_ms,
         }
         group = current().name_of(f"{settings.processors.app_id}-comparison")
         self._theirs = Consumer(config | {"group.id": group})
