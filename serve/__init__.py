@@ -1,0 +1,1 @@
+"""The page and the API over topics and database; imports what computes and stores, is imported by `kandle`."""
