@@ -22,6 +22,7 @@ from backtest.orders import ONE, ZERO
 _LOWER: Final = Context(prec=12, rounding=ROUND_DOWN)
 _HIGHER: Final = Context(prec=12, rounding=ROUND_UP)
 """Prices of liquidation have twelve digits, and are rounded to where the margin is used up."""
+_SAFE: Final = (-inf, inf)
 _SLACK: Final = 1e-9
 """Doubles tell that a price is near; decimals whether it is reached."""
 
@@ -85,8 +86,8 @@ class Margin:
 
     def threatened(self, candle: ClosedCandle) -> bool:
         """Whether a candle may come to where its market is liquidated."""
-        guard = self.guards.get(candle.market)
-        return guard is not None and (candle.low <= guard[0] or candle.high >= guard[1])
+        low, high = self.guards.get(candle.market, _SAFE)
+        return candle.low <= low or candle.high >= high
 
     def price(self, market: str) -> Decimal | None:
         """The price at which the account is liquidated while the others stay; below a long, above a short.
