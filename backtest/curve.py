@@ -91,7 +91,9 @@ def _shown(
     spread = max(int(owner.max()), int(rank.max())) + 2
     first = np.searchsorted(times, when)
     among = np.append(times, times[-1] + 1)[first] == when  # samples of the same time: ranks decide
+    apart = np.all(times[1:] > times[:-1])
+    place = np.arange(len(times)) if apart else np.searchsorted(times, times)
     shown: npt.NDArray[np.int64] = np.searchsorted(
-        np.searchsorted(times, times) * spread + owner + 1, first * spread + np.where(among, rank + 1, 0)
+        place * spread + owner + 1, first * spread + np.where(among, rank + 1, 0)
     )
     return shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from infra.order_book import OrderBook
 from processors.intervals import INTERVALS
 from schemas.errors import ConfigurationError
 from schemas.identity import split_key
+from schemas.records import Micros
 
 if TYPE_CHECKING:
     from processors.candles.batches import CandleColumns
@@ -25,20 +25,15 @@ _BOUGHT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Candles of one market, and which of them are whole.
+    """Candles of one market, and which of them are not whole; those that are given are taken to be.
 
     Attributes:
         bars: The candles.
-        complete: bool a candle: False where trades may be missing, as before the first one.
+        incomplete: Open times of those of which trades may be missing, as before the first one, µs.
     """
 
     bars: Bars
-    complete: Sequence[bool]
-
-
-def whole(bars: Bars) -> Folded:
-    """Candles that are given are taken to be whole."""
-    return Folded(bars, [True] * len(bars))
+    incomplete: frozenset[Micros] = frozenset()
 
 
 def candles_of(history: History, market: str, interval: str) -> Folded:
@@ -59,7 +54,7 @@ def candles_of(history: History, market: str, interval: str) -> Folded:
         raise ConfigurationError(f"there is no interval {interval}; there are {', '.join(INTERVALS)}")
     for bars in history.bars:
         if bars.market == market and len(bars):
-            return whole(bars)
+            return Folded(bars)
     for trades in history.trades:
         if trades.market == market and len(trades):
             return of_trades(trades, interval)
@@ -105,7 +100,7 @@ def middles_of_books(books: Books) -> tuple[Times, Numbers]:
 def _of_middles(market: str, times: Times, middles: Numbers, interval: str) -> Folded:
     nothing = np.zeros(len(times))
     found = _folded(market, times, middles, nothing, nothing, interval)
-    return Folded(replace(found.bars, volumes=[nan] * len(found.bars)), found.complete)
+    return replace(found, bars=replace(found.bars, volumes=[nan] * len(found.bars)))
 
 
 def _folded(
@@ -122,7 +117,8 @@ def _folded(
         np.zeros(len(times), np.int64),
         [interval],
     )
-    return Folded(_bars_of(market, found, interval), found.complete.tolist())
+    incomplete = frozenset(found.open_times[~found.complete].tolist())
+    return Folded(_bars_of(market, found, interval), incomplete)
 
 
 def _bars_of(market: str, candles: CandleColumns, interval: str) -> Bars:

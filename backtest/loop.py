@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from backtest.bars import Bars
+from backtest.bars import Bars, ClosedCandle
 from backtest.broker import Broker
 from backtest.curve import Steps
 from backtest.desk import SimulatedDesk
@@ -83,6 +83,8 @@ class Loop:
         self._matchings: dict[str, Matching] = {}
         self._silent: list[Matching] = []
         """Of what fills orders without being told."""
+        self._tell: dict[str, Callable[[ClosedCandle], None]] = {}
+        """Who is told of the candles of each market."""
         self._late: defaultdict[str, list[tuple[Micros, Order]]] = defaultdict(list)
         """Withdrawals that wait for the next candle."""
         self._clock: Moment = (0, ARRIVAL)
@@ -106,14 +108,14 @@ class Loop:
         strategy.attach(desk)
         strategy.on_start()
         broker.listener = strategy.on_fill
-        events = merged(self._rows())
+        rows = self._rows()
         pending, guards = broker.open, broker.margin.guards
-        timers, withdrawals = desk.timers, desk.withdrawals
+        timers, withdrawals = desk.timers.heap, desk.withdrawals
         silent = self._silent = [each for each in self._matchings.values() if not each.rows.told]
         if self._matchings or self._terms.latency:
             orders, noticed = broker.orders, -1
             always = bool(self._terms.latency) or any(each.seeks for each in self._matchings.values())
-            for time, rank, tell, item in events:
+            for time, rank, tell, item in merged(rows):
                 # What is told fills orders as it is told: nothing lies in between but their arrival.
                 if timers or withdrawals or ((pending or guards) and (always or len(orders) > noticed)):
                     self._between((time, rank))
@@ -122,8 +124,16 @@ class Loop:
                 for matching in silent:
                     matching.value(self._clock)
                 tell(item)
+        elif len(rows) == 1:
+            # Candles of one market: the same, without a tuple for each.
+            (market,) = self.folded
+            tell, rank = self._tell[market], self.ranks.of(CANDLE, market)
+            for candle in self.folded[market].bars:
+                if timers:
+                    self._between((candle.close_time, rank))
+                tell(candle)
         else:
-            for time, rank, tell, item in events:
+            for time, rank, tell, item in merged(rows):
                 if timers:
                     self._between((time, rank))
                 tell(item)
@@ -160,7 +170,7 @@ class Loop:
                 moment = (desk.withdrawals[0][0], ARRIVAL)
                 if moment <= chosen and moment < until:
                     chosen, act = moment, self._withdraw
-            if desk.timers:
+            if desk.timers.heap:
                 moment = (max(desk.timers.next, desk.now), self.ranks.timer)
                 if moment < chosen:
                     chosen, act = moment, self._ring
@@ -195,6 +205,7 @@ class Loop:
             finer = self._finer(market, fills, tellers)
             until = int(self._matchings[market].rows.times[0]) if market in self._matchings else FAR
             tell = tellers.candles(folded, rank, matching, until, self._late[market], payments)
+            self._tell[market] = tell
             rows += [of_candles(folded.bars, rank, tell), *finer]
         return rows
 

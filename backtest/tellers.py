@@ -20,6 +20,7 @@ from backtest.matching.moments import Rows
 from backtest.orders import Order
 from backtest.strategy import Strategy
 from backtest.ticks import QuoteTick, TradeTick
+from backtest.timers import FAR
 from backtest.watches import record_of
 from infra.order_book import OrderBook
 from schemas.records import BookUpdate, Micros
@@ -72,20 +73,18 @@ class Tellers:
         feeds, watches = desk.feeds[market], desk.watches[market]
         grow, on_candle = _ahead(desk, bars), self._strategy.on_candle
         hears_values = self.hears("on_indicator")
-        incomplete = frozenset(
-            time for time, whole in zip(bars.open_times, folded.complete, strict=True) if not whole
-        )
+        incomplete, values = folded.incomplete, values_until >= FAR
 
         def tell(candle: ClosedCandle) -> None:
             desk.now = candle.close_time
-            if matching is not None and (pending or (guards and threatened(candle))):
+            if matching is not None and (pending or (market in guards and threatened(candle))):
                 while withdrawals and withdrawals[0][0] <= candle.open_time:
                     broker.cancel(withdrawals.pop(0)[1])
                 done = len(fills)
                 matching.take(candle)
                 if len(fills) > done:
                     steps.add((candle.close_time, rank), len(fills), account.cash)
-            if candle.close_time < values_until:
+            if values or candle.close_time < values_until:
                 last[market] = candle.close
             if payments and payments[0][0] <= candle.close_time:
                 self._fund(market, candle, rank, payments)

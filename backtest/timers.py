@@ -44,30 +44,28 @@ class Timers:
     """All timers of a run, the next one first; those of one time in the order of their asking."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[Micros, int, Timer]] = []
+        self.heap: list[tuple[Micros, int, Timer]] = []
+        """Empty while there are none: quickly asked before each event."""
         self._count = 0
-
-    def __bool__(self) -> bool:
-        return bool(self._heap)
 
     def add(self, timer: Timer) -> Timer:
         """Take a timer that has a time."""
         if timer.due is not None:
             self._count += 1
-            heapq.heappush(self._heap, (timer.due, self._count, timer))
+            heapq.heappush(self.heap, (timer.due, self._count, timer))
         return timer
 
     @property
     def next(self) -> Micros:
         """When the next one is due, µs; `FAR` if none is."""
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][2].due != heap[0][0]:
             heapq.heappop(heap)
         return heap[0][0] if heap else FAR
 
     def take(self) -> Timer:
         """The one that is due at `next`; it has no other place until it is put back."""
-        return heapq.heappop(self._heap)[2]
+        return heapq.heappop(self.heap)[2]
 
     def put_back(self, timer: Timer) -> None:
         """After its call: have it called again, unless it was stopped or there was one call to make."""
