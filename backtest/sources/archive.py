@@ -210,7 +210,9 @@ def _numbers(table: Table, name: str, none: float = 0) -> Any:
     column = table.column(name)
     if pa.types.is_timestamp(column.type):
         column = column.cast(pa.int64())
-    return column.fill_null(none).to_numpy() if column.null_count else column.to_numpy()
+    values = column.fill_null(none).to_numpy() if column.null_count else column.to_numpy()
+    # What stands in Arrow's own memory is read-only, which compiled kernels refuse.
+    return values if values.flags.writeable else values.copy()
 
 
 def _first_of(table: Table, name: str, other: str) -> Any:

@@ -9,6 +9,7 @@ import msgspec
 
 from backtest.downloads.parquet import need_pyarrow
 from backtest.downloads.series import Kind, Series, all_series, folder_of
+from backtest.downloads.turn import turn
 from infra.settings import Settings, load
 from kandle.jobs.detaching import submit
 from kandle.jobs.progress import note_rows, progress
@@ -115,17 +116,23 @@ def list_(as_json: bool, data_dir: str | None) -> None:
 def _download(
     settings: Settings, venue: str, symbol: str, interval: str, since: int, until: int, kind: Kind
 ) -> "tuple[Series, Downloaded]":
+    from producers.manager.names import for_symbol, venue_name
+
+    name = for_symbol(venue_name(venue), symbol)
+    own, root = interval if kind == "candles" else "", folder_of(settings.data_dir)
+
     async def run(manager: "VenueManager", _: Settings) -> "tuple[Series, Downloaded]":
         from backtest.downloads.download import Download
-        from producers.manager.names import for_symbol, venue_name
 
-        name = for_symbol(venue_name(venue), symbol)
-        own = interval if kind == "candles" else ""
-        series = Series(folder_of(settings.data_dir), f"{name.venue}:{symbol}", kind, own)
+        series = Series(root, f"{name.venue}:{symbol}", kind, own)
         with series.locked(), progress(f"{series.market} {own or kind}") as told:
             return series, await Download(manager.venue(name), series, symbol, told).run(since, until)
 
-    return call_venues(f"asking {venue} for the history of {symbol}", run)
+    def wait() -> None:
+        click.echo(f"kandle: another process downloads from {name.venue}: waiting for it ...", err=True)
+
+    with turn(root, name.venue, wait):
+        return call_venues(f"asking {venue} for the history of {symbol}", run)
 
 
 def _queue(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -23,25 +24,22 @@ POLL_S: Final = 0.05
 LOG_LINES: Final = 3
 """Of what a job has said last, as its error where it names none."""
 
-_started: list[subprocess.Popen[bytes]] = []
-"""Held, though nobody waits for them: they are to outlive us."""
-
 
 def start_worker(data_dir: Path) -> None:
     """Start a process that takes the next job; it lives on when this one ends, and its terminal is closed."""
     folder = JobStore(data_dir).folder
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "workers.log").open("ab") as log:
-        _started.append(
-            subprocess.Popen(
-                (sys.executable, "-m", "kandle", "jobs", "work"),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "KANDLE_DATA_DIR": str(data_dir.absolute())},
-                start_new_session=True,
-            )
+        process = subprocess.Popen(
+            (sys.executable, "-m", "kandle", "jobs", "work"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, "KANDLE_DATA_DIR": str(data_dir.absolute())},
+            start_new_session=True,
         )
+    # If it ends before we do, somebody has to take note of it; if not, the system does.
+    threading.Thread(target=process.wait, daemon=True).start()
 
 
 def start_waiting(data_dir: Path) -> None:

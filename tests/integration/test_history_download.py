@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from backtest.downloads.download import Download, Downloaded, Patience
 from backtest.downloads.series import Kind, Series, all_series
+from backtest.downloads.turn import turn
 from backtest.sources.asked import Asked
 from backtest.sources.downloads import read_downloads
 from infra.resilience.call_guard import CallPolicy
@@ -183,6 +185,27 @@ async def test_trades_of_one_moment_come_once_though_pages_end_among_them(tmp_pa
         assert len(np.unique(columns["id"])) == done.rows
         assert (np.diff(columns["time"]) >= 0).all()
         assert set(columns["side"].tolist()) == {1, -1}
+
+
+def test_who_downloads_from_a_venue_waits_for_another_one(tmp_path: Path) -> None:
+    said: list[str] = []
+    began = threading.Event()
+
+    def wait() -> None:
+        said.append("waits")
+        began.set()
+
+    def second() -> None:
+        with turn(tmp_path, "binance", wait):
+            said.append("has it")
+
+    with turn(tmp_path, "binance", lambda: said.append("never")), turn(tmp_path, "gateio", began.set):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert began.wait(10)
+        assert said == ["waits"]
+    thread.join(10)
+    assert said == ["waits", "has it"]
 
 
 def test_two_downloads_of_one_series_at_once_are_refused(tmp_path: Path) -> None:

@@ -161,3 +161,23 @@ async def test_a_search_as_a_job_says_how_far_it_is(tmp_path: Path, monkeypatch:
     await user(*given, "--workers", "1", "--job")
     job = await user.until("done", "failed")
     assert (job.state, job.kind, job.done, job.total) == ("done", "optimize", 3, 3), job.error
+
+
+async def test_what_there_is_to_say_without_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = User(tmp_path, monkeypatch)
+    assert (
+        await user("jobs")
+    ).stdout == "there are no jobs: history download, backtest and optimize take --job\n"
+    assert (await user("history", "list")).stdout.startswith("nothing was downloaded yet")
+    for command in ("show", "cancel"):
+        assert "there is no job 9" in str((await user("jobs", command, "9")).exception)
+
+
+async def test_any_command_runs_as_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = User(tmp_path, monkeypatch)
+    assert (await user("jobs", "run", "--", "config")).stdout == "job 1 is queued\n"
+    job = await user.until("done", "failed")
+    assert (job.kind, job.provider, job.state, job.request) == ("config", "-", "done", ["config"])
+    shown = (await user("jobs", "show", "1")).stdout
+    assert "kandle config" in shown
+    assert "disk_budget_mb" in shown
