@@ -152,6 +152,7 @@ async def test_a_backtest_as_a_job_answers_as_it_would_have(
     assert (await user(*given[:-1], "-", "--job")).exit_code == 2
 
 
+@pytest.mark.full
 async def test_a_search_as_a_job_says_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prices = [100 + at * 7 % 11 for at in range(60)]
     rows = [f"{BEGAN + at * MINUTE},{price},{price},{price},{price}" for at, price in enumerate(prices)]
@@ -173,6 +174,7 @@ async def test_what_there_is_to_say_without_jobs(tmp_path: Path, monkeypatch: py
         assert "there is no job 9" in str((await user("jobs", command, "9")).exception)
 
 
+@pytest.mark.full
 async def test_any_command_runs_as_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     user = User(tmp_path, monkeypatch)
     assert (await user("jobs", "run", "--", "config")).stdout == "job 1 is queued\n"
