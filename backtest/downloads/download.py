@@ -29,6 +29,8 @@ PAGE: Final = 1_000
 """Rows that are asked for at once; a venue may give fewer."""
 KEPT_AFTER: Final = 20
 """Pages that are kept together."""
+SETTLED_US: Final = 1_000_000
+"""A trade is told by the venue so long after it was made."""
 HOUR_US: Final = 3_600_000_000
 DAY: Final = "1d"
 Progress = Callable[[int, int], None]
@@ -100,9 +102,13 @@ class Download:
             KandleError: The venue refuses, or stays away; what came before is kept.
         """
         before = self._series.manifest().rows
-        length = INTERVALS[self._series.interval].length if self._series.kind == "candles" else 1
-        # A candle is asked for when it has closed; what trades of this second there are is not known yet.
-        end = min(until, (self._now() - (0 if length > 1 else 1_000_000)) // length * length)
+        if self._series.kind == "candles":
+            # Whole candles alone, and those that have closed: spans meet where candles do.
+            interval = INTERVALS[self._series.interval]
+            since, end = interval.open_time(since), interval.open_time(min(until, self._now()))
+        else:
+            # What trades of this second there are is not known yet.
+            end = min(until, self._now() - SETTLED_US)
         missing = self._series.missing(since, end)
         total = sum(stop - start for start, stop in missing)
         done = 0

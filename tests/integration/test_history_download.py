@@ -166,6 +166,16 @@ async def test_the_candle_that_is_still_open_is_left_for_the_next_download(tmp_p
         assert more.rows == 1
 
 
+async def test_times_inside_of_candles_lose_none(tmp_path: Path) -> None:
+    venue = KlinesVenue(BEGAN_MS, END_MS)
+    half = MINUTE_MS // 2
+    async with downloads(venue, tmp_path) as download:
+        await download(BEGAN_MS + 20 * MINUTE_MS + half, BEGAN_MS + 30 * MINUTE_MS + half)
+        await download(BEGAN_MS + 30 * MINUTE_MS + half, BEGAN_MS + 40 * MINUTE_MS)
+        await download(BEGAN_MS + half, BEGAN_MS + 20 * MINUTE_MS + half)
+    assert opens(tmp_path) == list(range(BEGAN_MS, BEGAN_MS + 40 * MINUTE_MS, MINUTE_MS))
+
+
 async def test_a_venue_that_tells_only_its_newest_candles_is_found_out(tmp_path: Path) -> None:
     venue = KlinesVenue(BEGAN_MS - 3_000 * DAY_MS, END_MS)
     venue.newest_only = True
