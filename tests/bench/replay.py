@@ -56,7 +56,7 @@ def replay_records_per_s(servers: str, records: int = RECORDS, runs: int = 3) ->
 
 async def _measure(servers: str, records: int, runs: int) -> list[float]:
     kafka = KafkaSettings(bootstrap_servers=servers, partitions=PARTITIONS)
-    await _fill(kafka, records)
+    await fill(kafka, SOURCE, records)
     found = []
     for run in range(runs):
         source = TopicSource.open(kafka, SOURCE)
@@ -68,13 +68,13 @@ async def _measure(servers: str, records: int, runs: int) -> list[float]:
     return found
 
 
-async def _fill(kafka: KafkaSettings, records: int) -> None:
-    """Trades of twenty symbols in four partitions, a mark a second."""
-    Admin(kafka).ensure_topics([TRADES.in_namespace(SOURCE)])
+async def fill(kafka: KafkaSettings, space: Namespace, records: int) -> None:
+    """Trades of five symbols a partition, a mark every five seconds."""
+    Admin(kafka).ensure_topics([TRADES.in_namespace(space)])
     publisher = Publisher(kafka)
-    name = TRADES.in_namespace(SOURCE).name
-    share = records // PARTITIONS
-    for partition in range(PARTITIONS):
+    name = TRADES.in_namespace(space).name
+    share = records // kafka.partitions
+    for partition in range(kafka.partitions):
         for first in range(0, share, PORTION):
             batch = _trades(partition, first, min(PORTION, share - first))
             await publisher.publish_columns(name, partition, batch)

@@ -31,10 +31,12 @@ from schemas.topics import (
     TRADES,
     VENUE_PRICES,
 )
+from tests.bench.replay import fill
 from tests.kandle_command import environment
-from tests.replay_harness import kafka_settings, messages, namespace, some_past, values
+from tests.replay_harness import PARTITIONS, kafka_settings, messages, namespace, some_past, values
 
 KILLS, KILLS_IN_FULL = 1, 12
+MANY, ATTEMPTS = 400_000, 3
 SPEEDS = ("30", "60", "15")
 CAPTURE = "binance-spot-btcusdt.capture.gz"
 PERIOD = ("--from", "2024-08-08T23:58:00Z", "--to", "2024-08-09T00:01:00Z")
@@ -117,6 +119,28 @@ async def test_a_replay_killed_and_resumed_at_other_speeds_writes_each_record_on
     assert told["held_before"] > found * 0.9
     for tp, stood in past.messages.items():
         assert await messages(settings, into, tp) == stood
+
+
+@pytest.mark.full
+async def test_a_replay_at_full_speed_killed_among_its_batches_writes_each_record_once(
+    kafka: str, tmp_path: Path
+) -> None:
+    settings, source = kafka_settings(kafka), namespace()
+    await fill(settings, source, MANY)
+    stood = {n: await values(settings, source, Partition(TRADES.base_name, n)) for n in range(PARTITIONS)}
+    whole = sum(map(len, stood.values()))
+    replaying = Replaying(tmp_path, {"KAFKA_BOOTSTRAP_SERVERS": kafka})
+    hits = 0
+    for attempt in range(ATTEMPTS):
+        into = namespace()
+        asked = (f"topics:{source.prefix}", "--into", into.prefix, "--only-publish")
+        process = replaying.start(*asked)
+        found = await killed_after(process, settings, into, (TRADES.base_name,), 1 + attempt * whole // 10)
+        hits += found < whole
+        assert (await asyncio.to_thread(replaying.run, *asked))["held_before"] >= found
+        for number, expected in stood.items():
+            assert await messages(settings, into, Partition(TRADES.base_name, number)) == expected
+    assert hits >= ATTEMPTS // 2, "most kills came before the end"
 
 
 Told = dict[str, dict[bytes | None, list[Record]]]
