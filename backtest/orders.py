@@ -16,6 +16,7 @@ OrderKind: TypeAlias = Literal[
     "market", "limit", "stop", "stop_limit", "take_profit", "trailing", "liquidation"
 ]
 TimeInForce: TypeAlias = Literal["gtc", "ioc", "fok"]
+_KEPT: Final = frozenset(get_args(TimeInForce))
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 
@@ -82,7 +83,7 @@ class Conditions(msgspec.Struct, gc=False, frozen=True, kw_only=True):
             raise ValidationError(f"an order has one trigger, got {' and '.join(triggers)}")
         if self.limit is not None and triggers and triggers != ["stop"]:
             raise ValidationError(f"an order has a limit or {triggers[0]}; with a limit goes stop alone")
-        if self.time_in_force not in get_args(TimeInForce):
+        if self.time_in_force not in _KEPT:
             raise ValidationError(f"time_in_force is gtc, ioc or fok, got {self.time_in_force}")
         if self.post_only and (self.kind != "limit" or self.time_in_force != "gtc"):
             raise ValidationError("post_only is for limits that wait: without a trigger, gtc")
