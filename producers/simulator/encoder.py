@@ -18,6 +18,7 @@ from typing import ClassVar, Final, NamedTuple, TypeAlias
 import producers.simulator.encoders
 from producers.exchange import MarketRecord
 from producers.markets import exchange_class
+from producers.validation import base_size
 from schemas.errors import ConfigurationError
 from schemas.records import Instrument
 
@@ -130,3 +131,15 @@ def padded(value: float) -> str:
         if float(text) == value:
             return text
     return plain(value)
+
+
+def contracts_of(size: float, multiplier: float) -> float:
+    """Contracts of a size in base units: the shortest number of which the reader makes the same size."""
+    if multiplier == 1.0:
+        return size
+    exact = size / multiplier
+    for places in (0, 4, 8, 12):
+        count = round(exact, places)
+        if base_size(count, multiplier) == size:
+            return count
+    return exact

@@ -13,8 +13,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from producers.exchange import MarketRecord
-from producers.simulator.encoder import Answered, Encoder, Pushed, Said, plain
-from producers.validation import base_size
+from producers.simulator.encoder import Answered, Encoder, Pushed, Said, contracts_of, plain
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Liquidation, Micros, Quote, Ticker, Trade
 
 
@@ -237,18 +236,6 @@ class GateFuturesEncoder(GateSpotEncoder):
             "in_delisting": instrument.status == "halted",
             "status": "delisted" if instrument.status == "delisted" else "trading",
         }
-
-
-def contracts_of(size: float, multiplier: float) -> float:
-    """Contracts of a size in base units: the shortest number of which the reader makes the same size."""
-    if multiplier == 1.0:
-        return size
-    exact = size / multiplier
-    for places in (0, 4, 8, 12):
-        count = round(exact, places)
-        if base_size(count, multiplier) == size:
-            return count
-    return exact
 
 
 def _number(value: float) -> int | str:
