@@ -15,6 +15,7 @@ from backtest.strategy import Strategy
 from backtest.terms import Terms
 from infra.settings import load
 from kandle import backtest_data, backtest_outputs, backtest_terms
+from kandle.backtest_progress import progress_of
 from kandle.catalogue import defaults_of, meaning_of
 from kandle.jobs.detaching import OPTION, DetachableCommand, detach
 from kandle.patience import patience
@@ -88,7 +89,7 @@ def backtest(
     terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
     history = backtest_data.history_of(given, chosen, terms)
     backtest_terms.check_affordable(history, terms)
-    with patience(f"running {chosen.name} over {_told(history)}"):
+    with patience(f"running {chosen.name} over {_told(history)}"), progress_of(chosen, history):
         found = _run(chosen, history, terms)
     _tell_refusals(found)
     backtest_outputs.tell(chosen, found, fingerprint(chosen, history, terms), given)
