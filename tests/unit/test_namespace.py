@@ -96,7 +96,15 @@ def told() -> list[str]:
         "from processors.engine.app import changelog, group_of; from sinks.intake import group_of as sink\n"
         "print(group_of(load()), changelog(load()).name, sink('timescale'))\n"
         "try: load(namespace='r2')\n"
-        "except Exception as error: print(error)"
+        "except Exception as error: print(error)\n"
+        "from sinks.database import application_name; from sinks.schema import lock_key\n"
+        "from schemas.topics import name_here\n"
+        "named = [name_here(name) for name in ('market.trades.v1.dlq', 'mine')]\n"
+        "print(application_name('sink-x'), lock_key(5) != 5, *named)\n"
+        "from sinks.registry import Parts, make\n"
+        "for name in ('archive', 'cache'):\n"
+        "    try: make([name], Parts(load(), None, None, None))\n"
+        "    except Exception as error: print(error)"
     )
     ran = run(code, KANDLE_NAMESPACE="r1")
     assert ran.returncode == 0, ran.stderr[-2000:]
@@ -110,6 +118,14 @@ def test_no_module_takes_a_name_when_it_is_imported(told: list[str]) -> None:
 def test_settings_fix_the_namespace_of_a_process(told: list[str]) -> None:
     assert told[1].split() == ["r1.kandle", "r1.kandle-checkpoints-changelog", "r1.kandle-timescale"]
     assert "has used the names of r1 and cannot change to r2" in told[2]
+
+
+def test_what_two_sets_share_on_a_server_has_names_of_its_own(told: list[str]) -> None:
+    assert told[3].split() == ["kandle-sink-x@r1", "True", "r1.market.trades.v1.dlq", "mine"]
+
+
+def test_what_keeps_the_live_run_does_not_run_in_a_namespace(told: list[str]) -> None:
+    assert [line.partition(" keeps")[0] for line in told[4:]] == ["the sink archive", "the sink cache"]
 
 
 def test_a_name_that_was_used_before_the_settings_is_noticed() -> None:
