@@ -24,7 +24,6 @@ SHORTLY = {("binance", "spot"), ("gateio", "futures")}
 SERVED = [
     pytest.param(venue, market, marks=[pytest.mark.full] if (venue, market) not in SHORTLY else [])
     for venue, market in MADE
-    if venue != "binanceus"
 ]
 Told = dict[tuple[str, str], list[Record]]
 

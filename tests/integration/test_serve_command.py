@@ -47,7 +47,7 @@ async def test_it_says_where_it_listens_and_ends_with_the_past(tmp_path: Path) -
     [
         (("--serve", "--into", "r1"), "--into PREFIX, or"),
         (("--serve", "--venue-format", "nasdaq"), "nasdaq"),
-        (("--serve", "--venue-format", "binanceus"), "cannot be served in its own format"),
+        (("--serve", "--venue-format", "kraken"), "cannot be served in its own format"),
         (("--serve", "--venue-format", "gateio"), "nothing of gateio spot"),
         (("--serve", "--speed", "0"), "speed"),
     ],

@@ -205,6 +205,12 @@ class BinanceSpotEncoder(Encoder):
         return listed | {"status": STATUSES[instrument.status]}
 
 
+class BinanceUsEncoder(BinanceSpotEncoder):
+    """Binance US: the same."""
+
+    venue: ClassVar[str] = "binanceus"
+
+
 class BinanceUsdmEncoder(BinanceSpotEncoder):
     """USD-M futures: numbers without needless places; quotes have a time, books chain by `pu`."""
 
