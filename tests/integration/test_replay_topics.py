@@ -32,7 +32,9 @@ async def past(kafka: str) -> tuple[Past, TopicSource]:
     return found, TopicSource.open(kafka_settings(kafka), space)
 
 
-async def test_every_partition_arrives_as_it_stood(kafka: str, past: tuple[Past, TopicSource]) -> None:
+async def test_every_partition_arrives_as_it_stood_and_another_replay_is_refused(
+    kafka: str, past: tuple[Past, TopicSource]
+) -> None:
     settings, into = kafka_settings(kafka), namespace()
     outcome = await replayed(settings, past[1], into)
     assert outcome.is_complete
@@ -41,6 +43,8 @@ async def test_every_partition_arrives_as_it_stood(kafka: str, past: tuple[Past,
     found = await written(settings, into, TRADES.base_name, 0)
     assert len({one.replay_id for one in found}) == 1
     assert [one.position for one in found] == [*range(len(found) - 1), 2**63 - 1]
+    with pytest.raises(ConflictError, match=f"kandle replay --drop {into.prefix}"):
+        await replayed(settings, past[1], into, period=Period(BASE_US))
 
 
 async def test_a_replay_that_was_stopped_goes_on_where_it_stood(
@@ -66,15 +70,6 @@ async def test_a_replay_that_was_stopped_goes_on_where_it_stood(
     assert third.records.total() == 0
 
 
-async def test_another_replay_into_the_same_prefix_is_refused(
-    kafka: str, past: tuple[Past, TopicSource]
-) -> None:
-    settings, into = kafka_settings(kafka), namespace()
-    await replayed(settings, past[1], into)
-    with pytest.raises(ConflictError, match=f"kandle replay --drop {into.prefix}"):
-        await replayed(settings, past[1], into, period=Period(BASE_US))
-
-
 async def test_a_period_holds_its_records_in_their_order(kafka: str, past: tuple[Past, TopicSource]) -> None:
     settings, into = kafka_settings(kafka), namespace()
     period = Period(BASE_US + 13_000_000, BASE_US + 18_000_000)
@@ -93,13 +88,3 @@ async def test_a_period_holds_its_records_in_their_order(kafka: str, past: tuple
                 assert BASE_US + 13_000_000 <= record.event_time < BASE_US + 18_000_000
             if isinstance(record, Gap):
                 assert record.from_time < BASE_US + 13_000_000
-
-
-async def test_some_symbols_come_with_all_marks(kafka: str, past: tuple[Past, TopicSource]) -> None:
-    settings, into = kafka_settings(kafka), namespace()
-    await replayed(settings, past[1], into, symbols=["ETH/USDT"])
-    for tp, stood in past[0].messages.items():
-        wanted = [
-            (key, value) for key, value in stood if key != b"binance:BTC/USDT" and value != b"no record"
-        ]
-        assert await messages(settings, into, tp) == wanted

@@ -33,7 +33,7 @@ def records(topic: Topic) -> st.SearchStrategy[list[Record]]:
     return st.lists(st.one_of(*kinds), min_size=1, max_size=12)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @pytest.mark.parametrize("topic", REPLAYED, ids=lambda topic: topic.name)
 @given(data=st.data())
 def test_values_keys_and_headers_are_as_they_were(topic: Topic, data: st.DataObject) -> None:
