@@ -108,7 +108,8 @@ class SimulatedDesk:
         how: Conditions = AT_MARKET,
     ) -> Order:
         """See `Desk`."""
-        self._check(market)
+        if market not in self.feeds:
+            self._check(market)
         return self._broker.place(market, side, self.now, size, part, how)
 
     def group(self, orders: Sequence[Order]) -> None:

@@ -41,6 +41,7 @@ __all__ = ["ClosedCandle", "Line", "Period", "Strategy"]
 
 ALL: Final = Decimal(1)
 Size: TypeAlias = int | float | Decimal
+_NO_PRICES: Final = (None,) * 5
 
 
 class Desk(Protocol):
@@ -220,8 +221,8 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         Raises:
             ValidationError: What is given contradicts itself.
         """
-        how = _conditions(limit, stop, take_profit, trail, trail_part, time_in_force, post_only, reduce_only)
-        return self._place(market, "buy", size, part, how)
+        prices = (limit, stop, take_profit, trail, trail_part)
+        return self._place(market, "buy", size, part, prices, time_in_force, post_only, reduce_only)
 
     def sell(
         self,
@@ -239,8 +240,8 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         reduce_only: bool = False,
     ) -> Order:
         """As `buy`, the other way round; what is not held is sold short."""
-        how = _conditions(limit, stop, take_profit, trail, trail_part, time_in_force, post_only, reduce_only)
-        return self._place(market, "sell", size, part, how)
+        prices = (limit, stop, take_profit, trail, trail_part)
+        return self._place(market, "sell", size, part, prices, time_in_force, post_only, reduce_only)
 
     def one_cancels_other(self, *orders: Order) -> None:
         """Let orders of one market cancel each other; what fills a part of one makes the others smaller.
@@ -282,35 +283,35 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         """Units held; below 0 for short."""
         return self.desk.size(market)
 
-    def _place(self, market: str, side: Side, size: Size | None, part: Size | None, how: Conditions) -> Order:
-        if size is not None:
-            return self.desk.place(market, side, exact(size), None if part is None else exact(part), how)
-        return self.desk.place(market, side, None, ALL if part is None else exact(part), how)
-
-
-def _conditions(
-    limit: Size | None,
-    stop: Size | None,
-    take_profit: Size | None,
-    trail: Size | None,
-    trail_part: Size | None,
-    time_in_force: TimeInForce,
-    post_only: bool,
-    reduce_only: bool,
-) -> Conditions:
-    bare = limit is None and stop is None and take_profit is None and trail is None and trail_part is None
-    if bare and time_in_force == "gtc" and not post_only:
-        return CLOSING if reduce_only else AT_MARKET
-    return Conditions(
-        limit=None if limit is None else exact(limit),
-        stop=None if stop is None else exact(stop),
-        take_profit=None if take_profit is None else exact(take_profit),
-        trail=None if trail is None else exact(trail),
-        trail_part=None if trail_part is None else exact(trail_part),
-        time_in_force=time_in_force,
-        post_only=post_only,
-        reduce_only=reduce_only,
-    )
+    def _place(
+        self,
+        market: str,
+        side: Side,
+        size: Size | None,
+        part: Size | None,
+        prices: tuple[Size | None, ...],
+        time_in_force: TimeInForce,
+        post_only: bool,
+        reduce_only: bool,
+    ) -> Order:
+        if prices == _NO_PRICES and time_in_force == "gtc" and not post_only:
+            how = CLOSING if reduce_only else AT_MARKET
+        else:
+            named = (None if price is None else exact(price) for price in prices)
+            limit, stop, take_profit, trail, trail_part = named
+            how = Conditions(
+                limit=limit,
+                stop=stop,
+                take_profit=take_profit,
+                trail=trail,
+                trail_part=trail_part,
+                time_in_force=time_in_force,
+                post_only=post_only,
+                reduce_only=reduce_only,
+            )
+        if size is None:
+            return self.desk.place(market, side, None, ALL if part is None else exact(part), how)
+        return self.desk.place(market, side, exact(size), None if part is None else exact(part), how)
 
 
 def exact(value: Size) -> Decimal:
