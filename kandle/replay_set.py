@@ -154,10 +154,10 @@ async def running(
             _sink(common, sinks, ports[-1]),
         ]
         await asyncio.gather(*(supervisor.start(spec) for spec in specs))
+        of_its_own = settings.model_copy(update={"sink": settings.sink.model_copy(update={"run": sinks})})
         expected = [
             Stream(each.sink, each.topic.in_namespace(namespace), each.branch)
-            for each in expected_streams(settings, fed)
-            if each.sink in sinks
+            for each in expected_streams(of_its_own, fed)
         ]
         yield ReplaySet(supervisor, tally, expected, partitions, since)
 

@@ -166,7 +166,7 @@ def fed_topics(settings: Settings) -> list[Topic]:
 
 
 def expected_streams(settings: Settings, fed: Collection[Topic] | None = None) -> list[Stream]:
-    """Every stream that a run with these settings feeds.
+    """Every stream that a run with these settings feeds, of the sinks that keep their marks in the database.
 
     Args:
         settings: What is computed, and what is stored.
@@ -195,4 +195,4 @@ def expected_streams(settings: Settings, fed: Collection[Topic] | None = None) -
             streams.append(Stream(TIMESCALE, BOOK_SAMPLES))
     if processors.venue_spreads and TRADES in fed:
         streams += [Stream(sink, SIGNALS, "spreads") for sink in (TIMESCALE, NOTIFICATIONS)]
-    return streams
+    return [stream for stream in streams if stream.sink in settings.sink.run]

@@ -69,6 +69,8 @@ def test_the_streams_of_a_run_are_those_that_its_settings_ask_for() -> None:
     )
     assert expected_streams(unfed) == usual, "what is not fed has no last word"
     assert Stream(TIMESCALE, QUOTES) in expected_streams(Settings())
+    archiving = Settings(sink=SinkSettings(run=["timescale", "archive"]))
+    assert {stream.sink for stream in expected_streams(archiving)} == {TIMESCALE}
 
 
 async def test_a_run_has_drained_once_each_way_has_been_passed_in_all_partitions(
