@@ -159,6 +159,8 @@ class Loop:
             since, chosen = self._clock, until
             act: Callable[[], object] | None = None
             waiting = self._waiting()
+            if broker.margin.guards:
+                self._judge(waiting, since, until)
             for matching in waiting:
                 found = matching.find(since, chosen)
                 if found is not None:
@@ -249,6 +251,18 @@ class Loop:
         markets = dict.fromkeys(order.market for order in self._broker.open)
         markets.update(dict.fromkeys(self._broker.margin.guards))
         return [self._matchings[market] for market in markets if market in self._matchings]
+
+    def _judge(self, waiting: list[Matching], since: Moment, until: Moment) -> None:
+        """Spare the search for what liquidates several positions, where even the worst prices do not."""
+        last, worst = self._broker.last, {}
+        for each in waiting:
+            found = each.bounds(since, until)
+            if found is not None:
+                known = last.get(each.market, found[0])
+                worst[each.market] = (min(found[0], known), max(found[1], known))
+        calm = len(self._broker.margin.guards) > 1 and self._broker.margin.is_safe(worst)
+        for each in waiting:
+            each.rows.calm = calm
 
     def _withdraw(self) -> None:
         self._broker.cancel(self._desk.withdrawals.popleft()[1])

@@ -89,6 +89,23 @@ class Margin:
         low, high = self.guards.get(candle.market, _SAFE)
         return candle.low <= low or candle.high >= high
 
+    def is_safe(self, worst: Mapping[str, tuple[float, float]]) -> bool:
+        """Whether the account carries its positions whatever prices come, within bounds; told by doubles.
+
+        Args:
+            worst: Lowest and highest price by market; of markets that are not in it, the last known one.
+        """
+        left, scale = float(self._account.cash), abs(float(self._account.cash))
+        for market, position in self._account.positions.items():
+            size = float(position.size)
+            if size:
+                last = self._last[market]
+                low, high = worst.get(market, (last, last))
+                value = size * (low if size > 0 else high)
+                left += value - self._rate_double * abs(value)
+                scale += abs(value)
+        return left > scale * _SLACK
+
     def price(self, market: str) -> Decimal | None:
         """The price at which the account is liquidated while the others stay; below a long, above a short.
 

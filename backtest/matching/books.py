@@ -81,6 +81,10 @@ class BookMatching:
     def value(self, until: Moment) -> None:
         """See `moments.Matching`; each change of the book is told, and values by itself."""
 
+    def bounds(self, since: Moment, until: Moment) -> tuple[float, float] | None:
+        """See `moments.Matching`; none: each change of the book is told."""
+        return None
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         coming, arriving, row = until, None, 0

@@ -38,6 +38,9 @@ class Matching(Protocol):
     def value(self, until: Moment) -> None:
         """Let the last known price be that of the newest event before a moment, if one has come."""
 
+    def bounds(self, since: Moment, until: Moment) -> tuple[float, float] | None:
+        """Lowest and highest price, at which positions could be closed, between two moments; None without."""
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """The first moment after one and before another at which something befalls an order."""
 
@@ -61,6 +64,8 @@ class Rows:
         self.times = times
         self.rank = rank
         self.told = told
+        self.calm = False
+        """Whether it is known that what comes next cannot liquidate the account."""
         self.valued = 0
         """Rows of which the newest is the last known price."""
         self.done = 0

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from backtest.broker import Broker
 from backtest.history import Numbers, Quotes
-from backtest.matching.danger import first_dangerous, liquidate
+from backtest.matching.danger import bounds, first_dangerous, liquidate
 from backtest.matching.moments import ARRIVAL, Moment, Rows
 from backtest.matching.offers import Offers, meet
 from backtest.matching.search import first_offer, first_reaching, follow, touched
@@ -59,6 +59,11 @@ class QuoteMatching:
                 break
         self.rows.valued = max(self.rows.valued, self.rows.before(until))
 
+    def bounds(self, since: Moment, until: Moment) -> tuple[float, float] | None:
+        """See `moments.Matching`."""
+        bids, asks = self._quotes.bids, self._quotes.asks
+        return bounds(bids, asks, self.rows.before(since), self.rows.before(until))
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         start, stop = self.rows.before(since), self.rows.before(until)
@@ -72,7 +77,9 @@ class QuoteMatching:
             if moment < coming:
                 coming, arriving = moment, order
         quotes = self._quotes
-        found = first_dangerous(self._broker, self.market, quotes.bids, quotes.asks, start, found)
+        found = first_dangerous(
+            self._broker, self.market, quotes.bids, quotes.asks, start, found, calm=self.rows.calm
+        )
         if found < stop and (moment := (int(self.rows.times[found]), self.rows.rank)) < coming:
             coming, arriving = moment, None
         self._start, self._found = start, (coming, found, arriving)

@@ -18,7 +18,7 @@ from decimal import Decimal
 from backtest.account import decimal_of
 from backtest.broker import Broker
 from backtest.history import Trades
-from backtest.matching.danger import first_dangerous, liquidate
+from backtest.matching.danger import bounds, first_dangerous, liquidate
 from backtest.matching.moments import Moment, Rows
 from backtest.matching.search import first_reaching, follow, touched
 from backtest.orders import ZERO, Order
@@ -53,6 +53,11 @@ class TradeMatching:
             self.rows.valued = done
             self._broker.last[self.market] = float(self._trades.prices[done - 1])
 
+    def bounds(self, since: Moment, until: Moment) -> tuple[float, float] | None:
+        """See `moments.Matching`."""
+        prices = self._trades.prices
+        return bounds(prices, prices, self.rows.before(since), self.rows.before(until))
+
     def find(self, since: Moment, until: Moment) -> Moment | None:
         """See `moments.Matching`."""
         start, stop = self.rows.before(since), self.rows.before(until)
@@ -64,7 +69,7 @@ class TradeMatching:
             if first < found:
                 found = self._first(order, first, found)
         prices = self._trades.prices
-        found = first_dangerous(self._broker, self.market, prices, prices, start, found)
+        found = first_dangerous(self._broker, self.market, prices, prices, start, found, calm=self.rows.calm)
         self._found = (start, found)
         return (int(self.rows.times[found]), self.rows.rank) if found < stop else None
 

@@ -7,7 +7,7 @@ import pytest
 
 from backtest.history import History
 from backtest.orders import OrderState
-from tests.backtest_events import buy, by_trades, play_events, sell, told, trades_of
+from tests.backtest_events import Act, buy, by_trades, play_events, sell, told, trades_of
 from tests.backtest_runs import BEGAN, MARKET, terms_of
 
 # second, price, size
@@ -156,6 +156,19 @@ def test_a_short_position_is_liquidated_by_the_trade_that_uses_its_margin_up() -
     run, _ = play_events(History(trades=[trades_of(rows)]), {2: sell(20)}, terms_of(1_000, leverage=3))
     # 1000 + 20 * 100 = 3000 of cash; nothing is left at 3000 / 20 = 150
     assert told(run) == [(3, 20, 100, False), (5, 20, 150, False)]
+    assert run.final_equity == 0
+
+
+@pytest.mark.parametrize("hearing", [False, True])
+def test_short_positions_in_two_markets_are_liquidated_together(hearing: bool) -> None:
+    other = "test:C/B"
+    first = [*QUIET, (3, 100, 1), (5, 120, 1), (8, 119, 1)]
+    second = [*QUIET, (3, 100, 1), (4, 129, 1), (6, 129.9, 1), (7, 130, 1), (8, 90, 1)]
+    history = History(trades=[trades_of(first), trades_of(second, other)])
+    acts: dict[float, Act] = {2: lambda both: (both.sell(MARKET, 10), both.sell(other, 10))}
+    run, _ = play_events(history, acts, terms_of(500, leverage=5), hearing=hearing)
+    # 500 + 2 * 10 * 100 = 2500 of cash; nothing is left once both prices together are 250: 120 and 130
+    assert told(run) == [(3, 10, 100, False)] * 2 + [(7, 10, 120, False), (7, 10, 130, False)]
     assert run.final_equity == 0
 
 
