@@ -138,17 +138,19 @@ class OptimizeReport:
                 *(each.inside.best[0].trial.parameters[name] for name in names),
                 *(_shown(name, each.inside.best[0].figure(name)) for name in figures),
                 _shown("return", each.inside.deflation.probability if each.inside.deflation else None),
-                _shown("sharpe", each.outside.sharpe),
-                _shown("return", each.outside.total_return),
-                each.outside.trades,
+                *_outside_cells(each.judgement),
             )
             for each in choices
         ]
         whole = self._walk_forward(choices)
         out, loss = whole["out_of_sample"], whole["degradation"]
+        failed = [each.outside for each in choices if each.outside.error]
+        lines = [table(header, rows), ""]
+        lines += [f"fails behind its choice: {_set(dict(e.trial.parameters))}: {e.error}" for e in failed]
+        if out is None:
+            return lines
         return [
-            table(header, rows),
-            "",
+            *lines,
             f"out of sample, stitched: return {_shown('return', out['return'])}, "
             f"sharpe {_shown('sharpe', out['sharpe'])}, "
             f"max drawdown {_shown('max_drawdown', out['max_drawdown'])}, {out['trades']} trades",
@@ -158,15 +160,16 @@ class OptimizeReport:
         ]
 
     def _walk_forward(self, choices: Sequence[Choice]) -> dict[str, Any]:
-        if not choices:
-            return {"folds": [], "out_of_sample": None, "degradation": None}
-        stretches, capital = [each.stretch for each in choices], float(self._terms.capital)
+        stretches = [each.outside.stretch for each in choices if each.outside.stretch is not None]
+        folds, capital = [_fold(each) for each in choices], float(self._terms.capital)
+        if not stretches:
+            return {"folds": folds, "out_of_sample": None, "degradation": None}
         times, equity = stitched(stretches, capital)
         together = judged_together(stretches, capital)
         curve = [[format_time(int(times[at])), float(equity[at])] for at in days_of(times).last]
-        inside = [each.inside.best[0] for each in choices]
+        inside = [each.inside.best[0] for each in choices if not each.outside.error]
         return {
-            "folds": [_fold(each) for each in choices],
+            "folds": folds,
             "out_of_sample": {**_judgement(together), "equity": curve},
             "degradation": _degradation(inside, together),
         }
@@ -181,7 +184,8 @@ def _fold(found: Choice) -> dict[str, Any]:
         "out": _span(found.fold.outside),
         "parameters": dict(best.trial.parameters),
         "in_sample": {name: value for name, value in figures.items() if name not in _TIMES},
-        "out_of_sample": _judgement(found.outside),
+        "out_of_sample": None if found.judgement is None else _judgement(found.judgement),
+        "error": found.outside.error or None,
         "deflated_sharpe": _deflation(found.inside),
     }
 
@@ -238,6 +242,12 @@ def _failures(ranked: Ranking) -> list[dict[str, Any]]:
         {"parameters": dict(each.trial.parameters), "error": each.error}
         for each in ranked.failed[:MOST_FAILURES]
     ]
+
+
+def _outside_cells(found: Judgement | None) -> tuple[object, ...]:
+    if found is None:
+        return ("-", "-", "-")
+    return (_shown("sharpe", found.sharpe), _shown("return", found.total_return), found.trades)
 
 
 def _span(window: Window) -> dict[str, str]:

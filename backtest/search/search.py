@@ -8,7 +8,7 @@ from typing import Final
 from backtest.search.ranking import Ranking, ranking
 from backtest.search.space import Value
 from backtest.search.trials import Outcome, Trial
-from backtest.search.walk_forward import Choice, Fold, judged
+from backtest.search.walk_forward import Choice, Fold
 from backtest.search.windows import Window
 from backtest.search.workers import Workers
 from schemas.errors import KandleError
@@ -17,7 +17,7 @@ LOST: Final = "its process has died, perhaps for lack of memory"
 
 
 class NothingFoundError(KandleError):
-    """No trial has the figure by which the best was to be chosen."""
+    """All runs of a search have failed."""
 
     code = "NOTHING_FOUND"
 
@@ -54,7 +54,6 @@ class Search:
             told: Called with the number of those that are done.
 
         Raises:
-            NothingFoundError: A set that was the best of a fold fails when it is judged.
             WorkersError: Processes cannot begin.
         """
         try:
@@ -81,12 +80,7 @@ class Search:
         trials = [_outside(fold, ranked.best[0].trial) for fold, ranked in chosen.values()]
         outside = {each.trial.number: each for each in _outcomes(workers, trials)}
         for number, (fold, ranked) in chosen.items():
-            found = outside[number]
-            if found.stretch is None:
-                raise NothingFoundError(
-                    f"{dict(found.trial.parameters)} was the best of a fold and fails after it: {found.error}"
-                )
-            self.choices.append(Choice(fold, ranked, found.stretch, judged(found.stretch)))
+            self.choices.append(Choice(fold, ranked, outside[number]))
 
 
 def _outcomes(workers: Workers[Trial, Outcome], trials: Iterable[Trial]) -> Iterator[Outcome]:

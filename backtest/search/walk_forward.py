@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from backtest.search.ranking import Ranking
-from backtest.search.trials import Stretch
+from backtest.search.trials import Outcome, Stretch
 from backtest.search.windows import Window
 from backtest.statistics.drawdown import Floats, Times, falls_of
 from backtest.statistics.returns import changes, days_of, ratios_of, yearly
@@ -78,14 +78,17 @@ class Choice:
     Attributes:
         fold: Which.
         inside: All trials that chose; the first of them is the one that was chosen.
-        stretch: Equity of the same parameters outside.
-        outside: Its figures.
+        outside: The run of the same parameters to the end of the fold; it may have failed.
     """
 
     fold: Fold
     inside: Ranking
-    stretch: Stretch
-    outside: Judgement
+    outside: Outcome
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """The figures outside; None if the run has failed."""
+        return None if self.outside.stretch is None else judged(self.outside.stretch)
 
 
 def folds_of(text: str, whole: Window, step: Micros) -> list[Fold]:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -55,16 +55,7 @@ class Workers(Generic[Task, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for connection, process in self._processes.items():
-            connection.close()
-            process.terminate()
-        for process in self._processes.values():
-            process.join(STOP_TIMEOUT_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-        self._processes.clear()
-        self._fresh.clear()
+        self._end([*self._processes])
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result | None]]:
         """The results, in the order in which they are ready; None where the process has died. Blocks.
@@ -79,8 +70,15 @@ class Workers(Generic[Task, Result]):
                     result = work(task)
                 yield task, result
             return
-        waiting = iter(tasks)
         busy: dict[Connection, Task] = {}
+        try:
+            yield from self._run(iter(tasks), busy)
+        finally:
+            self._end([*busy])  # what they still answer belongs to no later call
+
+    def _run(
+        self, waiting: Iterator[Task], busy: dict[Connection, Task]
+    ) -> Iterator[tuple[Task, Result | None]]:
         while len(self._processes) < self._count:
             self._start()
         for connection in [*self._processes]:
@@ -116,9 +114,20 @@ class Workers(Generic[Task, Result]):
             return
 
     def _replaced(self, connection: Connection) -> Connection:
-        connection.close()
-        self._processes.pop(connection).join(STOP_TIMEOUT_S)
+        self._end([connection])
         return self._start()
+
+    def _end(self, connections: Sequence[Connection]) -> None:
+        ended = [self._processes.pop(each) for each in connections]
+        for connection, process in zip(connections, ended, strict=True):
+            self._fresh.discard(connection)
+            connection.close()
+            process.terminate()
+        for process in ended:
+            process.join(STOP_TIMEOUT_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
     def _start(self) -> Connection:
         # Fresh interpreters: a fork would copy locks that other threads hold, and macOS has none to offer.

@@ -177,14 +177,21 @@ def test_walk_forward_chooses_inside_and_judges_behind(candles: Path) -> None:
     )
 
 
-def test_a_choice_that_fails_where_it_is_judged_ends_the_walk_forward(candles: Path, tmp_path: Path) -> None:
+def test_a_choice_that_fails_where_it_is_judged_is_told_and_does_not_end_the_others(
+    candles: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mine.py").write_text(LATE)
-    given = (tmp_path / "mine.py", "--candles", candles, "--grid", "number=300,500", "--workers", 1)
-    done = run(*given, "--metric", "return", "--walk-forward", "10d:10d")
-    assert isinstance(done.exception, NothingFoundError)
-    assert "{'number': 300} was the best of a fold and fails after it: strategy late" in str(done.exception)
-    alone = run(*given, "--metric", "return", "--json")
-    assert json.loads(alone.stdout)["failed"]["count"] == 1  # what it prints is not in the answer
+    given = (tmp_path / "mine.py", "--candles", candles, "--grid", "number=150,500", "--workers", 1)
+    walked = answer(*given, "--metric", "return", "--walk-forward", "5d:5d")["walk_forward"]
+    errors = [fold["error"] for fold in walked["folds"]]
+    # Both sets gain nothing inside, so that the first one is chosen; it raises at its 151st candle.
+    assert len(errors) == 3
+    assert all("LookupError: too late" in error for error in errors)
+    assert walked["out_of_sample"] is None
+    told = run(*given, "--metric", "return", "--walk-forward", "5d:5d").stdout
+    assert told.count("fails behind its choice: number=150: strategy late has raised LookupError") == 3
+    alone = answer(*given, "--metric", "return")
+    assert alone["failed"]["count"] == 1  # and what it prints is not in the answer
 
 
 def test_people_get_folds_as_a_table(candles: Path) -> None:

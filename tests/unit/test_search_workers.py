@@ -57,6 +57,16 @@ def test_tasks_are_shared_and_a_death_costs_one_task() -> None:
     assert multiprocessing.active_children() == []
 
 
+def test_what_a_broken_off_call_still_answers_belongs_to_no_later_one() -> None:
+    with Workers[int, tuple[int, int]](2, _Square()) as workers:
+        begun = workers.run(range(2, 20))
+        next(begun)
+        begun.close()  # type: ignore[attr-defined]
+        found = {task: result[0] for task, result in workers.run([50, 60, 70]) if result}
+    assert found == {50: 2_500, 60: 3_600, 70: 4_900}
+    assert multiprocessing.active_children() == []
+
+
 def test_one_worker_is_this_process() -> None:
     with Workers[int, tuple[int, int]](1, _Square()) as workers:
         assert list(workers.run([2, 3])) == [(2, (4, os.getpid())), (3, (9, os.getpid()))]
