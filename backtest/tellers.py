@@ -69,7 +69,6 @@ class Tellers:
         bars, desk, broker, steps = folded.bars, self._desk, self._broker, self._steps
         market, account = bars.market, self._broker.account
         pending, guards, fills, last = broker.open, broker.margin.guards, broker.fills, broker.last
-        threatened = broker.margin.threatened
         feeds, watches = desk.feeds[market], desk.watches[market]
         grow, on_candle = _ahead(desk, bars), self._strategy.on_candle
         hears_values = self.hears("on_indicator")
@@ -77,7 +76,10 @@ class Tellers:
 
         def tell(candle: ClosedCandle) -> None:
             desk.now = candle.close_time
-            if matching is not None and (pending or (market in guards and threatened(candle))):
+            guard = guards.get(market) if guards else None
+            # As `Margin.threatened` says, which is a call that every candle would pay for.
+            near = guard is not None and (candle.low <= guard[0] or candle.high >= guard[1])
+            if matching is not None and (pending or near):
                 while withdrawals and withdrawals[0][0] <= candle.open_time:
                     broker.cancel(withdrawals.pop(0)[1])
                 done = len(fills)
