@@ -68,6 +68,7 @@ def _reached(settings: Settings) -> Iterator[Settings]:
         with reach_servers(settings) as reached:
             yield reached
         return
+    click.echo("no database is configured: of a schema, if there is one, nothing is removed", err=True)
     with reach_kafka(settings) as found:
         yield settings.model_copy(update={"kafka": found.kafka})
 

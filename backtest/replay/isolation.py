@@ -120,10 +120,8 @@ def remove(settings: Settings, namespace: Namespace, told: Told = lambda _: None
 
 
 def _groups(admin: Admin, namespace: Namespace, app_id: str) -> Iterator[str]:
-    # Those that every replay has are asked for by name: the broker answers when it has read what it keeps.
-    for known in (app_id, f"{app_id}-comparison", "kandle-timescale", "kandle-notifications"):
-        admin.members(namespace.name_of(known))
-    for name in admin.groups():
+    usual = (app_id, f"{app_id}-comparison", "kandle-timescale", "kandle-notifications")
+    for name in admin.groups(map(namespace.name_of, usual)):
         base_name = namespace.base_name_of(name)
         if base_name is not None and base_name.startswith((*_GROUPS, app_id)):
             yield name

@@ -34,6 +34,8 @@ PASSING = frozenset(
 """Errors of a broker that is still settling; they pass within `PASSING_S`, or are real."""
 STALE = frozenset({KafkaError.FENCED_LEADER_EPOCH, KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError._NOENT})
 """Of these, what a client that knew the broker before its restart says for ever: it does not look again."""
+OFFSETS_TOPIC = "__consumer_offsets"
+"""A broker that has had no group has none."""
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest record that a topic takes."""
 
@@ -150,15 +152,19 @@ class Admin:
         )
         return sum(len(description.members) for description in found.values() if description is not None)
 
-    def groups(self) -> list[str]:
+    def groups(self, known: Iterable[str] = ()) -> list[str]:
         """Names of all consumer groups that the broker knows.
 
-        A broker that was just started may know none yet, and not say so; it waits when asked for one by name
-        (`members`).
+        Args:
+            known: Groups that may exist. A broker that was just started may list none yet, and not say so;
+                asked for one by name, it answers when it has read what it keeps of it.
 
         Raises:
             UnavailableError: The broker does not answer, or not for all.
         """
+        if OFFSETS_TOPIC in self._existing():
+            for name in known:
+                self.members(name)
         deadline = time.monotonic() + PASSING_S
         while True:
             found = self._ask(lambda: {"all": self._client.list_consumer_groups(request_timeout=TIMEOUT_S)})
