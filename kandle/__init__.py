@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from backtest.bars import ClosedCandle
+    from backtest.book_view import BookView
     from backtest.lines import Line
     from backtest.orders import Fill, Order
     from backtest.sizing import Sizer, SizingRule
     from backtest.strategy import Strategy
     from backtest.ticks import QuoteTick, TradeTick
+    from backtest.timers import Timer
     from processors.crossing import Crossing
     from processors.indicator import Bar, Indicator, Period, State
     from processors.parameters import NotNegative, Positive
@@ -56,11 +58,13 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "backtest.bars": ("ClosedCandle",),
+    "backtest.book_view": ("BookView",),
     "backtest.lines": ("Line",),
     "backtest.orders": ("Fill", "Order"),
     "backtest.sizing": ("Sizer", "SizingRule"),
     "backtest.strategy": ("Strategy",),
     "backtest.ticks": ("QuoteTick", "TradeTick"),
+    "backtest.timers": ("Timer",),
     "processors.crossing": ("Crossing",),
     "processors.indicator": ("Bar", "Indicator", "Period", "State"),
     "processors.parameters": ("NotNegative", "Positive"),
@@ -102,6 +106,7 @@ __all__ = [
     "AuditEntry",
     "Bar",
     "BookUpdate",
+    "BookView",
     "Candle",
     "ClosedCandle",
     "ConfigurationError",
@@ -142,6 +147,7 @@ __all__ = [
     "SystemEvent",
     "Ticker",
     "TimeMark",
+    "Timer",
     "Trade",
     "TradeBar",
     "TradeTick",
