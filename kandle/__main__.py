@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "process": "kandle.commands.stages",
     "sink": "kandle.commands.sink",
     "simulate": "kandle.commands.stages",
+    "serve": "kandle.commands.serve",
     "venues": "kandle.commands.venues",
     "check": "kandle.commands.check",
     "ticker": "kandle.commands.ticker",

@@ -1,1 +1,1 @@
-"""The page and the API over topics and database; imports what computes and stores, is imported by `kandle`."""
+"""The page and the API over topics and database; may import stages, is imported by `kandle`."""

@@ -15,6 +15,7 @@ from infra.settings.observation import LoggingSettings, MetricsSettings
 from infra.settings.processors import ProcessorSettings
 from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueSettings
 from infra.settings.section import NameList, Section
+from infra.settings.serve import ServeSettings
 from infra.settings.sinks import DatabaseSettings, SinkSettings
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ProducerSettings",
     "QuietHours",
     "Section",
+    "ServeSettings",
     "Settings",
     "SimulatorSettings",
     "SinkSettings",

@@ -31,6 +31,7 @@ from infra.settings.observation import LoggingSettings, MetricsSettings
 from infra.settings.processors import ProcessorSettings
 from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueKey, VenueSettings
 from infra.settings.section import NameList
+from infra.settings.serve import ServeSettings
 from infra.settings.sinks import DatabaseSettings, SinkSettings
 from schemas.errors import ConfigurationError
 from schemas.namespace import Namespace, enter
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     notifications: NotificationSettings = NotificationSettings()
     archive: ArchiveSettings = ArchiveSettings()
     cache: CacheSettings = CacheSettings()
+    serve: ServeSettings = ServeSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
 

@@ -1,0 +1,81 @@
+"""The application: routes, middleware, and what they share while it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata, resources
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from infra.settings import Settings
+from serve.access import Access
+from serve.api import market, operations
+from serve.hub.feeds import Feeds
+from serve.hub.hub import Hub
+from serve.hub.snapshots import Snapshots
+from serve.hub.tail import Tail
+from serve.hub.websocket import WebSocketEndpoint
+from serve.problems import Problem, answer_problems
+from serve.requests import Requests
+from serve.services import Services
+from serve.store import Store
+
+SUMMARY: Final = "Markets as streams: what is stored, what comes, and how the pipeline stands."
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """An application that reads the Kafka and the database of the settings while it runs.
+
+    Args:
+        settings: In force; both servers must be named.
+    """
+
+    @asynccontextmanager
+    async def running(app: FastAPI) -> AsyncIterator[None]:
+        store = Store(settings.database, settings.serve)
+        hub, feeds = Hub(settings.serve), Feeds()
+        tail = Tail(settings.kafka, hub, feeds)
+        app.state.services = Services(settings, store, hub, feeds, tail, Snapshots(hub, store))
+        tasks = [asyncio.create_task(tail.run()), asyncio.create_task(hub.sweep())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await store.close()
+
+    app = FastAPI(
+        title="Kandle",
+        summary=SUMMARY,
+        version=metadata.version("kandle"),
+        lifespan=running,
+        # FastAPI's own pages load their scripts from another host.
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Requests), Middleware(Access, settings=settings.serve)],
+    )
+    answer_problems(app)
+    app.include_router(market.router)
+    app.include_router(operations.router)
+    app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint()))
+    app.mount(
+        "/", StaticFiles(directory=str(resources.files("serve") / "page"), html=True, check_dir=False), "page"
+    )
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The API's description, with the shape of problems, which no route has for its model."""
+    if app.openapi_schema is None:
+        app.openapi_schema = get_openapi(
+            title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        )
+        app.openapi_schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+    return app.openapi_schema

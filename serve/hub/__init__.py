@@ -1,0 +1,1 @@
+"""Subscriptions: one tail of the topics, fanned out to WebSocket and SSE clients."""
