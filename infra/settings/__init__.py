@@ -3,7 +3,7 @@
 from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.kafka import KafkaSettings
-from infra.settings.loading import Settings, configured_namespace, environment_names, load
+from infra.settings.loading import Settings, environment_names, load
 from infra.settings.notifications import (
     ChannelLimits,
     ChannelSettings,
@@ -39,7 +39,6 @@ __all__ = [
     "SimulatorSettings",
     "SinkSettings",
     "VenueSettings",
-    "configured_namespace",
     "environment_names",
     "load",
 ]

@@ -181,25 +181,8 @@ def load(**overrides: Any) -> Settings:
         ConfigurationError: A value does not fit, a key is unknown, a file is unreadable; or this process has
             used the names of another namespace.
     """
-    settings = _read(overrides)
-    enter(settings.namespace)
-    return settings
-
-
-def configured_namespace() -> str:
-    """The namespace that the environment and the files name, without taking it on.
-
-    For a process that works in another one and has to name topics of this: a replay.
-
-    Raises:
-        ConfigurationError: As `load`.
-    """
-    return _read({}).namespace
-
-
-def _read(overrides: dict[str, Any]) -> Settings:
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
     except ValidationError as error:
         lines = [
             f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: "
@@ -209,3 +192,5 @@ def _read(overrides: dict[str, Any]) -> Settings:
         raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the settings cannot be read: {error}") from None
+    enter(settings.namespace)
+    return settings
