@@ -39,7 +39,7 @@ TIMES: Final[dict[type[Record], tuple[str, ...]]] = {
 }
 """The time of each replayed record: the first of these fields that has a value."""
 
-UNKNOWN: Final = np.iinfo(np.int64).min
+UNKNOWN: Final = int(np.iinfo(np.int64).min)
 
 
 class EventTimes:
@@ -47,11 +47,14 @@ class EventTimes:
 
     What tells no time (a value that cannot be decoded, a tombstone) happened when the record before it did;
     at the very beginning, when Kafka took it.
+
+    Args:
+        before: Time of the record before the first one that is read, µs; `UNKNOWN`: there is none.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, before: Micros = UNKNOWN) -> None:
         self._reader = ColumnReader()
-        self._newest = UNKNOWN
+        self._newest = before
 
     def read(self, values: Spans, kafka_times: Int64s) -> tuple[Int64s, Int64s]:
         """Beginning and end of what each record is about, µs; equal but for gaps.

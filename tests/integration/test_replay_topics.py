@@ -1,14 +1,18 @@
 """Replays of topics on a real broker: what arrives is what stood there, whatever happens on the way."""
 
 import asyncio
+from contextlib import aclosing
 
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from backtest.replay.pace import Pace
-from backtest.replay.source import Period
+from backtest.replay.source import Partition, Period
 from backtest.replay.sources.topics import TopicSource
 from schemas import rows
 from schemas.errors import ConflictError
+from schemas.namespace import Namespace
 from schemas.records import Gap, Trade
 from schemas.topics import INSTRUMENTS, TRADES
 from tests.replay_harness import (
@@ -88,3 +92,37 @@ async def test_a_period_holds_its_records_in_their_order(kafka: str, past: tuple
                 assert BASE_US + 13_000_000 <= record.event_time < BASE_US + 18_000_000
             if isinstance(record, Gap):
                 assert record.from_time < BASE_US + 13_000_000
+
+
+async def first_value(source: TopicSource, period: Period, after: int) -> bytes | None:
+    """The first record of the trades of partition 0 that is yielded after a position."""
+    tp = Partition(TRADES.base_name, 0)
+    found = None
+    for stream in source.streams([tp.topic], period, {tp: after}):
+        async with aclosing(stream):
+            async for step in stream:
+                for portion in step.portions:
+                    if portion.partition == tp and len(portion):
+                        found = found or portion.values.value(0)
+    return found
+
+
+async def test_what_tells_no_time_is_taken_alike_by_who_begins_and_by_who_goes_on(
+    kafka: str, past: tuple[Past, TopicSource]
+) -> None:
+    stood = past[0].messages[Partition(TRADES.base_name, 0)]
+    place = [value for _, value in stood].index(b"no record")
+    for period in (Period(BASE_US), Period(None, BASE_US + 10**9), Period()):
+        assert await first_value(past[1], period, place - 1) == b"no record"
+
+
+async def test_a_log_that_has_lost_what_is_next_is_told(kafka: str, past: tuple[Past, TopicSource]) -> None:
+    tp = Partition(TRADES.base_name, 0)
+    space = Namespace(past[1].identity.split(":")[0].removeprefix("topics of "))
+    client = AdminClient({"bootstrap.servers": kafka})
+    for done in client.delete_records([TopicPartition(space.name_of(tp.topic), 0, 20)]).values():
+        done.result()
+    source = TopicSource.open(kafka_settings(kafka), space)
+    assert await first_value(source, Period(), 19) == past[0].messages[tp][20][1]
+    with pytest.raises(ConflictError, match="begins with offset 20, the replay stands at 12"):
+        await first_value(source, Period(), 12)

@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
-from backtest.replay.event_times import EventTimes
+from backtest.replay.event_times import UNKNOWN, EventTimes
 from backtest.replay.source import NOTHING, REFERENCE, REPLAYED, Partition, Period, Portion, Step
 from backtest.replay.together import together
 from infra.kafka.admin import Admin
 from infra.kafka.log_scan import scan
 from infra.kafka.record_batches import RawRecords
 from infra.settings import KafkaSettings
-from schemas.errors import ConfigurationError
+from schemas.errors import ConfigurationError, ConflictError
 from schemas.namespace import Namespace
 from schemas.records import Micros
 from schemas.spans import Int64s, Spans
@@ -128,9 +128,15 @@ class TopicSource:
         return scan(self._kafka, name, tp.number, start, end, FETCH_BYTES)
 
     async def _read(self, tp: Partition, period: Period, after: int) -> AsyncGenerator[Step, None]:
-        _, end = self._bounds[tp]
+        first, end = self._bounds[tp]
+        if NOTHING < after < first - 1:
+            name = self._namespace.name_of(tp.topic)
+            raise ConflictError(
+                f"{name} partition {tp.number} has lost what is to be replayed next: it begins with offset "
+                f"{first}, the replay stands at {after}. Drop the prefix and replay what is left"
+            )
         start = max(await self._begin(tp, period), min(after, end) + 1)
-        times = EventTimes()
+        times = EventTimes(UNKNOWN if after == NOTHING else _some_time_of(period))
         reached: Micros | None = None
         async with aclosing(self._scan(tp, start)) as batches:
             async for records in batches:
@@ -143,6 +149,13 @@ class TopicSource:
                 portion = _portion(tp, records, begins, values)
                 wanted = period.holds(tp.topic, begins, ends)
                 yield Step([portion if wanted.all() else portion.take(wanted)], reached)
+
+
+def _some_time_of(period: Period) -> Micros:
+    """A time that a period holds: that of a record of which it is known only that it was replayed."""
+    if period.since is not None:
+        return period.since
+    return UNKNOWN if period.until is None else period.until - 1
 
 
 def _is_reference(topic: str) -> bool:
