@@ -14,12 +14,13 @@ from starlette.staticfiles import StaticFiles
 
 from infra.settings import Settings
 from serve.access import Access
-from serve.api import market, operations
+from serve.api import documentation, health, market, operations, stream
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
 from serve.hub.tail import Tail
 from serve.hub.websocket import WebSocketEndpoint
+from serve.pipeline import Pipeline
 from serve.problems import Problem, answer_problems
 from serve.requests import Requests
 from serve.services import Services
@@ -40,7 +41,15 @@ def make_app(settings: Settings) -> FastAPI:
         store = Store(settings.database, settings.serve)
         hub, feeds = Hub(settings.serve), Feeds()
         tail = Tail(settings.kafka, hub, feeds)
-        app.state.services = Services(settings, store, hub, feeds, tail, Snapshots(hub, store))
+        app.state.services = Services(
+            settings,
+            store,
+            hub,
+            feeds,
+            tail,
+            Snapshots(hub, store),
+            Pipeline(settings, store, feeds),
+        )
         tasks = [asyncio.create_task(tail.run()), asyncio.create_task(hub.sweep())]
         try:
             yield
@@ -63,6 +72,9 @@ def make_app(settings: Settings) -> FastAPI:
     answer_problems(app)
     app.include_router(market.router)
     app.include_router(operations.router)
+    app.include_router(health.router)
+    app.include_router(stream.router)
+    app.include_router(documentation.router)
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint()))
     app.mount(
         "/", StaticFiles(directory=str(resources.files("serve") / "page"), html=True, check_dir=False), "page"

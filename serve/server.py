@@ -98,6 +98,8 @@ async def run(settings: Settings, listening: socket.socket, stop: asyncio.Event)
             ws_per_message_deflate=False,
             access_log=False,
             log_config=None,
+            # What it tells below holds query strings, and so tokens.
+            log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=STOP_S,
             lifespan="on",

@@ -11,6 +11,7 @@ from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
 from serve.hub.tail import Tail
+from serve.pipeline import Pipeline
 from serve.store import Store
 
 
@@ -24,6 +25,7 @@ class Services:
     feeds: Feeds
     tail: Tail
     snapshots: Snapshots
+    pipeline: Pipeline
 
 
 def services_of(connection: HTTPConnection) -> Services:

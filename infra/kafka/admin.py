@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from confluent_kafka import ConsumerGroupTopicPartitions as _ConsumerGroupTopicPartitions
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicCollection as _TopicCollection
 from confluent_kafka import TopicPartition as _TopicPartition
@@ -174,6 +175,25 @@ class Admin:
             if listed.errors[0].code() not in PASSING or time.monotonic() > deadline:
                 raise self._unavailable(KafkaException(listed.errors[0]))
             time.sleep(0.1)
+
+    def committed(self, group: str) -> dict[tuple[str, int], int]:
+        """The offsets that a group has committed, by (topic, partition); none for one that does not exist.
+
+        Raises:
+            UnavailableError: The broker does not answer.
+        """
+        asked = [_ConsumerGroupTopicPartitions(group)]
+        found = self._ask(
+            lambda: self._client.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_S),
+            tolerated=KafkaError.GROUP_ID_NOT_FOUND,
+        )
+        return {
+            (tp.topic, tp.partition): tp.offset
+            for answer in found.values()
+            if answer is not None
+            for tp in answer.topic_partitions
+            if tp.offset >= 0
+        }
 
     def delete_groups(self, names: Iterable[str]) -> None:
         """Delete consumer groups with their offsets; what is gone already counts as deleted.

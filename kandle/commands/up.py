@@ -47,6 +47,9 @@ class Speed(click.ParamType):
 @click.option("--symbols", help="Unified symbols, comma separated: BTC/USDT,ETH/USDT.")
 @click.option("--speed", type=Speed(), help="Of a simulated feed: times real time, or max. Default 1.")
 @click.option("--once", is_flag=True, help="Stop when the feed has ended and everything is stored.")
+@click.option(
+    "--serve/--no-serve", default=None, help="The page and the API as well; default: unless --once."
+)
 @click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
 @click.option("--json", "as_json", is_flag=True, help="The summary as one JSON object on the last line.")
 def up(
@@ -55,6 +58,7 @@ def up(
     symbols: str | None,
     speed: str | None,
     once: bool,
+    serve: bool | None,
     data_dir: str | None,
     as_json: bool,
 ) -> None:
@@ -74,7 +78,8 @@ def up(
     if feed == "live" and speed is not None:
         raise ConfigurationError("--speed is for a capture or the simulated market; a live feed has its own")
     logging.configure(LoggingSettings(level="warning", format="human"), "up")
-    summary = asyncio.run(_run(settings, feed, began=began, once=once))
+    shown = not once if serve is None else serve
+    summary = asyncio.run(_run(settings, feed, began=began, once=once, serve=shown))
     click.echo(json.dumps(summary.as_dict()) if as_json else summary.as_text())
 
 
@@ -90,7 +95,7 @@ def _settings(venue: str | None, symbols: str | None, speed: str | None, data_di
     return load(**overrides, **({"data_dir": data_dir} if data_dir else {}))
 
 
-async def _run(settings: Settings, option: str | None, *, began: float, once: bool) -> Summary:
+async def _run(settings: Settings, option: str | None, *, began: float, once: bool, serve: bool) -> Summary:
     feed = await choose(option, settings)
     if once and not feed.ends:
         raise ConfigurationError(
@@ -100,12 +105,18 @@ async def _run(settings: Settings, option: str | None, *, began: float, once: bo
     _stop_on_signals(stop)
     console = Console(stderr=True)
     if console.is_terminal:
-        return await _run_in_terminal(settings, feed, console, began, once, stop)
-    return await _run_in_log(settings, feed, console, began, once, stop)
+        return await _run_in_terminal(settings, feed, console, began, once, serve, stop)
+    return await _run_in_log(settings, feed, console, began, once, serve, stop)
 
 
 async def _run_in_terminal(
-    settings: Settings, feed: Feed, console: Console, began: float, once: bool, stop: asyncio.Event
+    settings: Settings,
+    feed: Feed,
+    console: Console,
+    began: float,
+    once: bool,
+    serve: bool,
+    stop: asyncio.Event,
 ) -> Summary:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
@@ -115,11 +126,19 @@ async def _run_in_terminal(
         def say(text: str) -> None:
             live.update(f"[bold]kandle[/] {text} ...")
 
-        return await run_pipeline(settings, feed, began=began, once=once, show=show, say=say, stop=stop)
+        return await run_pipeline(
+            settings, feed, began=began, once=once, serve=serve, show=show, say=say, stop=stop
+        )
 
 
 async def _run_in_log(
-    settings: Settings, feed: Feed, console: Console, began: float, once: bool, stop: asyncio.Event
+    settings: Settings,
+    feed: Feed,
+    console: Console,
+    began: float,
+    once: bool,
+    serve: bool,
+    stop: asyncio.Event,
 ) -> Summary:
     last = 0.0
 
@@ -132,7 +151,9 @@ async def _run_in_log(
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, highlight=False)
 
-    return await run_pipeline(settings, feed, began=began, once=once, show=show, say=say, stop=stop)
+    return await run_pipeline(
+        settings, feed, began=began, once=once, serve=serve, show=show, say=say, stop=stop
+    )
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -53,6 +53,7 @@ class Run:
     settings: Settings
     since: datetime.datetime
     notice: str | None = None
+    page: str | None = None
     first_candle_s: float | None = None
 
     @property
@@ -92,6 +93,7 @@ async def run_pipeline(
     *,
     began: float,
     once: bool,
+    serve: bool,
     show: Callable[[Picture], None],
     say: Callable[[str], None],
     stop: asyncio.Event,
@@ -103,6 +105,7 @@ async def run_pipeline(
         feed: Where the trades come from.
         began: Monotonic time of the command's start, for the durations.
         once: End when the feed has ended and has drained.
+        serve: Whether the page and the API are served.
         show: Called once a second with what is to be seen.
         say: Told what happens while everything starts and stops.
         stop: Ends the run.
@@ -148,7 +151,7 @@ async def run_pipeline(
             notice=notice,
         )
         embedded = not settings.kafka.bootstrap_servers
-        if await _unless_stopped(_start_stages(run, embedded_kafka=embedded, say=say), stop):
+        if await _unless_stopped(_start_stages(run, embedded_kafka=embedded, serve=serve, say=say), stop):
             await _watch(run, once=once, show=show, stop=stop)
         say("stopping")
         return await _wind_down(run)
@@ -193,11 +196,15 @@ async def _start_servers(settings: Settings, supervisor: Supervisor, say: Callab
     return settings.model_copy(update=update)
 
 
-async def _start_stages(run: Run, *, embedded_kafka: bool, say: Callable[[str], None]) -> None:
+async def _start_stages(run: Run, *, embedded_kafka: bool, serve: bool, say: Callable[[str], None]) -> None:
     specs = StageSpecs(run.settings, run.feed, embedded_kafka=embedded_kafka)
     say("starting the stages")
     # Who computes and stores is there before the first trade comes: no start-up time in the latencies.
     early = [specs.process(), specs.sink(), *([specs.simulate()] if run.feed.simulated else [])]
+    if serve:
+        early.append(specs.serve())
+        run.page = specs.page
+        say(f"page and API: {run.page}")
     await _together(*(run.supervisor.start(spec) for spec in early))
     produced_file(run.settings.data_dir).unlink(missing_ok=True)
     await run.supervisor.start(specs.produce())
@@ -309,6 +316,7 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
         signals=await run.watch.signals(),
         interval=run.watch.interval,
         notice=run.notice or _missing_venue(run),
+        page=run.page,
     )
 
 
@@ -334,7 +342,7 @@ async def _wind_down(run: Run) -> Summary:
                 await asyncio.sleep(WATCH_S)
     await run.read_metrics()
     summary = await run.summary()
-    await run.supervisor.stop("simulate", "process", "sink")
+    await run.supervisor.stop("simulate", "process", "sink", "serve")
     return summary
 
 

@@ -31,9 +31,15 @@ class StageSpecs:
     def __init__(self, settings: Settings, feed: Feed, *, embedded_kafka: bool) -> None:
         self._feed = feed
         self._data_dir = settings.data_dir.resolve()
-        ports = free_ports(5)
+        ports = free_ports(7)
         self._simulator_port = ports[0]
-        self._metrics = dict(zip(("simulate", "produce", "process", "sink"), ports[1:], strict=True))
+        self._metrics = dict(
+            zip(("simulate", "produce", "process", "sink", "serve"), ports[1:6], strict=True)
+        )
+        wished = settings.serve.port
+        self._page_host = settings.serve.host
+        # Another run on this machine may have taken the usual port.
+        self._page_port = ports[6] if not wished or is_listening(wished, self._page_host) else wished
         url = settings.database.url
         common: dict[str, Any] = {
             "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
@@ -85,6 +91,16 @@ class StageSpecs:
     def sink(self) -> ChildSpec:
         """Database and notifications; ready once it has its partitions."""
         return self._spec("sink", {}, self._reports_ready("sink"))
+
+    def serve(self) -> ChildSpec:
+        """The page and the API; nobody waits for them."""
+        return self._spec("serve", {"KANDLE_SERVE__PORT": self._page_port}, None)
+
+    @property
+    def page(self) -> str:
+        """Where the page is."""
+        host = f"[{self._page_host}]" if ":" in self._page_host else self._page_host
+        return f"http://{host}:{self._page_port}"
 
     def _reports_ready(self, stage: str) -> Callable[[], bool]:
         port = self._metrics[stage]

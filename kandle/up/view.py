@@ -45,6 +45,7 @@ class Picture:
     signals: Sequence[str] = field(default_factory=list)
     interval: str = "1m"
     notice: str | None = None
+    page: str | None = None
 
 
 def render(picture: Picture) -> RenderableType:
@@ -53,6 +54,7 @@ def render(picture: Picture) -> RenderableType:
         ("kandle ", "bold"),
         f"{picture.feed}   ",
         (f"{_duration(picture.elapsed_s)}", "dim"),
+        f"   {picture.page}" if picture.page else "",
         "   Ctrl-C stops",
     )
     parts: list[RenderableType] = [head]

@@ -136,6 +136,67 @@ class DeadLetters(BaseModel):
     records: int = Field(description="records that it holds")
 
 
+class Stage(BaseModel):
+    """A stage of the pipeline."""
+
+    name: str = Field(description="produce, process, or sink NAME")
+    rate: float | None = Field(description="records/s since the last look; null at the first")
+    lag_records: int | None = Field(description="records in the log that it has not handled")
+    lag_s: float | None = Field(description="s of the venue's time that it is behind the newest time mark")
+
+
+class TopicState(BaseModel):
+    """A topic."""
+
+    topic: str = Field(description="its name")
+    records: int = Field(description="records that it holds")
+    rate: float | None = Field(description="records/s since the last look; null at the first")
+
+
+class SinkState(BaseModel):
+    """How far a sink has stored a topic."""
+
+    sink: str = Field(description="its name")
+    topic: str = Field(description="the topic")
+    position: int = Field(description="sum of its offsets over the partitions")
+    lag_records: int = Field(description="records that it has not stored")
+    updated: Micros = Field(description=f"when it moved last, {MICROS}")
+
+
+class Feed(BaseModel):
+    """A venue's feed."""
+
+    venue: str = Field(description="name in lower case")
+    connected: bool = Field(description="whether all of its sources write time marks")
+    silent_s: float = Field(description="s since the last mark of its most silent source")
+    delay_s: float = Field(description="s that this mark was behind its arrival in the topic")
+    skew_s: float | None = Field(description="s from a trade's time at the venue to our socket")
+    gaps: int = Field(description="gaps announced since the server started")
+    mark: Micros = Field(description=f"everything up to here was delivered, {MICROS}")
+    ended: bool = Field(description="whether all of its sources have ended")
+
+
+class PipelineState(BaseModel):
+    """The whole pipeline at a glance."""
+
+    time: Micros = Field(description=f"when this was seen, {MICROS}")
+    stages: list[Stage]
+    topics: list[TopicState]
+    sinks: list[SinkState]
+    venues: list[Feed]
+    dead_letters: int = Field(description="records in all dead letter topics")
+
+
+class Health(BaseModel):
+    """Whether what the server needs is there."""
+
+    status: Literal["healthy", "unhealthy"] = Field(description="healthy if all services are up")
+    timestamp: Micros = Field(description=MICROS)
+    services: dict[Literal["database", "kafka", "exchange", "redis"], Literal["up", "down"]] = Field(
+        description="exchange: a venue's feed is connected; redis: if cache.url is set"
+    )
+
+
 Row = TypeVar("Row", bound=BaseModel)
 
 
