@@ -32,13 +32,14 @@ from backtest.statistics import (
     statistics_by_market,
 )
 from backtest.strategy import Strategy
+from infra.charts import as_script
 
 MOST_CELLS: Final = 300_000
 """Numbers in all columns of the charts; a number takes ten bytes at most."""
 MOST_STEPS: Final = 20_000
 MOST_MARKETS: Final = 12
 """Whose prices are drawn: those with the most trades."""
-SCRIPTS: Final = ("axes.js", "columns.js", "charts.js", "window.js", "tables.js")
+SCRIPTS: Final = ("columns.js", "charts.js", "window.js", "tables.js")
 _TILES: Final = ("return", "cagr", "sharpe", "max_drawdown", "trades", "profit_factor", "fees")
 
 
@@ -77,7 +78,7 @@ def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
         notes=_notes(run, series, trades),
         fingerprint=fingerprint,
         style=_file("page.css"),
-        script="\n".join(map(_file, SCRIPTS)),
+        script="\n".join([as_script(), *map(_file, SCRIPTS)]),
         data=_data(run, found, series, trades),
     )
 

@@ -1,61 +1,12 @@
 // The charts over time: price with trades, equity, drawdown. All share one axis, on which a step is a step: times
 // without candles take no room.
 
-const SVG = "http://www.w3.org/2000/svg";
-const RIGHT = 66,
-  TOP = 8,
-  BOTTOM = 20;
 const FULL_MARKS = 150,
   LABEL_ROOM = 45;
 const TRADES = DATA.trades;
 
-/** One drawing: its size, and elements that are added to it. */
-class Plot {
-  constructor(id) {
-    this.root = document.getElementById(id);
-  }
-
-  begin() {
-    this.width = Math.max(this.root.clientWidth, 200);
-    this.height = this.root.clientHeight || 120;
-    this.root.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
-    this.root.replaceChildren();
-    this.inner = this.width - RIGHT;
-    this.bottom = this.height - BOTTOM;
-  }
-
-  add(name, attributes, text) {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text !== undefined) made.textContent = text;
-    this.root.append(made);
-    return made;
-  }
-
-  /** Lines and labels of the values; returns where a value lies. */
-  values(low, high, wanted, write = (text) => text) {
-    const y = (value) => this.bottom - ((value - low) / (high - low || 1)) * (this.bottom - TOP);
-    for (const [value, text] of withStep(valueTicks(low, high, wanted))) {
-      this.add("line", { class: "grid", x1: 0, x2: this.inner, y1: y(value), y2: y(value) });
-      this.add("text", { x: this.inner + 6, y: y(value) + 4 }, write(text));
-    }
-    return y;
-  }
-
-  times(ticks, x) {
-    let free = 0;
-    for (const [at, text] of ticks) {
-      const left = x(at),
-        half = text.length * 3.2;
-      if (left - half < free || left + half > this.inner + 20) continue;
-      this.add("line", { class: "grid", x1: left, x2: left, y1: TOP, y2: this.bottom });
-      this.add("text", { x: left, y: this.height - 5, "text-anchor": "middle" }, text);
-      free = left + half + 8;
-    }
-  }
-}
-
-const plots = { price: new Plot("price"), equity: new Plot("equity"), under: new Plot("under") };
+const plotOf = (id) => new Plot(document.getElementById(id));
+const plots = { price: plotOf("price"), equity: plotOf("equity"), under: plotOf("under") };
 const view = { from: 0, to: COUNT, market: Object.keys(DATA.prices)[0], cursor: null, shown: null };
 
 function drawAll() {
@@ -75,11 +26,6 @@ function drawAll() {
 
 const middle = ([first, end]) => (first + end) / 2;
 
-function padded(low, high, share = 0.06) {
-  const room = (high - low) * share || Math.abs(high) * 0.01 || 1;
-  return [low - room, high + room];
-}
-
 function drawPrice(plot, groups, ticks, x) {
   const candles = groups.map((group) => candle(DATA.prices[view.market], group));
   const known = candles.filter(Boolean);
@@ -89,38 +35,19 @@ function drawPrice(plot, groups, ticks, x) {
     highs = known.map((each) => each.high);
   const y = plot.values(...padded(Math.min(...lows), Math.max(...highs), 0.08), plot.height / 55);
   plot.times(ticks, x);
-  const paths = { rise: ["", ""], fall: ["", ""] };
-  candles.forEach((each, index) => {
-    if (!each) return;
-    const group = groups[index],
-      at = x(middle(group));
-    const half = Math.max(0.5, Math.min(7, (x(group[1]) - x(group[0])) * 0.34));
-    const path = paths[each.close >= each.open ? "rise" : "fall"];
-    const top = y(Math.max(each.open, each.close)),
-      low = y(Math.min(each.open, each.close));
-    path[0] += `M${at.toFixed(1)} ${y(each.high).toFixed(1)}V${top.toFixed(1)}M${at.toFixed(1)} ${low.toFixed(1)}V${y(each.low).toFixed(1)}`;
-    path[1] += `M${(at - half).toFixed(1)} ${top.toFixed(1)}H${(at + half).toFixed(1)}V${Math.max(low, top + 0.7).toFixed(1)}H${(at - half).toFixed(1)}Z`;
+  const shapes = candles.flatMap((each, index) => {
+    if (!each) return [];
+    const [first, end] = groups[index];
+    const half = Math.max(0.5, Math.min(7, (x(end) - x(first)) * 0.34));
+    return [{ ...each, at: x(middle(groups[index])), half }];
   });
-  const clip = clipped(plot);
-  for (const [way, [wicks, bodies]] of Object.entries(paths)) {
-    clip.append(
-      plot.add("path", { class: `wick ${way}`, d: wicks }),
-      plot.add("path", { class: `body ${way}`, d: bodies }),
-    );
-  }
+  const clip = plot.clipped();
+  plot.candles(clip, shapes, y);
   const extremes = (step) => {
     const found = candles[groups.findIndex(([, end]) => end > step)];
     return found ? [y(found.high), y(found.low)] : [TOP, plot.bottom];
   };
   drawTrades(plot, clip, trades, x, y, extremes);
-}
-
-/** A group whose contents end where the axis begins. */
-function clipped(plot) {
-  const id = `clip-${plot.root.id}`;
-  const region = plot.add("clipPath", { id });
-  region.append(plot.add("rect", { x: 0, y: 0, width: plot.inner, height: plot.height }));
-  return plot.add("g", { "clip-path": `url(#${id})` });
 }
 
 function tradesIn(from, to) {
@@ -186,15 +113,12 @@ function drawRug(plot, clip, trades, x) {
   plot.add("text", { class: "label", x: 6, y: TOP + 10 }, text);
 }
 
-const line = (points) =>
-  points.length ? `M${points.map(([left, top]) => `${left.toFixed(1)} ${top.toFixed(1)}`).join("L")}` : "";
-
 function drawEquity(plot, groups, ticks, x) {
   const rows = groups.map(worth);
   const all = rows.flatMap((each) => [each.lowest, each.highest, each.held]);
   const y = plot.values(...padded(Math.min(...all), Math.max(...all)), plot.height / 45);
   plot.times(ticks, x);
-  const clip = clipped(plot);
+  const clip = plot.clipped();
   if (DATA.fall) {
     const [peak, , end] = DATA.fall;
     clip.append(
@@ -224,7 +148,7 @@ function drawUnder(plot, groups, ticks, x) {
   const deepest = Math.max(...rows.map((each) => each.under), 0.001);
   const y = plot.values(-deepest * 108, 0, 3, (text) => `${text} %`);
   plot.times(ticks, x);
-  const clip = clipped(plot);
+  const clip = plot.clipped();
   const points = rows.map((each, index) => [x(middle(groups[index])), y(-100 * each.under)]);
   clip.append(
     plot.add("path", {

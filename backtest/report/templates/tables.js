@@ -1,7 +1,7 @@
 // Distributions, and the table of trades.
 
 function drawBins(id, found, what) {
-  const plot = new Plot(id);
+  const plot = plotOf(id);
   plot.begin();
   if (!found) {
     plot.add("text", { x: 0, y: 30 }, "There are none.");

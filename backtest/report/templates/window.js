@@ -1,7 +1,7 @@
 // Which steps the charts show: buttons, drag, pinch, wheel, keys, and the strip that shows all of the run.
 
 const area = document.getElementById("plots"),
-  strip = new Plot("overview");
+  strip = plotOf("overview");
 const FEWEST = Math.min(COUNT, 12);
 let asked = false;
 
@@ -57,59 +57,22 @@ function drawStrip() {
   });
 }
 
-/** The step under the pointer. */
-function under(event) {
-  const box = plots.price.root.getBoundingClientRect();
-  return view.from + ((event.clientX - box.left) / plots.price.inner) * (view.to - view.from);
-}
+const stepOf = (part) => view.from + part * (view.to - view.from);
 
-const fingers = new Map();
-for (const plot of Object.values(plots)) {
-  plot.root.addEventListener("pointerdown", (event) => {
-    plot.root.setPointerCapture(event.pointerId);
-    fingers.set(event.pointerId, event.clientX);
-    view.cursor = Math.max(0, Math.min(COUNT - 1, Math.floor(under(event))));
-    redraw();
-  });
-  plot.root.addEventListener("pointermove", (event) => {
-    if (fingers.has(event.pointerId)) drag(event, plot.inner);
-    else if (event.pointerType === "mouse" && view.shown) {
-      view.cursor = Math.max(0, Math.min(COUNT - 1, Math.floor(under(event))));
-      drawCursor();
-    }
-  });
-  plot.root.addEventListener("pointerleave", () => {
-    if (!fingers.size && view.shown) {
-      view.cursor = null;
-      drawCursor();
-    }
-  });
-  for (const end of ["pointerup", "pointercancel"])
-    plot.root.addEventListener(end, (event) => fingers.delete(event.pointerId));
-  plot.root.addEventListener(
-    "wheel",
-    (event) => {
-      if (!event.ctrlKey && !event.metaKey) return;
-      event.preventDefault();
-      zoom(Math.exp(event.deltaY / 300), under(event));
-    },
-    { passive: false },
-  );
-  plot.root.addEventListener("dblclick", () => show(0, COUNT));
-}
-
-/** One finger moves, two zoom. */
-function drag(event, width) {
-  const before = [...fingers.values()];
-  const moved = event.clientX - fingers.get(event.pointerId);
-  fingers.set(event.pointerId, event.clientX);
-  const steps = (view.to - view.from) / width;
-  if (before.length === 1) show(view.from - moved * steps, view.to - moved * steps);
-  else {
-    const after = [...fingers.values()];
-    zoom(Math.max(Math.abs(before[0] - before[1]), 8) / Math.max(Math.abs(after[0] - after[1]), 8));
-  }
-}
+const gestures = new Gestures(area, () => plots.price.inner, {
+  cursor(part) {
+    if (!view.shown) return;
+    view.cursor = part === null ? null : Math.max(0, Math.min(COUNT - 1, Math.floor(stepOf(part))));
+    drawCursor();
+  },
+  slide: move,
+  zoom: (factor, part = 0.5) => zoom(factor, stepOf(part)),
+  read,
+  all: () => show(0, COUNT),
+  first: () => show(0, view.to - view.from),
+  last: () => show(COUNT - (view.to - view.from), COUNT),
+});
+for (const each of Object.values(plots)) gestures.on(each.root);
 
 strip.root.addEventListener("pointerdown", (event) => {
   strip.root.setPointerCapture(event.pointerId);
@@ -122,20 +85,6 @@ function center(event) {
   const at = ((event.clientX - strip.root.getBoundingClientRect().left) / strip.inner) * COUNT;
   show(at - (view.to - view.from) / 2, at + (view.to - view.from) / 2);
 }
-
-area.addEventListener("keydown", (event) => {
-  const steps = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (steps && event.shiftKey) move(steps / 4);
-  else if (steps) read(steps);
-  else if (event.key === "+" || event.key === "=") zoom(1 / 1.5);
-  else if (event.key === "-") zoom(1.5);
-  else if (event.key === "0") show(0, COUNT);
-  else if (event.key === "Home") show(0, view.to - view.from);
-  else if (event.key === "End") show(COUNT - (view.to - view.from), COUNT);
-  else return;
-  event.preventDefault();
-});
 
 /** Move the cursor by what is drawn, a candle further. */
 function read(steps) {

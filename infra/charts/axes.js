@@ -1,12 +1,12 @@
 // Axes: round steps for values, calendar steps for times, and how both are written.
 
-const MINUTE = 60000,
+export const MINUTE = 60000,
   HOUR = 3600000,
   DAY = 86400000;
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** Round values between two others, about so many. */
-function valueTicks(low, high, wanted) {
+export function valueTicks(low, high, wanted) {
   if (!(high > low)) return [low];
   const rough = (high - low) / Math.max(wanted, 1);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -17,7 +17,7 @@ function valueTicks(low, high, wanted) {
 }
 
 /** A number with as many decimals as ticks of this distance need. */
-function byStep(value, step) {
+export function byStep(value, step) {
   const decimals = Math.min(
     10,
     Math.max(
@@ -29,7 +29,7 @@ function byStep(value, step) {
   return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
 }
 
-function withStep(ticks) {
+export function withStep(ticks) {
   const step = ticks.length > 1 ? ticks[1] - ticks[0] : Math.max(Math.abs(ticks[0]) / 100, 1e-10);
   return ticks.map((value) => [
     value,
@@ -37,30 +37,30 @@ function withStep(ticks) {
   ]);
 }
 
-const number = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 9 });
-const amount = (value) =>
+export const number = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 9 });
+export const amount = (value) =>
   value.toLocaleString(
     "en-US",
     Math.abs(value) >= 0.1 || value === 0
       ? { minimumFractionDigits: 2, maximumFractionDigits: 2 }
       : { maximumSignificantDigits: 3 },
   );
-const percent = (part) => `${(100 * part).toFixed(2)} %`;
+export const percent = (part) => `${(100 * part).toFixed(2)} %`;
 
 const two = (value) => String(value).padStart(2, "0");
-function day(ms) {
+export function day(ms) {
   const at = new Date(ms);
   return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`;
 }
-function clock(ms) {
+export function clock(ms) {
   const at = new Date(ms),
     seconds = at.getUTCSeconds();
   return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${seconds ? `:${two(seconds)}` : ""}`;
 }
-const moment = (ms) => (ms % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
+export const moment = (ms) => (ms % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
 
 /** A length of time by its two largest units. */
-function span(ms) {
+export function span(ms) {
   const parts = [];
   let rest = Math.round(ms / 1000);
   for (const [name, size] of [
@@ -92,7 +92,7 @@ const CALENDAR = [
 ];
 
 /** Which of some times begin something in the calendar, and how that is written: [index, text]. */
-function timeTicks(times, most) {
+export function timeTicks(times, most) {
   for (const unit of CALENDAR) {
     if (unit.length * most * 3 < times.at(-1) - times[0] && unit !== CALENDAR.at(-1)) continue;
     const found = [];
