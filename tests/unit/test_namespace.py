@@ -14,7 +14,7 @@ from schemas.errors import ConfigurationError
 from schemas.namespace import LIVE, Namespace
 from schemas.topics import BY_BASE_NAME, TOPICS, TRADES, prefix_of, topic_of
 
-PACKAGES = ("schemas", "infra", "producers", "processors", "sinks", "backtest", "kandle")
+PACKAGES = ("schemas", "infra", "producers", "processors", "sinks", "backtest", "serve", "kandle")
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
