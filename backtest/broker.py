@@ -233,11 +233,12 @@ class Broker:
             if not against:
                 self.cancel(order, "there is no position to reduce")
                 return None
-            order.size = order.filled + min(order.left, abs(held))
+            if order.size - order.filled > abs(held):
+                order.size = order.filled + abs(held)
         elif not order.size:
             self.refuse(order, f"what is free buys less than a lot of {rules.lot}")
             return None
-        left = order.size - order.filled
+        left = order.size - order.filled if order.filled else order.size
         units = left if size is None or size > left else size
         opened = max(ZERO, units - abs(held)) if against else units
         # What a part buys can be carried, unless prices that have moved since the open count as well.
@@ -254,7 +255,7 @@ class Broker:
             self._check_value(order, price, rules.minimum)
             if not order.is_open:
                 return None
-        order.filled += units
+        order.filled = order.filled + units if order.filled else units
         if order.filled == order.size:
             order.state = _FILLED
             self.open.remove(order)

@@ -75,12 +75,12 @@ class Margin:
                 continue
             if several:
                 guards[market] = (inf, -inf)
-            elif size > ZERO:
-                price = -float(account.cash) / (float(size) * (1 - self._rate_double))
-                guards[market] = (price * (1 + _SLACK), inf)
+                continue
+            price = -float(_LOWER.divide(account.cash, size))
+            if size > ZERO:
+                guards[market] = (price / (1 - self._rate_double) * (1 + _SLACK), inf)
             else:
-                price = -float(account.cash) / (float(size) * (1 + self._rate_double))
-                guards[market] = (-inf, price * (1 - _SLACK))
+                guards[market] = (-inf, price / (1 + self._rate_double) * (1 - _SLACK))
         if several and paid and all(each.size >= ZERO for each in account.positions.values()):
             guards.clear()
 
