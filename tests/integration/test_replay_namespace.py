@@ -136,6 +136,7 @@ def answered(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 @pytest.mark.full
+@pytest.mark.timeout(900)
 def test_a_replay_of_a_run_equals_it_and_leaves_it_alone(tmp_path: Path) -> None:
     """By command, on servers of its own: a run, a replay of it, one of its middle, and all removed."""
     capture = write_capture(tmp_path / "made.capture.gz", seconds=300)
