@@ -164,11 +164,13 @@ async def running(
 
 def _environment(settings: Settings, namespace: Namespace, home: Path, partitions: int) -> dict[str, str]:
     url = settings.database.url
+    timeout_ms = min(SESSION_TIMEOUT_MS, settings.kafka.session_timeout_ms)
     given: dict[str, Any] = {
         "KANDLE_NAMESPACE": namespace.prefix,
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
         "KANDLE_KAFKA__PARTITIONS": partitions,
-        "KANDLE_KAFKA__SESSION_TIMEOUT_MS": min(SESSION_TIMEOUT_MS, settings.kafka.session_timeout_ms),
+        "KANDLE_KAFKA__SESSION_TIMEOUT_MS": timeout_ms,
+        "KANDLE_KAFKA__HEARTBEAT_INTERVAL_MS": min(settings.kafka.heartbeat_interval_ms, timeout_ms // 3),
         "DATABASE_URL": url.get_secret_value() if url else None,
         "KANDLE_RUN_ID": settings.run_id,
         "KANDLE_DATA_DIR": home.resolve(),
