@@ -22,6 +22,7 @@ from serve.hub.tail import Tail
 from serve.hub.websocket import WebSocketEndpoint
 from serve.pipeline import Pipeline
 from serve.problems import Problem, answer_problems
+from serve.registry import routes
 from serve.requests import Requests
 from serve.services import Services
 from serve.store import Store
@@ -75,6 +76,8 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(health.router)
     app.include_router(stream.router)
     app.include_router(documentation.router)
+    app.include_router(routes.router)
+    app.add_exception_handler(routes.RegistryError, routes.answer_error)
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint()))
     app.mount(
         "/", StaticFiles(directory=str(resources.files("serve") / "page"), html=True, check_dir=False), "page"
