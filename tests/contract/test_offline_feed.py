@@ -10,6 +10,7 @@ import pytest
 from producers.outlet import MARKET_RECORDS
 from producers.simulator.offline_feed import OfflineFeed
 from schemas.records import Gap, Record, TimeMark, Trade
+from tests import fault_harness
 from tests.fault_harness import CHANNELS, exchange_playing, produce
 from tests.venue_captures import MADE, write_market
 
@@ -53,7 +54,10 @@ def test_a_small_recording_offline_equals_its_playback(captures: Path) -> None:
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["binance-spot-btcusdt", "binance-usdm-btcusdt"])
-def test_a_recording_offline_equals_its_playback(name: str, captures: Path) -> None:
+def test_a_recording_offline_equals_its_playback(
+    name: str, captures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_harness, "TIMEOUT_S", 300.0)
     path = captures / f"{name}.capture.gz"
     offline = fed_offline(path)
     assert sum(map(len, offline.values())) > 90_000

@@ -15,6 +15,7 @@ from producers.outlet import MARKET_RECORDS
 from producers.simulator.offline_feed import OfflineFeed
 from schemas.records import BookUpdate, Record, TimeMark
 from schemas.topics import TRADES
+from tests import fault_harness
 from tests.fault_harness import CHANNELS, produce
 from tests.venue_captures import MADE, write_market
 
@@ -71,7 +72,10 @@ def test_a_producer_writes_the_same_again(venue: str, market: str, tmp_path: Pat
 
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["binance-spot-btcusdt", "binance-usdm-btcusdt"])
-def test_a_producer_writes_a_recording_again(name: str, captures: Path) -> None:
+def test_a_producer_writes_a_recording_again(
+    name: str, captures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fault_harness, "TIMEOUT_S", 300.0)
     path = captures / f"{name}.capture.gz"
     expected = recorded(path)
     assert sum(map(len, expected.values())) > 90_000
