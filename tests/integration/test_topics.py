@@ -15,7 +15,7 @@ from schemas.topics import TRADES, Topic
 @pytest.fixture
 def topic() -> Topic:
     """A topic like that of the trades, under a name of its own."""
-    return dataclasses.replace(TRADES, name=f"topics-{uuid.uuid4().hex[:8]}")
+    return dataclasses.replace(TRADES, base_name=f"topics-{uuid.uuid4().hex[:8]}")
 
 
 def settings(kafka: str, partitions: int = 3) -> KafkaSettings:

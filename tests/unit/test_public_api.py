@@ -7,7 +7,6 @@ import pytest
 
 import kandle
 
-
 UNNAMED = {"NotNegative", "Period", "Positive", "SizingRule", "State"}
 """Types that have no name of their own."""
 
