@@ -246,6 +246,8 @@ def build(settings: Settings, steps: Iterable[Callable[[Worker], Partitions[Any]
         TableManager=Tables,
         Table=CheckpointTable,
         store="memory://",
+        # Faust makes it though nothing is kept there, and reads braces as names of its settings.
+        datadir=str(settings.data_dir / "faust").replace("{", "{{").replace("}", "}}"),
     )
     app.connection = connection
     table = app.Table(
