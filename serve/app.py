@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata, resources
+from importlib import metadata
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
-from starlette.staticfiles import StaticFiles
 
 from infra.settings import Settings
 from serve.access import Access
@@ -20,6 +19,7 @@ from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
 from serve.hub.tail import Tail
 from serve.hub.websocket import WebSocketEndpoint
+from serve.page_files import mount_page
 from serve.pipeline import Pipeline
 from serve.problems import Problem, answer_problems
 from serve.registry import routes
@@ -79,9 +79,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(routes.router)
     app.add_exception_handler(routes.RegistryError, routes.answer_error)
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint()))
-    app.mount(
-        "/", StaticFiles(directory=str(resources.files("serve") / "page"), html=True, check_dir=False), "page"
-    )
+    mount_page(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

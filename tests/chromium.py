@@ -92,9 +92,9 @@ class Chromium:
         self._open.close()
 
     def open(
-        self, file: Path, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
+        self, page: Path | str, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
     ) -> None:
-        """Load a page in a window of this size."""
+        """Load a page, a file or an address, in a window of this size."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.call(
@@ -104,7 +104,7 @@ class Chromium:
             deviceScaleFactor=1,
             mobile=phone,
         )
-        self.call("Page.navigate", url=file.as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         deadline = time.monotonic() + DEADLINE_S
         while self.value("document.readyState") != "complete":
             assert time.monotonic() < deadline

@@ -32,7 +32,7 @@ from backtest.statistics import (
     statistics_by_market,
 )
 from backtest.strategy import Strategy
-from infra.charts import as_script
+from infra.charts import as_script, as_style
 
 MOST_CELLS: Final = 300_000
 """Numbers in all columns of the charts; a number takes ten bytes at most."""
@@ -77,7 +77,7 @@ def page_of(strategy: Strategy, run: Run, found: Statistics, fingerprint: str) -
         assumptions=assumptions_of(run),
         notes=_notes(run, series, trades),
         fingerprint=fingerprint,
-        style=_file("page.css"),
+        style=as_style() + _file("page.css"),
         script="\n".join([as_script(), *map(_file, SCRIPTS)]),
         data=_data(run, found, series, trades),
     )

@@ -1,0 +1,114 @@
+// How the pipeline stands: venues, stages, topics, dead letters; asked for every two seconds.
+
+import { at, fill, light, made, momentOf, rate, row, seconds } from "./elements.js";
+import { ask } from "./rest.js";
+
+const EVERY_MS = 2000;
+const LATE_S = 10;
+
+export class Operations {
+  /** `fails(error)` is told when the server does not answer; `venues()` gives the venues that have markets. */
+  constructor(venues, fails) {
+    this.venues = venues;
+    this.fails = fails;
+    this.letters = null;
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.look();
+    });
+  }
+
+  /** Look now, and again for as long as the page can be seen. */
+  async look() {
+    clearTimeout(this.timer);
+    this.timer = null;
+    const own = (this.looking = {});
+    try {
+      const state = await ask("pipeline");
+      if (this.looking !== own) return;
+      this.drawVenues(state.venues);
+      this.drawFlow(state);
+      this.drawTopics(state);
+      await this.drawLetters(state.dead_letters);
+      this.fails(null);
+    } catch (error) {
+      if (this.looking !== own) return;
+      this.drawVenues(null);
+      fill(at("pipeline-note"), `not known: ${error.message}`);
+      this.fails(error);
+    }
+    if (!document.hidden && this.looking === own) this.timer = setTimeout(() => this.look(), EVERY_MS);
+  }
+
+  drawVenues(feeds) {
+    const known = new Map((feeds ?? []).map((each) => [each.venue, each]));
+    const names = [...new Set([...this.venues(), ...known.keys()])].sort();
+    fill(
+      at("venues"),
+      ...names.map((name) => {
+        const feed = known.get(name);
+        if (!feed) return row(name, light("unknown", feeds ? "not heard" : "not known"), "–", "–", "–");
+        return row(name, feedLight(feed), seconds(feed.delay_s), seconds(feed.skew_s), gaps(feed.gaps));
+      }),
+    );
+  }
+
+  drawFlow({ time, stages, topics, venues }) {
+    const connected = venues.filter((each) => each.connected).length;
+    const inTopics = topics.reduce((sum, each) => sum + (each.rate ?? 0), 0);
+    const known = topics.some((each) => each.rate !== null);
+    const [produce, ...others] = stages;
+    const sinks = others.filter(({ name }) => name.startsWith("sink "));
+    const between = others.filter(({ name }) => !name.startsWith("sink "));
+    const boxes = [
+      box("venues", [`${connected} of ${venues.length} connected`], connected < venues.length || !connected),
+      stageBox(produce),
+      box("topics", [known ? rate(inTopics) : "–", `${topics.length} in use`]),
+      ...between.map(stageBox),
+      made("li", "sinks", made("ol", "", ...sinks.map(stageBox))),
+    ];
+    fill(at("flow"), ...boxes);
+    fill(at("pipeline-note"), `seen at ${momentOf(time)}`);
+  }
+
+  drawTopics({ topics, sinks }) {
+    const behind = new Map();
+    for (const { topic, lag_records } of sinks)
+      behind.set(topic, Math.max(behind.get(topic) ?? 0, lag_records));
+    const rows = topics.map(({ topic, records, rate: each }) =>
+      row(topic, whole(records), rate(each), behind.has(topic) ? whole(behind.get(topic)) : "–"),
+    );
+    fill(at("topics"), ...rows);
+  }
+
+  async drawLetters(count) {
+    if (count === this.letters) return;
+    const { data } = count ? await ask("dead-letters") : { data: [] };
+    this.letters = count;
+    fill(at("letters"), ...data.filter((each) => each.records).map((each) => row(each.topic, whole(each.records))));
+    fill(
+      at("letters-note"),
+      ...light(count ? "bad" : "good", count ? `${whole(count)} in all; kandle dlq shows them` : "There are none."),
+    );
+  }
+}
+
+const whole = (value) => value.toLocaleString("en-US");
+const gaps = (count) => (count ? [made("b", "down", whole(count))] : "0");
+
+function feedLight({ connected, ended, silent_s }) {
+  if (ended) return light("bad", "ended");
+  return connected ? light("good", "connected") : light("bad", `silent for ${seconds(Math.round(silent_s))}`);
+}
+
+function stageBox({ name, rate: each, lag_records, lag_s }) {
+  const behind = [
+    lag_records === null ? null : `${whole(lag_records)} behind`,
+    lag_s === null ? null : `lag ${seconds(lag_s)}`,
+  ].filter(Boolean);
+  return box(name, [rate(each), behind.join(", ")], lag_s !== null && lag_s > LATE_S);
+}
+
+function box(name, texts, late = false) {
+  const lines = texts.filter(Boolean).map((text) => made("span", "", text));
+  return made("li", late ? "box late" : "box", made("b", "", name), ...lines, ...(late ? [made("i", "", "late")] : []));
+}
