@@ -51,6 +51,7 @@ async def test_it_says_who_asks_and_for_what(client: HttpClient, server: RestSer
         ("deflate", zlib.compress(b'{"a": 1}')),
         ("identity", b' \n{"a": 1}'),
     ],
+    ids=["gzip", "deflate", "identity"],
 )
 async def test_bodies_are_decompressed(
     client: HttpClient, server: RestServer, encoding: str, body: bytes
