@@ -310,7 +310,7 @@ def test_a_line_that_is_no_trade_is_named_with_its_number(change: dict[str, obje
         ('{"time": 1, "price": 2, "size": 1}\n{"time"', "line 2: no JSON"),
         ('{"time": 1, "price": 2, "size": 1}\n[1]\n', "line 2: expected a JSON object"),
         ("[1]\n", "expected one JSON object a line"),
-        (gzip.compress(b"time,price,size\n1,2,3\n")[:-9], "cannot be read"),
+        (gzip.compress(b"time,price,size\n1,2,3\n", mtime=0)[:-9], "cannot be read"),
         (b"time,price,size\n\xff,2,3\n", "cannot be read"),
     ],
 )
