@@ -49,7 +49,7 @@ export class Plot {
         half = text.length * 3.2;
       if (left - half < free || left + half > this.inner + 20) continue;
       this.add("line", { class: "grid", x1: left, x2: left, y1: TOP, y2: this.bottom });
-      if (this.height > this.bottom)
+      if (this.height - this.bottom >= BOTTOM)
         this.add("text", { x: left, y: this.height - 5, "text-anchor": "middle" }, text);
       free = left + half + 8;
     }

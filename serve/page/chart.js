@@ -3,12 +3,13 @@
 
 import { number, percent, moment, timeTicks } from "/charts/axes.js";
 import { line, padded, Plot, TOP } from "/charts/plot.js";
-import { at, fill, made } from "./elements.js";
+import { at, decimalsOf, fill, fixed, made } from "./elements.js";
 import { arranged, titled } from "./panes.js";
 
 const COLOURS = 6;
 const STEP = 7;
-const ROOM_RIGHT = 3;
+const ROOM_RIGHT = 3,
+  FEWEST = 40;
 
 const volumePlot = { name: "volume", outputs: [], of_hundred: false };
 
@@ -27,6 +28,7 @@ export class Chart {
     this.from = 0;
     this.to = 0;
     this.follows = true;
+    this.zoomed = false;
   }
 
   get inner() {
@@ -55,6 +57,7 @@ export class Chart {
       end = Math.min(this.count, Math.ceil(this.to));
     const seen = this.series.candles.slice(first, end);
     const shown = seen.map((candle, index) => ({ ...candle, step: first + index }));
+    this.decimals = decimalsOf(seen.flatMap(({ open, close }) => [open, close]));
     this.price.begin();
     const times = shown.map((candle) => candle.time / 1000);
     this.ticks =
@@ -112,14 +115,16 @@ export class Chart {
 
   drawPrice(shown) {
     const { price: plot } = this;
-    const lines = this.over.map((name) => this.values(name, shown));
+    const groups = this.over.map(({ outputs }) => outputs.map((name) => this.values(name, shown)));
     const all = shown.flatMap(({ low, high }) => [low, high]);
-    for (const points of lines) all.push(...points.map(([, value]) => value));
+    for (const points of groups.flat()) all.push(...points.map(([, value]) => value));
     const y = plot.values(...padded(Math.min(...all), Math.max(...all), 0.1), plot.height / 55);
     plot.times(this.ticks, (step) => this.x(step + 0.5));
     const group = plot.clipped(),
       half = this.half();
-    lines.forEach((points, index) => this.drawLine(plot, group, points, y, index));
+    groups.forEach((lines, index) => {
+      for (const points of lines) this.drawLine(plot, group, points, y, index);
+    });
     plot.candles(
       group,
       shown.map((candle) => ({ ...candle, at: this.middle(candle.step), half })),
@@ -168,7 +173,7 @@ export class Chart {
       height: 18,
       rx: 3,
     });
-    plot.add("text", { class: "tag-text", x: plot.inner + 6, y: top + 4 }, number(close));
+    plot.add("text", { class: "tag-text", x: plot.inner + 5, y: top + 4 }, fixed(close, this.decimals));
   }
 
   drawVolume(plot, shown) {
@@ -228,10 +233,7 @@ export class Chart {
     const change = before ? candle.close / before.close - 1 : candle.close / candle.open - 1;
     const parts = [
       ["", moment(candle.time / 1000)],
-      ["open", number(candle.open)],
-      ["high", number(candle.high)],
-      ["low", number(candle.low)],
-      ["close", number(candle.close)],
+      ...["open", "high", "low", "close"].map((name) => [name, fixed(candle[name], this.decimals)]),
       ["", percent(change).replace(/^(?!-)/, "+")],
       ["volume", number(Number(candle.volume.toPrecision(6)))],
     ];
@@ -242,19 +244,28 @@ export class Chart {
     const spans = parts.map(([name, text]) => made("span", "", name ? `${name} ` : "", made("b", "", text)));
     spans[5].classList.add(change >= 0 ? "up" : "down");
     fill(at("reading"), ...spans);
-    fill(at("price-legend"), made("b", "", "Price"), ...this.legend(this.over, candle), ...this.marks());
+    fill(at("price-legend"), made("b", "", "Price"), ...this.overlays(candle), ...this.marks());
     for (const [name, { legend, outputs }] of this.panes) {
       const shown = name === "volume" ? [made("span", "unit", number(Number(candle.volume.toPrecision(6))))] : [];
       fill(legend, made("b", "", titled(name)), ...shown, ...this.legend(outputs, candle, name));
     }
   }
 
-  /** Keys of lines with their values at a candle. */
-  legend(names, { time }, pane = null) {
+  /** Keys of the indicators over the prices; the outputs of one have one colour. */
+  overlays({ time }) {
+    return this.over.map(({ name, outputs }, index) => {
+      const values = outputs.map((each) => this.series.indicators.get(each)?.get(time));
+      const texts = values.map((value) => (value === undefined || value === null ? "–" : fixed(value, this.decimals)));
+      return made("span", `key series-${index % COLOURS}`, `${titled(name)} `, made("b", "", texts.join(" / ")));
+    });
+  }
+
+  /** Keys of the lines of a pane with their values at a candle. */
+  legend(names, { time }, pane) {
     return names.map((name, index) => {
       const value = this.series.indicators.get(name)?.get(time);
-      const text = value === undefined || value === null ? "–" : number(Number(value.toPrecision(7)));
-      const title = name === pane ? "" : `${titled(name.startsWith(`${pane}.`) ? name.slice(pane.length + 1) : name)} `;
+      const text = value === undefined || value === null ? "–" : number(Number(value.toPrecision(5)));
+      const title = name === pane ? "" : `${name.slice(pane.length + 1)} `;
       return made("span", `key series-${index % COLOURS}`, title, made("b", "", text));
     });
   }
@@ -280,7 +291,8 @@ export class Chart {
 
   /** The newest candles, as many as were shown. */
   newest() {
-    const length = this.to > this.from ? this.to - this.from : Math.floor(this.inner / STEP);
+    const fits = Math.min(Math.floor(this.inner / STEP), Math.max(FEWEST, this.count + ROOM_RIGHT));
+    const length = this.zoomed ? this.to - this.from : fits;
     this.show(this.count + ROOM_RIGHT - length, this.count + ROOM_RIGHT);
     this.follows = true;
   }

@@ -51,6 +51,20 @@ export function rate(value) {
   return `${value.toLocaleString("en-US", { maximumFractionDigits: value < 100 ? 1 : 0 })}/s`;
 }
 
+/** Decimals that numbers of one kind need, so that they stand below each other. */
+export function decimalsOf(values) {
+  let most = 0;
+  for (const value of values) {
+    const [digits, power] = String(value).split("e");
+    most = Math.max(most, (digits.split(".")[1]?.length ?? 0) - Number(power ?? 0));
+  }
+  return Math.min(most, 10);
+}
+
+/** A number with so many decimals. */
+export const fixed = (value, decimals) =>
+  value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+
 /** Do something soon, and at most so often. */
 export function paced(act, every_ms) {
   let timer = null,

@@ -1,7 +1,7 @@
 // What a market says besides candles: quote, book, trades, figures of the day.
 
-import { amount, number, percent } from "/charts/axes.js";
-import { at, fill, made, momentOf, paced, row } from "./elements.js";
+import { number, percent } from "/charts/axes.js";
+import { at, decimalsOf, fill, fixed, made, momentOf, paced, row } from "./elements.js";
 
 const TAPE = 40,
   LEVELS = 10;
@@ -67,14 +67,21 @@ export class Market {
     const { quote } = this;
     const shown = quote
       ? [
-          ["Bid", side(quote.bid, quote.bid_size), "up"],
-          ["Ask", side(quote.ask, quote.ask_size), "down"],
-          ["Spread", spread(quote.bid, quote.ask), ""],
+          ["Bid", quote.bid, "up", quote.bid_size],
+          ["Ask", quote.ask, "down", quote.ask_size],
         ]
       : [];
-    const parts = shown.map(([name, text, classes]) =>
-      made("div", "", made("dt", "", name), made("dd", classes, text)),
+    const parts = shown.map(([name, price, classes, size]) =>
+      made(
+        "div",
+        "",
+        made("dt", "", name),
+        made("dd", classes, price === null ? "none" : number(price)),
+        made("dd", "unit", price === null ? "" : `× ${number(size)}`),
+      ),
     );
+    if (quote)
+      parts.push(made("div", "", made("dt", "", "Spread"), made("dd", "", spread(quote.bid, quote.ask))));
     fill(at("quote"), ...parts);
   }
 
@@ -98,9 +105,11 @@ export class Market {
   }
 
   drawTape() {
+    const prices = decimalsOf(this.trades.map((each) => each.price)),
+      sizes = decimalsOf(this.trades.map((each) => each.size));
     const rows = this.trades.map(({ time, side: taker, price, size }) => {
       const way = { buy: "up", sell: "down" }[taker] ?? "";
-      return row(momentOf(time), [made("span", way, taker)], [made("span", way, number(price))], number(size));
+      return row(momentOf(time), [made("span", way, taker)], [made("span", way, fixed(price, prices))], fixed(size, sizes));
     });
     fill(at("tape"), ...rows);
     fill(
@@ -110,12 +119,10 @@ export class Market {
   }
 }
 
-const side = (price, size) => (price === null ? "none" : `${number(price)} × ${number(size)}`);
-
 function spread(bid, ask) {
   if (bid === null || ask === null || bid === undefined || ask === undefined) return "–";
   const difference = Number((ask - bid).toPrecision(6));
-  return `${number(difference)} (${amount(((ask - bid) / ((ask + bid) / 2)) * 10000)} bp)`;
+  return `${number(difference)} (${fixed(((ask - bid) / ((ask + bid) / 2)) * 10000, 2)} bp)`;
 }
 
 function levels(prices, sizes) {
@@ -125,10 +132,12 @@ function levels(prices, sizes) {
 
 function ladder(id, found, most) {
   const body = at(id);
+  const prices = decimalsOf(found.map((each) => each.price)),
+    sizes = decimalsOf(found.map((each) => each.size));
   fill(
     body,
     ...found.map(({ price, size, sum }) =>
-      row([made("span", id === "asks" ? "down" : "up", number(price))], number(size), number(Number(sum.toPrecision(7)))),
+      row([made("span", id === "asks" ? "down" : "up", fixed(price, prices))], fixed(size, sizes), fixed(sum, sizes)),
     ),
   );
   // Set by the script: the policy of the page forbids styles in attributes.

@@ -1,8 +1,8 @@
 // Moving through the charts: buttons, gestures, keys, and older candles before one gets to them.
 
-import { moment, number } from "/charts/axes.js";
+import { moment } from "/charts/axes.js";
 import { Gestures } from "/charts/gestures.js";
-import { at } from "./elements.js";
+import { at, fixed } from "./elements.js";
 
 /** `redraw()` draws soon; `needs()` is called when the candles before those shown may be wanted next. */
 export function navigate(chart, redraw, needs) {
@@ -20,6 +20,7 @@ export function navigate(chart, redraw, needs) {
   const zoom = (factor, part) => {
     // Who follows the newest candle keeps it in sight.
     const place = chart.follows ? chart.to : stepOf(part ?? 0.5);
+    chart.zoomed = true;
     show(place - (place - chart.from) * factor, place + (chart.to - place) * factor);
   };
   const newest = () => {
@@ -46,7 +47,10 @@ export function navigate(chart, redraw, needs) {
     slide: move,
     zoom,
     read,
-    all: newest,
+    all() {
+      chart.zoomed = false;
+      newest();
+    },
     first: () => show(0, chart.to - chart.from),
     last: newest,
   });
@@ -66,6 +70,6 @@ export function navigate(chart, redraw, needs) {
 function spoken(chart) {
   const candle = chart.series.candles[chart.cursor];
   const signals = chart.series.signalsAt(candle.time).map(({ direction, rule }) => `${direction} signal of ${rule}`);
-  const prices = ["open", "high", "low", "close"].map((name) => `${name} ${number(candle[name])}`);
+  const prices = ["open", "high", "low", "close"].map((name) => `${name} ${fixed(candle[name], chart.decimals)}`);
   return [moment(candle.time / 1000), ...prices, ...signals].join(", ");
 }

@@ -4,28 +4,26 @@ const APART = /^(rsi|macd|stochastic|adx|atr|obv)(_|\.|$)|\.(direction|spread|im
 const OF_HUNDRED = /^(rsi|stochastic|adx)_/;
 const NEAR = 0.3;
 
-/** Indicators of one pane: outputs of one indicator share it. */
-function paneOf(name) {
+/** Outputs of one indicator belong together; values of flows (quote.mid) do not. */
+function groupOf(name) {
   const [family] = name.split(".");
   return family.includes("_") ? family : name;
 }
 
 /**
- * Names in order: those over the prices, and groups of the others, each {name, outputs, of_hundred}. One that is not
- * known here goes over the prices if its newest value lies near the close of its candle.
+ * Groups {name, outputs, of_hundred} of those over the prices, and of those apart. One that is not known here goes over
+ * the prices if its newest value lies near the close of its candle.
  */
 export function arranged(series) {
-  const over = [],
-    panes = new Map();
+  const over = new Map(),
+    apart = new Map();
   for (const name of [...series.indicators.keys()].sort()) {
-    if (!APART.test(name) && isPrice(series, name)) over.push(name);
-    else {
-      const pane = paneOf(name);
-      if (!panes.has(pane)) panes.set(pane, { name: pane, outputs: [], of_hundred: OF_HUNDRED.test(pane) });
-      panes.get(pane).outputs.push(name);
-    }
+    const groups = !APART.test(name) && isPrice(series, name) ? over : apart;
+    const group = groupOf(name);
+    if (!groups.has(group)) groups.set(group, { name: group, outputs: [], of_hundred: OF_HUNDRED.test(group) });
+    groups.get(group).outputs.push(name);
   }
-  return { over, panes: [...panes.values()] };
+  return { over: [...over.values()], panes: [...apart.values()] };
 }
 
 function isPrice(series, name) {
