@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from decimal import Decimal
 from math import nan
@@ -70,6 +70,10 @@ class SimulatedDesk:
         self.timers = Timers()
         self.withdrawals: deque[tuple[Micros, Order]] = deque()
         """Orders that are withdrawn, and when that reaches their market, µs; the first one first."""
+        self.closed: dict[str, Micros] = {}
+        """Of each market whose candles fill its orders: when the newest that was looked at has closed, µs."""
+        self.late: defaultdict[str, list[tuple[Micros, Order]]] = defaultdict(list)
+        """Withdrawals that hold from the first candle on that opens then or later, by market."""
         self._latency = latency
         self._lines: dict[tuple[str, str], Line] = {}
         self._account, self._broker = account, broker
@@ -125,6 +129,9 @@ class SimulatedDesk:
         """See `Desk`."""
         if self._latency:
             self.withdrawals.append((self.now + self._latency, order))
+        elif order.placed < self.now and self.closed.get(order.market, self.now) < self.now:
+            # A candle may be open there that fills it at a price from before: for that it is too late.
+            self.late[order.market].append((self.now, order))
         else:
             self._broker.cancel(order)
 

@@ -3,6 +3,8 @@
 Of one time: trades first, then changes of books, quotes, funding, candles that close, and timers last. Of one
 kind, markets go by name; of one market, rows go in their order. A candle that closes at a time holds no trade
 of that time, and is told after it all the same: so it is live, where a candle closes once its time is over.
+Candles that close at one time fill the orders of their markets, each on its path, before the first of them is
+told: nobody knows a close while an order of its beginning is filled.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from backtest.ticks import QuoteTick, TradeTick
 from schemas.errors import ValidationError
 from schemas.records import BookUpdate, Micros
 
-TRADE, BOOK, QUOTE, FUNDING, CANDLE, TIMER = range(6)
+TRADE, BOOK, QUOTE, FUNDING, PATH, CANDLE, TIMER = range(7)
 """Kinds of events, in the order of those of one time."""
 _SIDES: Final[tuple[Side | None, ...]] = (None, "buy", "sell")
 FundingDue: TypeAlias = tuple[Micros, float, float]

@@ -5,7 +5,7 @@ What is to come stands in this module's objects alone; none of them can be reach
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -18,6 +18,7 @@ from backtest.events import (
     BOOK,
     CANDLE,
     FUNDING,
+    PATH,
     QUOTE,
     TRADE,
     Event,
@@ -39,7 +40,6 @@ from backtest.matching.candles import CandleMatching
 from backtest.matching.moments import ARRIVAL, Matching, Moment, Rows
 from backtest.matching.quotes import QuoteMatching
 from backtest.matching.trades import TradeMatching
-from backtest.orders import Order
 from backtest.strategy import Strategy
 from backtest.tellers import Look, Tellers
 from backtest.terms import Fills, Terms
@@ -85,8 +85,6 @@ class Loop:
         """Of what fills orders without being told."""
         self._tell: dict[str, Callable[[ClosedCandle], None]] = {}
         """Who is told of the candles of each market."""
-        self._late: defaultdict[str, list[tuple[Micros, Order]]] = defaultdict(list)
-        """Withdrawals that wait for the next candle."""
         self._clock: Moment = (0, ARRIVAL)
 
     @property
@@ -167,7 +165,7 @@ class Loop:
                     chosen, act = found, matching.act
             while desk.withdrawals and desk.withdrawals[0][1].market not in matchings:
                 withdrawal = desk.withdrawals.popleft()
-                self._late[withdrawal[1].market].append(withdrawal)
+                desk.late[withdrawal[1].market].append(withdrawal)
             if desk.withdrawals:
                 moment = (desk.withdrawals[0][0], ARRIVAL)
                 if moment <= chosen and moment < until:
@@ -196,7 +194,14 @@ class Loop:
         for market, folded in self.folded.items():
             fills = self.filled_by[market]
             rank = self.ranks.of(CANDLE, market)
-            matching = by_candle if fills == "candle" else None
+            walk: Callable[[ClosedCandle], object] | None = None
+            if fills == "candle":
+                self._desk.closed[market] = _LONG_AGO
+                path = self.ranks.of(PATH, market) if len(self.folded) > 1 else rank
+                walk = tellers.path(market, path, by_candle)
+                if path != rank:
+                    rows.append(of_candles(folded.bars, path, tellers.paths(market, walk)))
+                    walk = None
             payments: deque[FundingDue] = deque()
             funding = _of(self.history.funding, market)
             if funding is not None and fills == "candle":
@@ -206,7 +211,7 @@ class Loop:
                 rows.append(of_funding(funding, paid, tellers.funding(market, paid)))
             finer = self._finer(market, fills, tellers)
             until = int(self._matchings[market].rows.times[0]) if market in self._matchings else FAR
-            tell = tellers.candles(folded, rank, matching, until, self._late[market], payments)
+            tell = tellers.candles(folded, rank, walk, until, payments)
             self._tell[market] = tell
             rows += [of_candles(folded.bars, rank, tell), *finer]
         return rows

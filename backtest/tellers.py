@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from itertools import repeat, takewhile
+from itertools import repeat
 from typing import Any, TypeAlias
 
 from backtest.bars import Bars, ClosedCandle
@@ -17,7 +17,6 @@ from backtest.folding import Folded
 from backtest.matching.books import BookMatching
 from backtest.matching.candles import CandleMatching
 from backtest.matching.moments import Rows
-from backtest.orders import Order
 from backtest.strategy import Strategy
 from backtest.ticks import QuoteTick, TradeTick
 from backtest.timers import FAR
@@ -41,6 +40,8 @@ class Tellers:
 
     def __init__(self, strategy: Strategy, desk: SimulatedDesk, broker: Broker, steps: Steps) -> None:
         self._strategy, self._desk, self._broker, self._steps = strategy, desk, broker, steps
+        self._before: dict[str, int] = {}
+        """Fills that there were before the newest candle of a market was looked at for more."""
 
     def hears(self, hook: str) -> bool:
         """Whether a strategy has overridden a hook."""
@@ -50,9 +51,8 @@ class Tellers:
         self,
         folded: Folded,
         rank: int,
-        matching: CandleMatching | None,
+        walk: Callable[[ClosedCandle], object] | None,
         values_until: Micros,
-        withdrawals: list[tuple[Micros, Order]],
         payments: deque[FundingDue],
     ) -> Callable[[ClosedCandle], None]:
         """For candles that close.
@@ -60,15 +60,14 @@ class Tellers:
         Args:
             folded: The candles of one market.
             rank: Of their closing.
-            matching: If orders of the market are filled by them.
+            walk: If orders of the market are filled by them as they are told; see `path`.
             values_until: Until when their closes are the last known prices, µs: the others are those of what
                 fills orders.
-            withdrawals: Orders of the market that are withdrawn by the first candle that opens then or later.
             payments: Its funding, if orders are filled by them: what was filled at an open is held from then.
         """
-        bars, desk, broker, steps = folded.bars, self._desk, self._broker, self._steps
-        market, account = bars.market, self._broker.account
-        pending, guards, fills, last = broker.open, broker.margin.guards, broker.fills, broker.last
+        bars, desk, broker = folded.bars, self._desk, self._broker
+        market, closed = bars.market, desk.closed
+        pending, guards, last = broker.open, broker.margin.guards, broker.last
         feeds, watches = desk.feeds[market], desk.watches[market]
         grow, on_candle = _ahead(desk, bars), self._strategy.on_candle
         hears_values = self.hears("on_indicator")
@@ -76,16 +75,13 @@ class Tellers:
 
         def tell(candle: ClosedCandle) -> None:
             desk.now = candle.close_time
-            guard = guards.get(market) if guards else None
-            # As `Margin.threatened` says, which is a call that every candle would pay for.
-            near = guard is not None and (candle.low <= guard[0] or candle.high >= guard[1])
-            if matching is not None and (pending or near):
-                while withdrawals and withdrawals[0][0] <= candle.open_time:
-                    broker.cancel(withdrawals.pop(0)[1])
-                done = len(fills)
-                matching.take(candle)
-                if len(fills) > done:
-                    steps.add((candle.close_time, rank), len(fills), account.cash)
+            if walk is not None:
+                closed[market] = candle.close_time
+                guard = guards.get(market) if guards else None
+                # As `Margin.threatened` says, which is a call that every candle would pay for.
+                near = guard is not None and (candle.low <= guard[0] or candle.high >= guard[1])
+                if pending or near:
+                    walk(candle)
             if values or candle.close_time < values_until:
                 last[market] = candle.close
             if payments and payments[0][0] <= candle.close_time:
@@ -100,6 +96,32 @@ class Tellers:
                 self._signals(candle, candle.open_time not in incomplete)
 
         return tell
+
+    def path(self, market: str, rank: int, matching: CandleMatching) -> Callable[[ClosedCandle], None]:
+        """For candles that fill the orders of a market, while there are any, or positions in danger."""
+        broker, steps, before = self._broker, self._steps, self._before
+        fills, account, withdrawals = broker.fills, broker.account, self._desk.late[market]
+
+        def walk(candle: ClosedCandle) -> None:
+            while withdrawals and withdrawals[0][0] <= candle.open_time:
+                broker.cancel(withdrawals.pop(0)[1])
+            before[market] = done = len(fills)
+            matching.take(candle)
+            if len(fills) > done:
+                steps.add((candle.close_time, rank), len(fills), account.cash)
+
+        return walk
+
+    def paths(self, market: str, walk: Callable[[ClosedCandle], object]) -> Callable[[ClosedCandle], None]:
+        """For candles of several markets, each looked at for fills before any of its time is told."""
+        desk, pending, guards = self._desk, self._broker.open, self._broker.margin.guards
+
+        def look(candle: ClosedCandle) -> None:
+            desk.now = desk.closed[market] = candle.close_time
+            if pending or guards:
+                walk(candle)
+
+        return look
 
     def trades(self, rows: Rows, look: Look | None, *, values: bool) -> Callable[[TradeTick], None]:
         """For trades, if the strategy hears of them.
@@ -182,7 +204,7 @@ class Tellers:
         while payments and payments[0][0] <= candle.close_time:
             due = payments[0][0]
             held = broker.account.size(market)
-            for fill in takewhile(lambda fill: fill.time > candle.open_time, reversed(fills)):
+            for fill in fills[self._before.get(market, len(fills)) :]:
                 if fill.market == market and fill.time > due:
                     held -= fill.signed_size
             if broker.fund(market, *payments.popleft(), held):

@@ -301,7 +301,7 @@ def test_by_candles_an_order_is_looked_at_from_the_candle_that_opens_after_it_ar
 
     # Withdrawn while the candle runs that reaches it: too late with candles, which do not say when
     rows = [(100, 100, 100, 100), (100, 100, 95, 100), (100, 100, 95, 100)]
-    for second, latency, count in ((59, 1_000_000, 0), (59, 1_000_001, 1), (90, 0, 0)):
+    for second, latency, count in ((59, 1_000_000, 0), (59, 1_000_001, 1), (60, 0, 0), (90, 0, 1)):
         acts = {0.5: buy(1, limit=96), second: regret}
         found, _ = play_events(History(bars=[bars_of(rows)]), acts, latency=latency)
         assert len(found.fills) == count
