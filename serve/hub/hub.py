@@ -76,11 +76,11 @@ class Hub:
         Raises:
             ValidationError: The client has too many.
         """
-        readers = self._readers.setdefault(subscription, {})
-        if outbox in readers:
+        if outbox in self._readers.get(subscription, {}):
             return False
         if outbox.subscriptions >= self._settings.subscriptions:
             raise ValidationError(f"{self._settings.subscriptions} subscriptions of a connection are allowed")
+        readers = self._readers.setdefault(subscription, {})
         if not readers:
             self._want(subscription, 1)
         outbox.subscriptions += 1
