@@ -31,7 +31,8 @@ export function navigate(chart, redraw, needs) {
   /** Move the cursor by candles, and say where it is. */
   const read = (steps) => {
     if (!chart.count) return;
-    const next = (chart.cursor ?? (steps < 0 ? chart.count : chart.count - 2)) + steps;
+    const newestSeen = Math.min(chart.count, Math.ceil(chart.to)) - 1;
+    const next = chart.cursor === null ? newestSeen : chart.cursor + steps;
     chart.cursor = Math.max(0, Math.min(chart.count - 1, next));
     if (chart.cursor < chart.from) show(chart.cursor - 5, chart.cursor - 5 + chart.to - chart.from);
     else if (chart.cursor >= chart.to - 1) show(chart.from + 1, chart.to + 1);

@@ -84,6 +84,7 @@ export class Operations {
     if (count === this.letters) return;
     const { data } = count ? await ask("dead-letters") : { data: [] };
     this.letters = count;
+    at("letters-table").hidden = !count;
     fill(at("letters"), ...data.filter((each) => each.records).map((each) => row(each.topic, whole(each.records))));
     fill(
       at("letters-note"),
