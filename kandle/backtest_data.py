@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import click
+from click.core import ParameterSource
 
 from backtest.history import History
 from backtest.sources.asked import ALWAYS, KINDS, Asked, Found, Kind, Source, gather, kinds_of
 from backtest.strategy import Strategy
 from backtest.terms import Terms
+from backtest.watches import interval_of
 from infra.settings import ArchiveSettings, Settings, load
 from kandle.backtest_files import bars_of_candles, read_files
 from kandle.backtest_holes import tell_holes
@@ -76,17 +78,33 @@ def history_of(given: Mapping[str, Any], strategy: Strategy, terms: Terms) -> Hi
     sources: Sequence[str] = given["sources"]
     if (file is None) == (not sources):
         raise click.UsageError("say which: STRATEGY --candles FILE, or STRATEGY --source SOURCE, or --list")
+    asked = _asked(given, strategy, terms)
     if file is not None:
+        if len(asked.markets) > 1 or given["read"]:
+            raise click.UsageError("--candles reads the candles of one market; --source reads more")
+        name = asked.markets[0] if asked.markets else f"file:{file.stem}"
         with patience(f"reading {file}"), click.open_file(str(file), "rb") as opened:
             candles = read_candles(opened, str(file))
-        found = Found(History([bars_of_candles(candles, str(file), f"file:{file.stem}")]))
-        tell_holes(found, None)
-        return found.history
-    asked = _asked(given, strategy, terms)
-    with patience(f"reading {', '.join(sources)}"), ExitStack() as stack:
-        found = _source(sources, load(**_overrides(given)), asked, stack)
+        found = Found(History([bars_of_candles(candles, str(file), name, asked)]))
+    else:
+        with patience(f"reading {', '.join(sources)}"), ExitStack() as stack:
+            found = _source(sources, load(**_overrides(given)), asked, stack)
+    _check_interval(found.history, asked)
     tell_holes(found, asked)
     return found.history
+
+
+def _check_interval(history: History, asked: Asked) -> None:
+    """Refuse candles of another interval than the one that was typed: files have their own."""
+    context = click.get_current_context(silent=True)
+    if context is None or context.get_parameter_source("interval") is not ParameterSource.COMMANDLINE:
+        return
+    for bars in history.bars:
+        if bars.length != asked.interval.length:
+            raise click.UsageError(
+                f"the candles of {bars.market} are of {interval_of(bars.length)}, and --interval asks for "
+                f"{asked.interval.name}: files of candles have their own, leave --interval out"
+            )
 
 
 def data_dir_of(given: Mapping[str, Any]) -> Path:

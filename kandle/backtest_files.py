@@ -2,6 +2,7 @@
 
 import csv
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from math import nan
 from pathlib import Path
@@ -20,7 +21,8 @@ from kandle.text_files import text_of
 from kandle.trade_file.errors import TradeFileError
 from kandle.trade_file.reading import read_trades
 from kandle.trade_file.table import TradeTable
-from schemas.errors import ConfigurationError
+from kandle.venue_calls import moment
+from schemas.errors import ConfigurationError, ValidationError
 from schemas.identity import split_key
 
 Content = Literal["capture", "candles", "trades"]
@@ -97,27 +99,43 @@ def content_of(path: Path) -> Content:
     return "candles" if has_candles(header) else "trades"
 
 
-def bars_of_candles(candles: Sequence[FileCandle], file: str, market: str) -> Bars:
+def bars_of_candles(candles: Sequence[FileCandle], file: str, market: str, asked: Asked) -> Bars:
     """Candles of a file as a run reads them; their length is the most frequent step of their times.
 
+    Args:
+        candles: All of the file.
+        file: What to call it in messages.
+        market: `venue:symbol`.
+        asked: Those that open and close in its time are taken.
+
     Raises:
-        CandleFileError: There are fewer than two.
-        ValidationError: One is none.
+        CandleFileError: There are fewer than two, or one is none.
     """
     if len(candles) < 2:
         raise CandleFileError(f"{file}: expected two candles or more, got {len(candles)}")
     times = [candle.open_time for candle in candles]
+    length = usual_step(times)
+    first = bisect_left(times, asked.since) if asked.since else 0
+    candles = candles[first : bisect_right(times, asked.until - length)]
+    if not candles:
+        raise CandleFileError(
+            f"{file} has no candle between --from and --to; it begins at {moment(times[0])} and ends at "
+            f"{moment(times[-1] + length)}"
+        )
     bars = Bars(
         market,
-        times,
-        usual_step(times),
+        [candle.open_time for candle in candles],
+        length,
         [candle.open for candle in candles],
         [candle.high for candle in candles],
         [candle.low for candle in candles],
         [candle.close for candle in candles],
         [_volume(candle) for candle in candles],
     )
-    bars.check()
+    try:
+        bars.check()
+    except ValidationError as error:
+        raise CandleFileError(f"{file}: {error}") from error
     return bars
 
 
@@ -127,8 +145,7 @@ def _bars(path: Path, market: str, asked: Asked) -> Bars:
     else:
         with path.open("rb") as opened:
             candles = read_candles(opened, str(path))
-    inside = [candle for candle in candles if asked.since <= candle.open_time < asked.until]
-    return bars_of_candles(inside, str(path), market)
+    return bars_of_candles(candles, str(path), market, asked)
 
 
 def _volume(candle: FileCandle) -> float:

@@ -14,6 +14,10 @@ from backtest.rules import Rules, rules_of
 from backtest.terms import Fills, Queue, Terms
 from kandle.amounts import AMOUNT, PART
 from schemas.errors import ConfigurationError
+from schemas.records import Micros
+
+MOST_LATENCY_MS: Final = 86_400_000
+"""A day: more is a slip of the unit."""
 
 
 class FeeFile(click.ParamType):
@@ -95,9 +99,15 @@ def terms_of(given: Mapping[str, Any]) -> Terms:
         maintenance=given["maintenance"],
         borrowing=given["borrowing"],
         fills=given["fills"],
-        latency=round(given["latency_ms"] * 1_000),
+        latency=_micros(given["latency_ms"]),
         queue=given["queue"],
     )
+
+
+def _micros(milliseconds: float) -> Micros:
+    if not milliseconds <= MOST_LATENCY_MS:
+        raise ConfigurationError(f"--latency-ms is a number up to {MOST_LATENCY_MS:,}, got {milliseconds}")
+    return round(milliseconds * 1_000)
 
 
 def check_affordable(history: History, terms: Terms) -> None:

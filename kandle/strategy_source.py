@@ -27,7 +27,18 @@ def strategy_of(text: str, parameters: Sequence[str] = ()) -> Strategy:
     """
     if not text.endswith(".py"):
         return Strategy.create(spec_of(text, parameters))
-    return Strategy.create(spec_of(kind_of(text).name, parameters))
+    kind = kind_of(text)
+    try:
+        made = Strategy.create(spec_of(kind.name, parameters))
+    except KandleError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"{text}: no {kind.__name__} can be made: {_told(error)}") from error
+    if not hasattr(made, "parameters"):
+        raise ConfigurationError(
+            f"{text}: {kind.__name__}.__init__ does not call super().__init__; set up in on_start instead"
+        )
+    return made
 
 
 def kind_of(text: str) -> type[Strategy]:
@@ -48,12 +59,16 @@ def kind_of(text: str) -> type[Strategy]:
 def failure_of(strategy: Strategy, error: Exception) -> StrategyError:
     """What to tell the user of an exception that came out of a strategy, with the line of its file."""
     file = inspect.getsourcefile(type(strategy))
-    told = f"{type(error).__name__}: {error}"
+    told = _told(error)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename == file:
             told += f" ({Path(file).name}, line {frame.lineno}: {frame.line})"
             break
     return StrategyError(f"strategy {strategy.name} has raised {told}")
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _from_file(path: Path) -> type[Strategy]:
@@ -72,7 +87,7 @@ def _from_file(path: Path) -> type[Strategy]:
     except KandleError as error:
         raise ConfigurationError(f"{path}: {error}") from error
     except Exception as error:
-        raise ConfigurationError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"{path} cannot be imported: {_told(error)}") from error
     found = [
         each
         for each in vars(module).values()

@@ -1,6 +1,8 @@
 """`kandle backtest`: run a strategy over the past."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
 from typing import Any, Final
 
@@ -97,7 +99,8 @@ def backtest(
 
 def _run(strategy: Strategy, history: History, terms: Terms) -> Run:
     try:
-        return run(strategy, history, terms)
+        with redirect_stdout(sys.stderr):  # what a strategy prints is not the answer of the command
+            return run(strategy, history, terms)
     except KandleError:
         raise
     except Exception as error:

@@ -131,7 +131,7 @@ def test_a_strategy_of_an_installed_plugin_is_known_by_its_name(tmp_path: Path) 
     )
     (tmp_path / "my_dip-1.dist-info" / "entry_points.txt").write_text("[kandle.plugins]\ndip = my_dip\n")
     done = kandle("backtest", "dip", "--candles", "made.csv", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["strategy"] == "dip", done.stderr
+    assert json.loads(done.stdout)["strategy"] == "printing", done.stderr
     assert "dip" in kandle("backtest", "--list", cwd=tmp_path).stdout
 
 
@@ -244,3 +244,60 @@ def test_the_strategy_of_the_manual_runs(tmp_path: Path) -> None:
     parts = {round(each["exit_price"] / each["entry_price"], 4) for each in found["trade_list"]}
     assert parts == {1.02, 0.97}
     assert found["orders"] == 3 * (found["trades"] + 1)  # each an entry and two exits; the last is still held
+
+
+def test_the_time_the_market_and_the_interval_of_a_file_are_heeded(tmp_path: Path) -> None:
+    file = write(tmp_path, *range(10, 20))
+    begin, end = "2024-01-01T00:03:00", "2024-01-01T00:07:30"
+    found = answer("sma_cross", "--candles", file, "--from", begin, "--to", end, "--symbols", "binance:A/B")
+    # The candle of 00:07 is open when the time ends.
+    assert (found["start"], found["end"], found["candles"]) == (f"{begin}Z", "2024-01-01T00:07:00Z", 4)
+    assert [each["market"] for each in found["by_market"]] == ["binance:A/B"]
+    same = answer("sma_cross", "--source", file, "--from", begin, "--to", end, "--symbols", "binance:A/B")
+    assert same["hash"] == found["hash"]
+    later = run("sma_cross", "--candles", file, "--from", "2025-01-01", "--json")
+    assert isinstance(later.exception, KandleError)
+    assert "no candle between" in str(later.exception)
+    assert later.exception.exit_code == 2
+    for wrong, told in (
+        (("--interval", "1h"), "are of 1m, and --interval asks for 1h"),
+        (("--symbols", "x:A/B,x:C/D"), "of one market"),
+        (("--read", "trades"), "of one market"),
+    ):
+        refused = run("sma_cross", "--candles", file, *wrong)
+        assert refused.exit_code == 2, wrong
+        assert told in refused.stderr
+    assert answer("sma_cross", "--candles", file, "--interval", "1m")["candles"] == 10
+
+
+def test_what_a_strategy_prints_is_not_the_answer(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        MINE.replace("def on_start(self) -> None:", 'def on_start(self) -> None:\n        print("here")')
+    )
+    done = run(mine, "--candles", write(tmp_path, 5, 4, 3), "--json")
+    assert done.exit_code == 0, done.exception
+    assert json.loads(done.stdout)["strategy"] == "printing"
+    assert "here" in done.stderr
+
+
+def test_strategies_that_cannot_be_made_are_told(tmp_path: Path) -> None:
+    mine, file = tmp_path / "mine.py", write(tmp_path, 5, 4, 3)
+    for body, told in (
+        ("def __init__(self) -> None: pass", "super().__init__"),
+        ("def start(self) -> None: 1 / 0", "ZeroDivisionError"),
+    ):
+        mine.write_text(f"from kandle import Strategy\n\n\nclass Mine(Strategy):\n    {body}\n")
+        failed = run(mine, "--candles", file).exception
+        assert isinstance(failed, ConfigurationError)
+        assert told in str(failed)
+
+
+def test_candles_that_are_none_and_latencies_without_end_are_wrong_input(tmp_path: Path) -> None:
+    failed = run("sma_cross", "--candles", write(tmp_path, 5, -4, 3)).exception
+    assert isinstance(failed, KandleError)
+    assert failed.exit_code == 2
+    for latency in ("inf", "nan", "1e300"):
+        failed = run("sma_cross", "--candles", write(tmp_path, 5, 4, 3), "--latency-ms", latency).exception
+        assert isinstance(failed, ConfigurationError)
+        assert "latency" in str(failed)
