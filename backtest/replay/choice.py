@@ -14,10 +14,10 @@ from schemas.key_table import KeyTable
 from schemas.records import TimeMark
 from schemas.registry import BY_RECORD
 from schemas.rows import HEADER, MAGIC
-from schemas.spans import Int64s
+from schemas.spans import Bytes, Spans
 from schemas.topics import ALERTS
 
-_MARK: Final = np.frombuffer(HEADER.pack(MAGIC, BY_RECORD[TimeMark].schema_id), np.uint8)
+MARK_HEAD: Final = np.frombuffer(HEADER.pack(MAGIC, BY_RECORD[TimeMark].schema_id), np.uint8)
 
 
 class SymbolChoice:
@@ -45,17 +45,17 @@ class SymbolChoice:
         self._kept = np.concatenate([self._kept, np.array(fresh, np.bool_)])
         # A null key has the code -1, so the last entry: it is never wanted by its key.
         kept = np.append(self._kept, False)[codes]
-        kept[~kept] = _are_marks(portion, np.flatnonzero(~kept))
+        kept[~kept] = begin_with(portion.values.take(~kept), MARK_HEAD)
         return portion if kept.all() else portion.take(kept)
 
     def _is_wanted(self, key: str) -> bool:
         return key in self._wanted or key.partition(":")[2] in self._wanted
 
 
-def _are_marks(portion: Portion, rows: Int64s) -> npt.NDArray[np.bool_]:
-    starts, lengths = portion.values.starts[rows], portion.values.lengths[rows]
-    found: npt.NDArray[np.bool_] = lengths >= _MARK.size
-    heads = np.where(found, starts, 0)[:, None] + np.arange(_MARK.size)
+def begin_with(values: Spans, head: Bytes) -> npt.NDArray[np.bool_]:
+    """Which values begin with these bytes."""
+    found: npt.NDArray[np.bool_] = values.lengths >= head.size
+    places = np.where(found, values.starts, 0)[:, None] + np.arange(head.size)
     if found.any():
-        found &= (portion.values.data[np.minimum(heads, portion.values.data.size - 1)] == _MARK).all(axis=1)
+        found &= (values.data[np.minimum(places, values.data.size - 1)] == head).all(axis=1)
     return found

@@ -14,6 +14,10 @@ from schemas.records import TimeMark
 
 REPLAY_VENUE: Final = "replay"
 """Venue of the closing marks: one that no market has, so that they move no market's time."""
+CLOSING_HEAD: Final = rows.encode(TimeMark(REPLAY_VENUE, "", 0, True, ""))[
+    : rows.HEADER.size + 1 + len(REPLAY_VENUE)
+]
+"""How closing marks begin."""
 
 
 @dataclass(frozen=True, slots=True)

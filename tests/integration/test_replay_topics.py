@@ -116,6 +116,18 @@ async def test_what_tells_no_time_is_taken_alike_by_who_begins_and_by_who_goes_o
         assert await first_value(past[1], period, place - 1) == b"no record"
 
 
+async def test_a_replay_of_a_replay_begins_with_the_past_and_leaves_the_end_of_the_first_one_out(
+    kafka: str, past: tuple[Past, TopicSource]
+) -> None:
+    settings, first, second = kafka_settings(kafka), namespace(), namespace()
+    await replayed(settings, past[1], first)
+    source = TopicSource.open(settings, first)
+    assert (await source.times(Period()) or (0, 0))[0] > BASE_US - 10_000_000
+    await replayed(settings, source, second)
+    for tp, stood in past[0].messages.items():
+        assert await messages(settings, second, tp) == stood
+
+
 async def test_a_log_that_has_lost_what_is_next_is_told(kafka: str, past: tuple[Past, TopicSource]) -> None:
     tp = Partition(TRADES.base_name, 0)
     space = Namespace(past[1].identity.split(":")[0].removeprefix("topics of "))

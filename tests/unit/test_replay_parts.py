@@ -1,10 +1,11 @@
 """Which records a replay takes, and when they happened."""
 
+import msgspec
 import numpy as np
 import pytest
 
 from backtest.replay.choice import SymbolChoice
-from backtest.replay.event_times import EventTimes, time_of
+from backtest.replay.event_times import PLAYED_US, EventTimes, time_of
 from backtest.replay.plan import Plan
 from backtest.replay.source import Partition, Period, Portion, Source, Step
 from kandle.replay_source import topics_of
@@ -33,6 +34,18 @@ def test_times_are_those_of_the_market_and_of_what_cannot_be_read_those_of_its_n
     begins, _ = times.read(spans(b"?", TRADE), kafka_times)
     assert begins.tolist() == [110, 100]
     assert [time_of(one) for one in (TRADE, QUOTE, GAP, MARK)] == [100, 107, 50, 110]
+
+
+def test_what_was_received_long_after_the_newest_mark_was_played_and_is_of_that_mark() -> None:
+    late = msgspec.structs.replace(QUOTE, receive_time=110 + PLAYED_US + 1)
+    lived = msgspec.structs.replace(QUOTE, receive_time=110 + PLAYED_US)
+    times = EventTimes()
+    begins, _ = times.read(spans(late, MARK, late, GAP, late, lived), np.ones(6, np.int64))
+    assert begins.tolist() == [110, 110, 110, 50, 110, lived.receive_time]
+    begins, _ = times.read(spans(late), np.ones(1, np.int64))
+    assert begins.tolist() == [110]
+    begins, _ = EventTimes().read(spans(late), np.ones(1, np.int64))
+    assert begins.tolist() == [late.receive_time]
 
 
 def test_a_period_holds_what_touches_it_and_of_reference_topics_all_that_was_told_before_its_end() -> None:
@@ -90,3 +103,5 @@ def test_topics_are_named_in_short_or_in_full() -> None:
     assert topics_of(f"trades, {QUOTES.base_name}", source) == [TRADES.base_name, QUOTES.base_name]
     with pytest.raises(ConfigurationError, match="no topic books to replay; it has: trades, quotes"):
         topics_of("books", source)
+    with pytest.raises(ConfigurationError, match="names none"):
+        topics_of(" , ", source)

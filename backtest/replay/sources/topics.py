@@ -7,7 +7,11 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
+import numpy as np
+
+from backtest.replay.choice import begin_with
 from backtest.replay.event_times import UNKNOWN, EventTimes
+from backtest.replay.plan import CLOSING_HEAD
 from backtest.replay.source import NOTHING, REFERENCE, REPLAYED, Partition, Period, Portion, Step
 from backtest.replay.together import together
 from infra.kafka.admin import Admin
@@ -15,7 +19,7 @@ from infra.kafka.log_scan import scan
 from infra.kafka.record_batches import RawRecords
 from infra.settings import KafkaSettings
 from schemas.errors import ConfigurationError, ConflictError
-from schemas.namespace import Namespace
+from schemas.namespace import LIVE, Namespace
 from schemas.records import Micros
 from schemas.spans import Int64s, Spans
 
@@ -25,6 +29,10 @@ AHEAD_US: Final = 3 * 3_600_000_000
 """How far a venue's clock may be ahead of the broker's: a period is looked for from so much earlier on."""
 TAIL: Final = 1_000
 """Records at a partition's end among which its newest time is looked for, for displays."""
+
+LOOK_BACK: Final = 10_000
+"""Records before the place where a replay goes on: what tells no time of its own has that of one of them."""
+_CLOSING: Final = np.frombuffer(CLOSING_HEAD, np.uint8)
 
 Bounds = Mapping[Partition, tuple[int, int]]
 
@@ -99,8 +107,8 @@ class TopicSource:
         for start in (begin, max(end - TAIL, begin)):
             async with aclosing(self._scan(tp, start)) as batches:
                 async for records in batches:
-                    if len(records):
-                        begins, _ = EventTimes().read(_values(records), records.timestamps)
+                    if (rows := self._rows(records)).size:
+                        begins, _ = EventTimes().read(_values(records).take(rows), records.timestamps[rows])
                         found.append(int(begins[0] if not found else begins.max()))
                         break
         return found
@@ -127,6 +135,12 @@ class TopicSource:
         name, (_, end) = self._namespace.name_of(tp.topic), self._bounds[tp]
         return scan(self._kafka, name, tp.number, start, end, FETCH_BYTES)
 
+    def _rows(self, records: RawRecords) -> Int64s:
+        """The records of the past: what closed an earlier replay is of no time."""
+        if self._namespace == LIVE:
+            return np.arange(len(records))
+        return np.flatnonzero(~begin_with(_values(records), _CLOSING))
+
     async def _read(self, tp: Partition, period: Period, after: int) -> AsyncGenerator[Step, None]:
         first, end = self._bounds[tp]
         if NOTHING < after < first - 1:
@@ -135,20 +149,24 @@ class TopicSource:
                 f"{name} partition {tp.number} has lost what is to be replayed next: it begins with offset "
                 f"{first}, the replay stands at {after}. Drop the prefix and replay what is left"
             )
-        start = max(await self._begin(tp, period), min(after, end) + 1)
+        start = max(await self._begin(tp, period), first)
+        if after != NOTHING:
+            start = max(start, min(after, end) + 1 - LOOK_BACK)
         times = EventTimes(UNKNOWN if after == NOTHING else _some_time_of(period))
         reached: Micros | None = None
         async with aclosing(self._scan(tp, start)) as batches:
             async for records in batches:
-                if not len(records):
+                rows = self._rows(records)
+                if not rows.size:
                     continue
-                values = _values(records)
-                begins, ends = await asyncio.to_thread(times.read, values, records.timestamps)
+                values = _values(records).take(rows)
+                begins, ends = await asyncio.to_thread(times.read, values, records.timestamps[rows])
                 newest = int(begins.max())
                 reached = newest if reached is None else max(reached, newest)
-                portion = _portion(tp, records, begins, values)
+                portion = _portion(tp, records, rows, begins, values)
                 wanted = period.holds(tp.topic, begins, ends)
-                yield Step([portion if wanted.all() else portion.take(wanted)], reached)
+                portion = portion if wanted.all() else portion.take(wanted)
+                yield Step([portion.after(after)], reached)
 
 
 def _some_time_of(period: Period) -> Micros:
@@ -166,13 +184,14 @@ def _values(records: RawRecords) -> Spans:
     return Spans(records.data, records.value_start, records.value_length)
 
 
-def _portion(tp: Partition, records: RawRecords, times: Int64s, values: Spans) -> Portion:
+def _portion(tp: Partition, records: RawRecords, rows: Int64s, times: Int64s, values: Spans) -> Portion:
+    headers = Spans(records.data, records.header_start, records.header_end - records.header_start)
     return Portion(
         tp,
-        records.offsets,
+        records.offsets[rows],
         times,
-        Spans(records.data, records.key_start, records.key_length),
+        Spans(records.data, records.key_start, records.key_length).take(rows),
         values,
-        Spans(records.data, records.header_start, records.header_end - records.header_start),
-        records.header_count,
+        headers.take(rows),
+        records.header_count[rows],
     )
