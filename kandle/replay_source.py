@@ -83,4 +83,6 @@ def topics_of(text: str | None, source: Source) -> list[str]:
             short = ", ".join(full.split(".")[1] for full in known)
             raise ConfigurationError(f"the source has no topic {name} to replay; it has: {short or 'none'}")
         found += chosen
+    if not found:
+        raise ConfigurationError("--topics names none: leave it out for all, or write trades,quotes")
     return found

@@ -139,8 +139,9 @@ class Pace:
             if self._goal_us is not None:
                 if due < self._goal_us:
                     return Turn(through=self._goal_us - 1)
-                self._event_us, self._at_s = self._goal_us, self._clock()
-                self._goal_us = None
+                # Before the first record there is nothing to wait for: the clock begins with that one.
+                self._event_us = None if self._newest_us is None else self._goal_us
+                self._at_s, self._goal_us = self._clock(), None
             if self._paused:
                 if self._steps:
                     return Turn(count=self._steps)

@@ -102,6 +102,12 @@ async def test_a_seek_in_a_pause_stays_paused_at_its_time() -> None:
     assert await waits(pace, 10)
 
 
+async def test_a_seek_to_before_the_first_record_is_not_waited_for() -> None:
+    pace = Pace(1, Hand())
+    pace.seek(5)
+    assert await pace.turn(10_000 * SECOND) == Turn(through=10_000 * SECOND)
+
+
 async def test_a_change_of_speed_wakes_who_waits() -> None:
     pace = Pace(0.001)
     await pace.turn(0)
