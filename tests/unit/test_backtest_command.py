@@ -131,7 +131,7 @@ def test_a_strategy_of_an_installed_plugin_is_known_by_its_name(tmp_path: Path) 
     )
     (tmp_path / "my_dip-1.dist-info" / "entry_points.txt").write_text("[kandle.plugins]\ndip = my_dip\n")
     done = kandle("backtest", "dip", "--candles", "made.csv", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["strategy"] == "printing", done.stderr
+    assert json.loads(done.stdout)["strategy"] == "dip", done.stderr
     assert "dip" in kandle("backtest", "--list", cwd=tmp_path).stdout
 
 
@@ -272,12 +272,11 @@ def test_the_time_the_market_and_the_interval_of_a_file_are_heeded(tmp_path: Pat
 
 def test_what_a_strategy_prints_is_not_the_answer(tmp_path: Path) -> None:
     mine = tmp_path / "mine.py"
-    mine.write_text(
-        MINE.replace("def on_start(self) -> None:", 'def on_start(self) -> None:\n        print("here")')
-    )
+    start = "def on_start(self) -> None:"
+    mine.write_text(MINE.replace("Dip", "Telling").replace(start, f'{start}\n        print("here")'))
     done = run(mine, "--candles", write(tmp_path, 5, 4, 3), "--json")
     assert done.exit_code == 0, done.exception
-    assert json.loads(done.stdout)["strategy"] == "printing"
+    assert json.loads(done.stdout)["strategy"] == "telling"
     assert "here" in done.stderr
 
 
