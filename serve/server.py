@@ -21,6 +21,8 @@ STOP_S: Final = 3
 """Requests that are under way when the server stops may take so long."""
 LARGEST_MESSAGE: Final = 64 * 1024
 BACKLOG: Final = 2_048
+SEND_BUFFER: Final = 256 * 1024
+"""What the system keeps for a client that does not read; by itself it would keep megabytes."""
 
 
 class _WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -56,6 +58,7 @@ def bind(settings: ServeSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     try:
         listening.bind((settings.host, settings.port))
         listening.listen(BACKLOG)

@@ -50,6 +50,11 @@ class Hub:
         """Names of the topics that are to be read."""
         return frozenset(self._channels)
 
+    @property
+    def portion(self) -> int:
+        """Records that may come at once: then whoever reads must run, or a burst is dropped for fast ones."""
+        return max(self._settings.queue // 2, 1)
+
     def enter(self, task: "asyncio.Task[None]") -> Outbox:
         """A new client; `task` is cancelled when it takes nothing for too long.
 

@@ -27,8 +27,6 @@ WAIT_MS: Final = 200
 AGAIN_S: Final = 2.0
 TOPICS_EVERY_S: Final = 30.0
 """New topics are looked for this often."""
-CHUNK: Final = 2_000
-"""After so many records others may run."""
 SPECIAL: Final = frozenset(
     rows.encode(record)[: rows.HEADER.size]
     for record in (TimeMark("", "", 0, False, ""), Gap("", "", "", "opened", None, None, 0, 0, ""))
@@ -109,8 +107,9 @@ class Tail:
         )
         if tp.topic == TRADES.name:
             self._tell_feeds(data, spans, records.timestamps.tolist())
-        for first in range(0, len(spans), CHUNK):
-            part = spans[first : first + CHUNK]
+        portion = self._hub.portion
+        for first in range(0, len(spans), portion):
+            part = spans[first : first + portion]
             self._hub.take(
                 tp.topic,
                 (
