@@ -69,9 +69,9 @@ async def store(settings: Settings, servers: str, url: str) -> None:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Server]:
-    """The server in a thread of its own, on a free port, until the end."""
-    listening = bind(settings.serve.model_copy(update={"port": 0}))
+def serving(settings: Settings, port: int = 0) -> Iterator[Server]:
+    """The server in a thread of its own, on a free port or this one, until the end."""
+    listening = bind(settings.serve.model_copy(update={"port": port}))
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
 

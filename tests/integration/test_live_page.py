@@ -171,5 +171,5 @@ def test_everybody_can_read_it(
     desk.quotes(BTC, 60_110.5)
     until(seen, "document.querySelectorAll('#book tr').length === 22")
     assert seen.value("document.documentElement.scrollWidth") <= width
-    assert violations(seen) == []
     assert faint(seen) == []
+    assert violations(seen) == []
