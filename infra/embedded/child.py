@@ -38,6 +38,7 @@ class ChildSpec:
             second, must not raise. None: ready as soon as it runs.
         ready_timeout_s: Seconds until a start without readiness has failed.
         metrics_port: Where it serves metrics; 0 for nowhere.
+        url: Where it answers people and programs; None for nowhere.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ChildSpec:
     ready: Callable[[], bool] | None = None
     ready_timeout_s: float = 60.0
     metrics_port: int = 0
+    url: str | None = None
 
 
 @dataclass(slots=True)

@@ -34,6 +34,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pid: Process id; None when it does not run.
         restarts: How often it was started again in this run.
         metrics_port: Where it serves metrics; 0 for nowhere.
+        url: Where it answers people and programs; None for nowhere.
         identity: Tells the process from a later one with the same id.
     """
 
@@ -41,6 +42,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pid: int | None = None
     restarts: int = 0
     metrics_port: int = 0
+    url: str | None = None
     identity: str | None = None
 
 

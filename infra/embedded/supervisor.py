@@ -281,6 +281,7 @@ class Supervisor:
             pid=pid,
             restarts=one.restarts,
             metrics_port=one.spec.metrics_port,
+            url=one.spec.url,
             identity=process_identity(pid) if pid is not None else None,
         )
 

@@ -37,7 +37,7 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
     logging.configure(settings.logging, "serve")
     metrics.serve(settings.metrics)
     with reach_servers(settings) as reached:
-        click.echo(f"listening on {address_of(listening)}", err=True)
+        logging.get_logger(__name__).info("listening", url=address_of(listening))
         asyncio.run(_run(reached, listening))
 
 

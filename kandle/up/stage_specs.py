@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ class StageSpecs:
 
     def serve(self) -> ChildSpec:
         """The page and the API; nobody waits for them."""
-        return self._spec("serve", {"KANDLE_SERVE__PORT": self._page_port}, None)
+        spec = self._spec("serve", {"KANDLE_SERVE__PORT": self._page_port}, None)
+        return replace(spec, url=self.page)
 
     @property
     def page(self) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,9 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
         tail = kandle(
             *("tail", TRADES.name, "-n", str(LAST), "--all", "--json", "--data", str(data)), cwd=tmp_path
         )
+        page = endpoints(data)["stages"]["serve"]["url"]
+        with urllib.request.urlopen(f"{page}/api/v1/instruments", timeout=30) as answer:
+            instruments = json.load(answer)["data"]
         os.kill(running.pid, signal.SIGINT)
         output, errors = running.communicate(timeout=60)
     finally:
@@ -236,6 +240,8 @@ def test_a_signal_stops_everything_in_order(tmp_path: Path) -> None:
     assert running.returncode == 0, errors
     assert "Traceback" not in errors
     assert "stored" in output
+    assert f"page and API: {page}" in errors
+    assert instruments
     assert processes_of(data) == []
     assert tail.returncode == 0, tail.stderr
     assert len(tail.stdout.splitlines()) == LAST
