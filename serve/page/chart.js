@@ -163,7 +163,9 @@ export class Chart {
   /** The newest price across the chart, and on the axis. */
   drawLast(plot, y) {
     const { close } = this.series.last,
-      top = Math.max(TOP, Math.min(plot.bottom, y(close)));
+      top = y(close);
+    // Who looks at the past may see other prices than today's.
+    if (top < TOP || top > plot.bottom) return;
     plot.add("line", { class: "last", x1: 0, x2: plot.inner, y1: top, y2: top });
     plot.add("rect", {
       class: "tag",
@@ -244,27 +246,36 @@ export class Chart {
     const spans = parts.map(([name, text]) => made("span", "", name ? `${name} ` : "", made("b", "", text)));
     spans[5].classList.add(change >= 0 ? "up" : "down");
     fill(at("reading"), ...spans);
-    fill(at("price-legend"), made("b", "", "Price"), ...this.overlays(candle), ...this.marks());
+    fill(at("price-legend"), made("b", "", "Price"), ...this.overlays(step), ...this.marks());
     for (const [name, { legend, outputs }] of this.panes) {
       const shown = name === "volume" ? [made("span", "unit", number(Number(candle.volume.toPrecision(6))))] : [];
-      fill(legend, made("b", "", titled(name)), ...shown, ...this.legend(outputs, candle, name));
+      fill(legend, made("b", "", titled(name)), ...shown, ...this.legend(outputs, step, name));
     }
   }
 
+  /** Value at a candle; the open one has none yet and shows that of the candle before. */
+  valueAt(name, step) {
+    const values = this.series.indicators.get(name);
+    const { candles } = this.series;
+    const own = values?.get(candles[step].time);
+    const before = candles[step].closed === false && step ? values?.get(candles[step - 1].time) : undefined;
+    return own ?? before ?? undefined;
+  }
+
   /** Keys of the indicators over the prices; the outputs of one have one colour. */
-  overlays({ time }) {
+  overlays(step) {
     return this.over.map(({ name, outputs }, index) => {
-      const values = outputs.map((each) => this.series.indicators.get(each)?.get(time));
-      const texts = values.map((value) => (value === undefined || value === null ? "–" : fixed(value, this.decimals)));
+      const values = outputs.map((each) => this.valueAt(each, step));
+      const texts = values.map((value) => (value === undefined ? "–" : fixed(value, this.decimals)));
       return made("span", `key series-${index % COLOURS}`, `${titled(name)} `, made("b", "", texts.join(" / ")));
     });
   }
 
   /** Keys of the lines of a pane with their values at a candle. */
-  legend(names, { time }, pane) {
+  legend(names, step, pane) {
     return names.map((name, index) => {
-      const value = this.series.indicators.get(name)?.get(time);
-      const text = value === undefined || value === null ? "–" : number(Number(value.toPrecision(5)));
+      const value = this.valueAt(name, step);
+      const text = value === undefined ? "–" : number(Number(value.toPrecision(5)));
       const title = name === pane ? "" : `${name.slice(pane.length + 1)} `;
       return made("span", `key series-${index % COLOURS}`, title, made("b", "", text));
     });

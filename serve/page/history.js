@@ -36,6 +36,7 @@ export class History {
     if (gone) chart.shift(-gone);
     if (wasEmpty || (chart.follows && chart.count !== before)) chart.newest();
     if (series.older === undefined) series.older = series.candles[0].time;
+    // If the server is away now, the next connection brings another snapshot.
     if (isSnapshot) this.complete(series, found[0].time, null).catch(() => {});
   }
 

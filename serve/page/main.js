@@ -106,6 +106,7 @@ function answered(error) {
 
 /** Read which markets there are; again from time to time, and soon while there are none. */
 async function list() {
+  clearTimeout(list.timer);
   let found = [];
   try {
     let after = null;
@@ -119,13 +120,14 @@ async function list() {
   } catch (error) {
     answered(error);
   }
-  setTimeout(list, found.length ? LIST_EVERY_MS : LIST_EVERY_MS / 5);
+  list.timer = setTimeout(list, found.length ? LIST_EVERY_MS : LIST_EVERY_MS / 5);
 }
 
 at("retry").addEventListener("click", () => connection.retry());
 at("ask-token").addEventListener("submit", (event) => {
   event.preventDefault();
   setToken(at("token").value);
+  list();
   operations.look();
   connection.start();
 });

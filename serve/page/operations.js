@@ -98,7 +98,7 @@ const gaps = (count) => (count ? [made("b", "down", whole(count))] : "0");
 
 function feedLight({ connected, ended, silent_s }) {
   if (ended) return light("bad", "ended");
-  return connected ? light("good", "connected") : light("bad", `silent for ${seconds(Math.round(silent_s))}`);
+  return connected ? light("good", "connected") : light("bad", `silent ${seconds(Math.round(silent_s))}`);
 }
 
 function stageBox({ name, rate: each, lag_records, lag_s }) {

@@ -25,7 +25,8 @@ export async function ask(path, query = {}) {
   const headers = known.token ? { Authorization: `Bearer ${known.token}` } : {};
   let answer;
   try {
-    answer = await fetch(`/api/v1/${path}?${new URLSearchParams(fields)}`, { headers });
+    // Without credentials of its own the browser shows no login of its own when the token is wanted.
+    answer = await fetch(`/api/v1/${path}?${new URLSearchParams(fields)}`, { headers, credentials: "omit" });
   } catch {
     throw new Refused(0, "the server does not answer");
   }

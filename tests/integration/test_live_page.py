@@ -11,7 +11,7 @@ from infra.settings import Settings
 from tests.chromium import Chromium, browser
 from tests.page_accessibility import faint, violations
 from tests.page_market import STORED, Desk, price, store
-from tests.serve_harness import Server, serving
+from tests.serve_harness import Server, serving, with_serve
 from tests.sink_harness import fresh_topics, settings_for
 
 pytestmark = pytest.mark.skipif(browser() is None, reason="no Chromium here: apt-get install chromium")
@@ -144,6 +144,18 @@ def test_older_candles_come_when_somebody_goes_back(opened: Callable[..., Chromi
     assert seen.value("document.getElementById('spoken').textContent").startswith("2023-11-14 22:14, open")
     seen.press("End")
     assert seen.value(following) == "true"
+
+
+@pytest.mark.full
+def test_the_token_is_asked_for(settings: Settings, desk: Desk, chromium: Chromium) -> None:
+    with serving(with_serve(settings, token="a-long-word")) as guarded:
+        chromium.open(f"{guarded.url}/")
+        until(chromium, "!document.getElementById('ask-token').hidden")
+        chromium.value("document.getElementById('token').value = 'a-long-word'")
+        chromium.value("document.querySelector('#ask-token button').click()")
+        until(chromium, f"{BODIES}.length > 100")
+        until(chromium, "document.getElementById('ask-token').hidden")
+        chromium.open("about:blank")
 
 
 @pytest.mark.full
