@@ -176,6 +176,14 @@ class Feed(BaseModel):
     ended: bool = Field(description="whether all of its sources have ended")
 
 
+class ServerState(BaseModel):
+    """Who has subscribed at this server."""
+
+    clients: int = Field(description="connections of /ws and /api/v1/stream")
+    subscriptions: int = Field(description="subscriptions of all of them")
+    waiting: int = Field(description="messages that wait for them")
+
+
 class PipelineState(BaseModel):
     """The whole pipeline at a glance."""
 
@@ -185,6 +193,7 @@ class PipelineState(BaseModel):
     sinks: list[SinkState]
     venues: list[Feed]
     dead_letters: int = Field(description="records in all dead letter topics")
+    server: ServerState
 
 
 class Health(BaseModel):

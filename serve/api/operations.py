@@ -91,5 +91,6 @@ async def pipeline(request: Request, services: Shared) -> Response:
     content = dataclasses.asdict(look) | {
         "venues": [{"venue": venue, **dataclasses.asdict(state)} for venue, state in states.items()],
         "dead_letters": sum(look.dead_letters.values()),
+        "server": services.hub.figures(),
     }
     return answer(request, content)

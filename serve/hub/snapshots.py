@@ -17,6 +17,8 @@ from serve.store import Range, Rows, Store
 FRESH_S: Final = 1.0
 """Clients that subscribe to the same within this time share a question to the database."""
 CACHED: Final = 2_000
+PATIENCE_S: Final = 3.0
+"""A database that has not answered by then is left out of a snapshot."""
 log = get_logger(__name__)
 
 
@@ -61,21 +63,24 @@ class Snapshots:
 
     async def _ask(self, subscription: Subscription) -> list[Data]:
         channel = CHANNELS[subscription.channel]
-        wanted = {
+        wanted: dict[str, object] = {
             name: value
             for name, value in subscription._asdict().items()
             if name != "channel" and value is not None
         }
         try:
-            source = SOURCES[channel.name]
-            rows, _ = await self._store.page(source, wanted, Range(None, None, channel.snapshot))
-            if channel.name == "candles":
-                still_open, _ = await self._store.page(LIVE_CANDLES, wanted, Range(None, None, 1))
-                return _as_candles(rows) + _as_candles(still_open, closed=False)
-        except (KandleError, psycopg.Error) as error:
-            log.warning("a snapshot lacks what is stored", channel=channel.name, error=str(error))
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._newest(channel, wanted)
+        except (KandleError, psycopg.Error, TimeoutError) as error:
+            log.warning("a snapshot lacks what is stored", channel=channel.name, error=repr(error))
             return []
-        return rows
+
+    async def _newest(self, channel: Channel, wanted: dict[str, object]) -> list[Data]:
+        rows, _ = await self._store.page(SOURCES[channel.name], wanted, Range(None, None, channel.snapshot))
+        if channel.name != "candles":
+            return rows
+        still_open, _ = await self._store.page(LIVE_CANDLES, wanted, Range(None, None, 1))
+        return _as_candles(rows) + _as_candles(still_open, closed=False)
 
 
 def _as_candles(rows: Rows, *, closed: bool = True) -> list[Data]:

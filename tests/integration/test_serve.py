@@ -307,7 +307,7 @@ def test_the_pipeline_shows_lag_and_positions(server: Server, kafka: str) -> Non
     assert after["dead_letters"] == 0
 
 
-def test_a_database_that_is_away_is_told_as_503(stored: Settings) -> None:
+async def test_a_database_that_is_away_is_told_as_503(stored: Settings) -> None:
     database = stored.database.model_copy(
         update={
             "url": SecretStr("postgresql://kandle@127.0.0.1:9/none"),
@@ -319,9 +319,14 @@ def test_a_database_that_is_away_is_told_as_503(stored: Settings) -> None:
         assert (answer.status, answer.headers["retry-after"]) == (503, "5")
         assert "kandle@" not in answer.body.decode()
         assert server.get("/health").json["services"]["database"] == "down"
+        async with server.connected() as client:
+            await client.ask(action="subscribe", channel="signals")
+            assert (await client.next("snapshot"))["data"] == []
 
 
-async def test_with_a_token_only_who_names_it_is_answered(stored: Settings) -> None:
+async def test_with_a_token_only_who_names_it_is_answered(
+    stored: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
     secured = with_serve(stored, token="geheim", origins=["https://desk.example.com"])
     with serving(secured) as server:
         path = "/api/v1/venues"
@@ -341,6 +346,9 @@ async def test_with_a_token_only_who_names_it_is_answered(stored: Settings) -> N
         allowed = server.get(f"{path}?token=geheim", Origin="https://desk.example.com")
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example.com"
         assert server.get(f"{path}?token=geheim", Origin="https://elsewhere.example.com").status == 403
+    logged = "".join(capfd.readouterr())
+    assert path in logged
+    assert "geheim" not in logged
 
 
 def test_without_a_token_pages_of_other_hosts_learn_nothing(server: Server) -> None:
