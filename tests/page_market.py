@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from math import sin
 
 from infra.settings import Settings
@@ -13,6 +14,7 @@ from schemas.records import (
     Direction,
     IndicatorValue,
     LiveCandle,
+    Notification,
     Quote,
     Record,
     Signal,
@@ -24,6 +26,7 @@ from schemas.topics import (
     CANDLES,
     INDICATORS,
     LIVE_CANDLES,
+    NOTIFICATIONS,
     QUOTES,
     SIGNALS,
     TRADES,
@@ -127,6 +130,15 @@ class Desk:
                 *(None, now, now),
             ),
         )
+
+    def notifies(self, subject: str) -> None:
+        now = time.time_ns() // 1000
+        message = Notification(subject, "signal.generated", "desk", subject, "a rule has fired", "1", now)
+        self._log.put(NOTIFICATIONS, 0, [message])
+
+    def fails(self) -> None:
+        """A trade that nobody could read."""
+        self._log.put(replace(TRADES, base_name=TRADES.dead_letter_name), 0, [b"no trade"])
 
     def delivers(self) -> None:
         """A time mark of now: the feed is there."""

@@ -103,6 +103,20 @@ def test_trades_quotes_and_the_book_are_shown(opened: Callable[..., Chromium], d
     until(seen, "document.querySelectorAll('#book tr').length === 22", within_s=2)
 
 
+def test_notifications_dead_letters_and_the_pipeline_are_shown(
+    opened: Callable[..., Chromium], desk: Desk
+) -> None:
+    seen = opened()
+    assert "There are none" in seen.value("document.getElementById('letters-note').textContent")
+    desk.notifies("BTC/USDT long")
+    until(seen, "document.getElementById('notifications').textContent.includes('BTC/USDT long')", within_s=2)
+    desk.fails()
+    until(seen, "document.getElementById('letters').textContent === 'market.trades.v1.dlq1'")
+    stages = seen.value("[...document.querySelectorAll('#flow .box b')].map((each) => each.textContent)")
+    assert stages[:4] == ["venues", "produce", "topics", "process"]
+    assert "sink timescale" in stages
+
+
 def test_another_symbol_is_shown_and_the_address_keeps_it(opened: Callable[..., Chromium]) -> None:
     seen = opened(f"?venue=binance&symbol={BTC}&interval=1m")
     seen.value(
