@@ -141,7 +141,10 @@ export class Chart {
       parts.at(-1).push([step, value]);
     }
     const path = parts
-      .map((part) => line(part.map(([step, value]) => [this.middle(step), y(value)])))
+      .map((part) => part.map(([step, value]) => [this.middle(step), y(value)]))
+      // One value alone is a dash: a line needs two points.
+      .map((points) => (points.length > 1 ? points : [-2, 2].map((by) => [points[0][0] + by, points[0][1]])))
+      .map(line)
       .join("");
     group.append(plot.add("path", { class: `curve series-${index % COLOURS}`, d: path }));
   }
