@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -162,8 +162,8 @@ class Link:
         finally:
             await self._finish("stopped" if stop.is_set() else "nothing is left to deliver")
 
-    def heard(self, line: Line, kinds: Iterable[str], at_s: float) -> None:
-        """Frames of a connection were read; these kinds of records were in them."""
+    def heard(self, line: Line, kinds: Mapping[str, int], at_s: float) -> None:
+        """Frames of a connection were read; so many records of each kind were in them."""
         line.has_delivered = True
         self.liveness.heard(kinds, at_s)
 

@@ -4,7 +4,7 @@ A socket may stay open, and even answer pings, while its channels say nothing an
 would either wake for every quiet symbol or sleep through a dead busy one: so each channel has its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +19,10 @@ LEAST_S: Final = 10.0
 
 LEARNED_AFTER: Final = 20
 """Messages before a pace is known."""
+
+AT_ONCE: Final = 5
+"""Messages that are read together count as this many at most: a busy machine reads a stream in portions, but
+so does a burst arrive."""
 
 DOUBT: Final = 50.0
 """A pace that so few messages have shown is half believed: they may be one burst of a quiet symbol."""
@@ -62,19 +66,24 @@ class Liveness:
         for pace in self._paces.values():
             pace.heard_s = at_s
 
-    def heard(self, channels: Iterable[str], at_s: float) -> None:
-        """These channels have said something."""
-        for channel in channels:
+    def heard(self, messages: Mapping[str, int], at_s: float) -> None:
+        """Channels have said something.
+
+        Args:
+            messages: How many of each channel were read together.
+            at_s: When, by the monotonic clock, s.
+        """
+        for channel, count in messages.items():
             pace = self._paces.get(channel)
             if pace is None:
-                self._paces[channel] = _Pace(at_s)
+                self._paces[channel] = _Pace(at_s, messages=min(count, AT_ONCE))
                 continue
             # A frame that came before the connection began to count may be looked at later.
             silence_s = max(0.0, at_s - pace.heard_s)
             pace.usual_s = max(pace.usual_s * 0.5 ** (silence_s / HALF_LIFE_S), silence_s)
             pace.pardoned_s = 0.0
             pace.heard_s = max(at_s, pace.heard_s)
-            pace.messages += 1
+            pace.messages += min(count, AT_ONCE)
 
     def mute(self, at_s: float) -> str | None:
         """The channel that is silent far beyond its pace, or None; its silence is pardoned once told.

@@ -188,7 +188,7 @@ class Session:
     async def _take(self, link: Link, line: Line, others_s: float) -> None:
         """Take what arrived on a connection before anything of the others; small portions go on together."""
         outputs: list[Output] = []
-        heard: set[type] = set()
+        heard: Counter[type] = Counter()
         connection = line.connection
         frames, at_s = 0, -float("inf")
         while frames < TOGETHER and (came_s := connection.next_at_s) is not None and came_s <= others_s:
@@ -200,10 +200,10 @@ class Session:
         if outputs:
             heard.update(map(_kind, outputs))
             await self._carry(outputs, at_s, line)
-        link.heard(line, (kind.__name__ for kind in heard if kind not in NO_DATA), at_s)
+        link.heard(line, {kind.__name__: count for kind, count in heard.items() if kind not in NO_DATA}, at_s)
 
     async def _read(
-        self, line: Line, portion: Portion, outputs: list[Output], heard: set[type]
+        self, line: Line, portion: Portion, outputs: list[Output], heard: Counter[type]
     ) -> list[Output]:
         """Feed the frames of a portion; returns the outputs that are still to be carried."""
         take, receive_time, at_s = self._feed.take, portion.receive_time, portion.at_s
@@ -214,7 +214,7 @@ class Session:
             if len(outputs) == count:
                 if self._has_books:
                     # Nothing is made of updates alone while their book waits for its snapshot.
-                    heard.add(BookUpdate)
+                    heard[BookUpdate] += 1
             elif type(outputs[-1]) is TimeMark:
                 # Carried at once, while the feed stands exactly at the mark: positions depend on it.
                 heard.update(map(_kind, outputs))

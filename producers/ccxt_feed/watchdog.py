@@ -70,7 +70,7 @@ class Watchdog:
 
     def heard(self, name: str, at_s: float, trades: Sequence[Mapping[str, Any]] = ()) -> None:
         """A stream has brought something."""
-        self._paces.setdefault(name, Liveness()).heard((name,), at_s)
+        self._paces.setdefault(name, Liveness()).heard({name: 1}, at_s)
         newest_ms = max(map(_time_ms, trades), default=0.0)
         if newest_ms > self._newest_ms.get(name, 0.0):
             self._newest_ms[name] = newest_ms

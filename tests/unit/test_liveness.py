@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.connect_pace import ConnectPace
-from producers.liveness import BEYOND, DOUBT, LEARNED_AFTER, LEAST_S, Liveness
+from producers.liveness import AT_ONCE, BEYOND, DOUBT, LEARNED_AFTER, LEAST_S, Liveness
 
 MANY = 2_000
 """Messages after which a pace is not doubted any more."""
@@ -22,7 +22,7 @@ def learned(**paces_s: float) -> tuple[Liveness, float]:
         for number in range(1, int(end_s / pace_s) + 1)
     )
     for at_s, name in heard[-20 * MANY :]:
-        liveness.heard([name], at_s)
+        liveness.heard({name: 1}, at_s)
     return liveness, end_s
 
 
@@ -50,7 +50,7 @@ def test_a_busy_channel_that_falls_silent_is_mute() -> None:
 def test_a_mute_channel_is_found_beside_one_that_goes_on() -> None:
     liveness, now_s = learned(Trade=0.1, Quote=0.1)
     for tenth in range(1, 120):
-        liveness.heard(["Quote"], now_s + tenth / 10)
+        liveness.heard({"Quote": 1}, now_s + tenth / 10)
     assert liveness.mute(now_s + 11.9) == "Trade"
 
 
@@ -65,7 +65,7 @@ def test_a_quiet_channel_has_its_own_patience() -> None:
 def test_no_verdict_on_a_pace_that_is_not_known() -> None:
     liveness = Liveness()
     for number in range(LEARNED_AFTER - 1):
-        liveness.heard(["Trade"], float(number))
+        liveness.heard({"Trade": 1}, float(number))
     assert liveness.mute(1e9) is None
     assert Liveness().mute(1e9) is None
 
@@ -73,8 +73,16 @@ def test_no_verdict_on_a_pace_that_is_not_known() -> None:
 def test_one_burst_of_a_quiet_symbol_is_not_yet_believed_to_be_its_pace() -> None:
     liveness = Liveness()
     for number in range(LEARNED_AFTER):
-        liveness.heard(["Trade"], number / 100)
+        liveness.heard({"Trade": 1}, number / 100)
     assert liveness.mute(LEAST_S * DOUBT / LEARNED_AFTER) is None
+
+
+def test_what_a_busy_machine_reads_together_is_learned_from_all_the_same() -> None:
+    liveness = Liveness()
+    for number in range(6):
+        liveness.heard({"Trade": 40}, float(number))
+    assert liveness.mute(5.0 + LEAST_S) is None
+    assert liveness.mute(6.0 + LEAST_S * (1.0 + DOUBT / (6 * AT_ONCE))) == "Trade"
 
 
 def test_what_was_learned_outlives_a_connection_and_silence_counts_anew() -> None:
@@ -96,14 +104,14 @@ def test_a_reconnect_that_helped_leaves_the_pace_as_it_was() -> None:
     again_s = now_s + 12.0
     liveness.begin(again_s)
     for tenth in range(1, 20):
-        liveness.heard(["Trade"], again_s + tenth / 10)
+        liveness.heard({"Trade": 1}, again_s + tenth / 10)
     assert liveness.mute(again_s + 2.0 + 1.1 * LEAST_S) == "Trade"
 
 
 def test_a_portion_that_is_looked_at_late_changes_no_pace() -> None:
     liveness, now_s = learned(Trade=0.1)
     liveness.begin(now_s + 50.0)
-    liveness.heard(["Trade"], now_s + 0.1)
+    liveness.heard({"Trade": 1}, now_s + 0.1)
     assert liveness.mute(now_s + 50.0 + LEAST_S) is None
 
 
@@ -113,15 +121,15 @@ def test_a_portion_that_is_looked_at_late_changes_no_pace() -> None:
 )
 def test_silences_up_to_the_usual_never_count(silences_s: list[float], shares: Iterable[float]) -> None:
     liveness, now_s = Liveness(), 0.0
-    liveness.heard(["Trade"], now_s)
+    liveness.heard({"Trade": 1}, now_s)
     for silence_s in silences_s:
         now_s += silence_s
-        liveness.heard(["Trade"], now_s)
+        liveness.heard({"Trade": 1}, now_s)
     longest_s = max(silences_s)
     for share in shares:
         assert liveness.mute(now_s + share * longest_s) is None
         now_s += share * longest_s
-        liveness.heard(["Trade"], now_s)
+        liveness.heard({"Trade": 1}, now_s)
 
 
 @given(st.floats(1.0, 600.0), st.lists(st.floats(0.0, 20.0), max_size=300))
