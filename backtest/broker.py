@@ -235,7 +235,7 @@ class Broker:
                 return None
             if order.size - order.filled > abs(held):
                 order.size = order.filled + abs(held)
-        elif not order.size:
+        if not order.size:
             self.refuse(order, f"what is free buys less than a lot of {rules.lot}")
             return None
         left = order.size - order.filled if order.filled else order.size

@@ -132,3 +132,12 @@ def test_an_ended_order_stays_as_it_ended() -> None:
     broker.refuse(order, "never")
     broker.expire(order)
     assert (order.state, order.reason) == (OrderState.FILLED, "")
+
+
+def test_a_part_of_nothing_that_only_reduces_is_refused() -> None:
+    broker = broker_of()
+    fill(broker, place(broker, "buy", 100), None)
+    order = place(broker, "sell", None, reduce_only=True)
+    assert fill(broker, order, None) is None
+    assert order.state is OrderState.REFUSED
+    assert len(broker.fills) == 1
