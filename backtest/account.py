@@ -153,25 +153,25 @@ class Account:
         position = self.positions.get(fill.market)
         if position is None:
             position = self.positions[fill.market] = Position()
-        left = fill.signed_size
-        fee_left = fill.fee
-        self.cash -= left * fill.price + fill.fee
-        self.fees += fill.fee
+        price, fee_left, lots = fill.price, fill.fee, position.lots
+        left = fill.size if fill.side == "buy" else -fill.size
+        if fee_left:
+            self.cash -= left * price + fee_left
+            self.fees += fee_left
+        else:
+            self.cash -= left * price
         closed: list[ClosedTrade] = []
-        lots = position.lots
-        while left and lots and ((lot := lots[0]).size > ZERO) != (left > ZERO):
+        while lots and left and ((lot := lots[0]).size > ZERO) != (left > ZERO):
             part = -left if abs(left) < abs(lot.size) else lot.size
             entry_fee = share(lot.fee, part, lot.size)
             exit_fee = share(fee_left, -part, left)
-            gain = part * (fill.price - lot.price)
+            gain = part * (price - lot.price)
             fee = entry_fee + exit_fee
             interest = self._interest(lot, part, fill.time) if self._borrowing else ZERO
             self.realized += gain
             profit = gain - fee - interest
             closed.append(
-                ClosedTrade(
-                    fill.market, part, lot.price, fill.price, lot.time, fill.time, fee, profit, interest
-                )
+                ClosedTrade(fill.market, part, lot.price, price, lot.time, fill.time, fee, profit, interest)
             )
             left += part
             fee_left -= exit_fee
@@ -181,8 +181,8 @@ class Account:
             if not lot.size:
                 lots.popleft()
         if left:
-            lots.append(Lot(left, fill.price, fee_left, fill.time))
-            position.size += left
+            lots.append(Lot(left, price, fee_left, fill.time))
+            position.size = position.size + left if position.size else left
         self.trades += closed
         return closed
 

@@ -89,7 +89,8 @@ class Bars:
         last = first + TOGETHER
         columns = (self.open_times, self.opens, self.highs, self.lows, self.closes, self.volumes)
         times, *prices = (_numbers(column[first:last]) for column in columns)
-        close_times = (np.asarray(times, np.int64) + self.length).tolist()
+        length = self.length
+        close_times = [time + length for time in times]
         return map(ClosedCandle, repeat(self.market), times, close_times, *prices)
 
     def check(self) -> None:

@@ -60,7 +60,7 @@ class Broker:
         """Last known price of each market; kept by what runs the strategy and by what matches orders."""
         self.listener: FillListener | None = None
         """Called with each fill, once it is booked."""
-        self._costs, self._slips = terms.costs, terms.costs.slips
+        self._costs, self._slips, self._schedule = terms.costs, terms.costs.slips, terms.costs.schedule
         self._plain = Rules(terms.lot)
         self._rules = {name: rules_of(each, terms.lot) for name, each in (instruments or {}).items()}
         self._fees = FeeMeter(terms.costs.fee, terms.costs.maker_fee, terms.costs.schedule)
@@ -91,12 +91,13 @@ class Broker:
         """
         if (size is None) is (part is None):
             raise ValidationError("an order has a size or a part")
-        if size is not None and not size > ZERO:
-            raise ValidationError(f"the size of an order is above 0, got {size}")
-        if part is not None and not ZERO < part <= ONE:
+        rules, units = self._rules.get(market, self._plain), ZERO
+        if size is not None:
+            if not size > ZERO:
+                raise ValidationError(f"the size of an order is above 0, got {size}")
+            units = rules.size(size)
+        elif part is not ONE and part is not None and not ZERO < part <= ONE:
             raise ValidationError(f"the part of an order is above 0 and at most 1, got {part}")
-        rules = self._rules.get(market, self._plain)
-        units = ZERO if size is None else rules.size(size)
         order = Order(len(self.orders) + 1, market, side, units, part, "market", now)
         self.orders.append(order)
         self.open.append(order)
@@ -226,7 +227,7 @@ class Broker:
         if self._slips and not maker and order.limit is None:
             price = self._slipped(order, size, price, rate, volume)
         held = self.account.size(market)
-        against = held < ZERO if order.side == "buy" else held > ZERO
+        against = bool(held) and (held < ZERO) is (order.side == "buy")
         if not order.size:
             order.size = self.margin.affordable(rules.lot, order.part or ZERO, price, rate)
         if order.reduce_only:
@@ -256,7 +257,7 @@ class Broker:
             if not order.is_open:
                 return None
         order.filled = order.filled + units if order.filled else units
-        if order.filled == order.size:
+        if order.filled is order.size or order.filled == order.size:
             order.state = _FILLED
             self.open.remove(order)
         else:
@@ -272,7 +273,7 @@ class Broker:
     def _book(self, fill: Fill) -> None:
         self.fills.append(fill)
         self.account.take(fill)
-        if self._costs.schedule is not None:
+        if self._schedule is not None:
             self._fees.count(fill.market, fill.time, fill.size * fill.price)
         self.margin.refresh()
 

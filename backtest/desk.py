@@ -101,7 +101,9 @@ class SimulatedDesk:
 
     def timer(self, due: Micros | None, every: Micros) -> Timer:
         """See `Desk`."""
-        return self.timers.add(Timer((self.now // every + 1) * every if due is None else due, every))
+        if due is not None:
+            return self.timers.once(due, self.now)
+        return self.timers.add(Timer((self.now // every + 1) * every, every))
 
     def place(
         self,

@@ -83,8 +83,8 @@ class Loop:
         self._matchings: dict[str, Matching] = {}
         self._silent: list[Matching] = []
         """Of what fills orders without being told."""
-        self._tell: dict[str, Callable[[ClosedCandle], None]] = {}
-        """Who is told of the candles of each market."""
+        self._alone: Callable[[], None] | None = None
+        """Plays the candles of one market, if there is nothing else to be told of."""
         self._clock: Moment = (0, ARRIVAL)
 
     @property
@@ -110,7 +110,9 @@ class Loop:
         pending, guards = broker.open, broker.margin.guards
         timers, withdrawals = desk.timers.heap, desk.withdrawals
         silent = self._silent = [each for each in self._matchings.values() if not each.rows.told]
-        if self._matchings or self._terms.latency:
+        if self._alone is not None:
+            self._alone()
+        elif self._matchings or self._terms.latency:
             orders, noticed = broker.orders, -1
             always = bool(self._terms.latency) or any(each.seeks for each in self._matchings.values())
             for time, rank, tell, item in merged(rows):
@@ -122,14 +124,6 @@ class Loop:
                 for matching in silent:
                     matching.value(self._clock)
                 tell(item)
-        elif len(rows) == 1:
-            # Candles of one market: the same, without a tuple for each.
-            (market,) = self.folded
-            tell, rank = self._tell[market], self.ranks.of(CANDLE, market)
-            for candle in self.folded[market].bars:
-                if timers:
-                    self._between((candle.close_time, rank))
-                tell(candle)
         else:
             for time, rank, tell, item in merged(rows):
                 if timers:
@@ -211,8 +205,10 @@ class Loop:
                 rows.append(of_funding(funding, paid, tellers.funding(market, paid)))
             finer = self._finer(market, fills, tellers)
             until = int(self._matchings[market].rows.times[0]) if market in self._matchings else FAR
+            if walk is not None and not (payments or finer or self._terms.latency):
+                self._alone = tellers.alone(folded, rank, walk, self._between)
+                continue
             tell = tellers.candles(folded, rank, walk, until, payments)
-            self._tell[market] = tell
             rows += [of_candles(folded.bars, rank, tell), *finer]
         return rows
 

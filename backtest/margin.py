@@ -49,8 +49,13 @@ class Margin:
     def affordable(self, lot: Decimal, part: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The size that a part of what is free buys or sells at a price, its fee included; in whole lots."""
         account = self._account
-        free = max(ZERO, account.equity(self._last) * self._leverage - account.value_at_entry)
-        return free * part // (price * (ONE + rate) * lot) * lot
+        free = account.equity(self._last) * self._leverage - account.value_at_entry
+        if free < ZERO:
+            return ZERO
+        cost = price * (ONE + rate) if rate else price
+        if part is not ONE:
+            free *= part
+        return free // cost if lot == ONE else free // (cost * lot) * lot
 
     def carried(self, market: str, closed: Decimal, price: Decimal, rate: Decimal) -> Decimal:
         """The value that what is free after closing a part carries, fees included."""
@@ -67,8 +72,10 @@ class Margin:
     def refresh(self) -> None:
         """See to the guards after each booking."""
         account, guards = self._account, self.guards
-        guards.clear()
-        paid, several = account.cash >= ZERO, len(account.positions) > 1
+        if guards:
+            guards.clear()
+        several = len(account.positions) > 1
+        paid = account.cash >= ZERO
         for market, position in account.positions.items():
             size = position.size
             if not size or (paid and not several and size > ZERO):

@@ -30,7 +30,7 @@ from backtest.account import ClosedTrade
 from backtest.bars import ClosedCandle
 from backtest.book_view import BookView
 from backtest.lines import Line
-from backtest.orders import AT_MARKET, CLOSING, Conditions, Fill, Order, Side, TimeInForce
+from backtest.orders import AT_MARKET, CLOSING, ONE, Conditions, Fill, Order, Side, TimeInForce
 from backtest.ticks import QuoteTick, TradeTick
 from backtest.timers import Timer, length_of
 from processors.parameters import Parametrised, Period
@@ -39,7 +39,6 @@ from schemas.records import Micros, Signal
 
 __all__ = ["ClosedCandle", "Line", "Period", "Strategy"]
 
-ALL: Final = Decimal(1)
 Size: TypeAlias = int | float | Decimal
 _NO_PRICES: Final = (None,) * 5
 
@@ -177,7 +176,11 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
         return self.desk.timer(None, length_of(length))
 
     def at(self, time: Micros) -> Timer:
-        """Have `on_timer` called once, at an event time, µs; at once if that is over."""
+        """Have `on_timer` called once, at an event time, µs; at once if that is over.
+
+        Raises:
+            ValidationError: `on_timer` asks for what is over again and again: that would never end.
+        """
         return self.desk.timer(time, 0)
 
     def _market(self, market: str | None, spec: str) -> str:
@@ -269,11 +272,12 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
 
     def close(self, market: str) -> Order | None:
         """Close a position at the market; None if there is none."""
-        held = self.desk.size(market)
+        desk = self._desk or self.desk
+        held = desk.size(market)
         if not held:
             return None
         side: Side = "sell" if held > 0 else "buy"
-        return self.desk.place(market, side, abs(held), None, CLOSING)
+        return desk.place(market, side, abs(held), None, CLOSING)
 
     def cancel(self, order: Order) -> None:
         """Withdraw an order, if it is still open."""
@@ -309,9 +313,10 @@ class Strategy(Parametrised, ABC, kind="strategy", package="backtest.strategies"
                 post_only=post_only,
                 reduce_only=reduce_only,
             )
+        desk = self._desk or self.desk
         if size is None:
-            return self.desk.place(market, side, None, ALL if part is None else exact(part), how)
-        return self.desk.place(market, side, exact(size), None if part is None else exact(part), how)
+            return desk.place(market, side, None, ONE if part is None else exact(part), how)
+        return desk.place(market, side, exact(size), None if part is None else exact(part), how)
 
 
 def exact(value: Size) -> Decimal:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any, TypeAlias
+from math import inf
+from typing import Any, Final, TypeAlias
 
 from backtest.bars import Bars, ClosedCandle
 from backtest.book_view import BookView
@@ -16,7 +17,7 @@ from backtest.events import FundingDue
 from backtest.folding import Folded
 from backtest.matching.books import BookMatching
 from backtest.matching.candles import CandleMatching
-from backtest.matching.moments import Rows
+from backtest.matching.moments import Moment, Rows
 from backtest.strategy import Strategy
 from backtest.ticks import QuoteTick, TradeTick
 from backtest.timers import FAR
@@ -24,6 +25,7 @@ from backtest.watches import record_of
 from infra.order_book import OrderBook
 from schemas.records import BookUpdate, Micros
 
+_SAFE: Final = (-inf, inf)
 Look: TypeAlias = Callable[[int], object]
 """Has executed what a row fills."""
 
@@ -96,6 +98,50 @@ class Tellers:
                 self._signals(candle, candle.open_time not in incomplete)
 
         return tell
+
+    def alone(
+        self,
+        folded: Folded,
+        rank: int,
+        walk: Callable[[ClosedCandle], object],
+        between: Callable[[Moment], None],
+    ) -> Callable[[], None]:
+        """For the candles of one market beside which nothing is told: as `candles` does, in one loop.
+
+        Args:
+            folded: The candles.
+            rank: Of their closing.
+            walk: See `path`; it alone books.
+            between: Lets happen what comes before a moment.
+        """
+        bars, desk, broker = folded.bars, self._desk, self._broker
+        market, closed, incomplete = bars.market, desk.closed, folded.incomplete
+        timers, pending, guards, last = desk.timers.heap, broker.open, broker.margin.guards, broker.last
+        feeds, watches = desk.feeds[market], desk.watches[market]
+        grow, on_candle = _ahead(desk, bars), self._strategy.on_candle
+        hears_values = self.hears("on_indicator")
+
+        def play() -> None:
+            low, high = _SAFE
+            for candle in bars:
+                if timers:
+                    between((candle.close_time, rank))
+                desk.now = closed[market] = candle.close_time
+                if pending or candle.low <= low or candle.high >= high:
+                    walk(candle)
+                    low, high = guards.get(market, _SAFE)
+                last[market] = candle.close
+                grow()
+                if feeds:
+                    for feed in feeds:
+                        feed.take(candle)
+                on_candle(candle)
+                if hears_values:
+                    self._values(market)
+                if watches:
+                    self._signals(candle, candle.open_time not in incomplete)
+
+        return play
 
     def path(self, market: str, rank: int, matching: CandleMatching) -> Callable[[ClosedCandle], None]:
         """For candles that fill the orders of a market, while there are any, or positions in danger."""

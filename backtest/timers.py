@@ -17,6 +17,8 @@ _UNITS_US: Final = {
     "d": 86_400_000_000,
 }
 _LENGTH: Final = re.compile(r"([1-9][0-9]*)(ms|s|m|h|d)")
+MOST_AT_ONCE: Final = 10_000
+"""Calls at one time that timers may ask for; more of them have no end."""
 FAR: Final = 1 << 62
 """Later than all that happens, µs."""
 
@@ -47,6 +49,9 @@ class Timers:
         self.heap: list[tuple[Micros, int, Timer]] = []
         """Empty while there are none: quickly asked before each event."""
         self._count = 0
+        self._called = False
+        self._over: tuple[Micros, int] = (0, 0)
+        """The time, and how many timers were asked for at it, by timers, that were over."""
 
     def add(self, timer: Timer) -> Timer:
         """Take a timer that has a time."""
@@ -54,6 +59,21 @@ class Timers:
             self._count += 1
             heapq.heappush(self.heap, (timer.due, self._count, timer))
         return timer
+
+    def once(self, due: Micros, now: Micros) -> Timer:
+        """A timer for one call; at once if that is over.
+
+        Raises:
+            ValidationError: Timers ask for times that are over again and again: that would never end.
+        """
+        if self._called and due <= now:
+            since, count = self._over
+            self._over = (now, count + 1 if since == now else 1)
+            if count >= MOST_AT_ONCE and since == now:
+                raise ValidationError(
+                    f"on_timer asks at {now} for {due}, which is over, again and again: it would never end"
+                )
+        return self.add(Timer(due))
 
     @property
     def next(self) -> Micros:
@@ -65,10 +85,12 @@ class Timers:
 
     def take(self) -> Timer:
         """The one that is due at `next`; it has no other place until it is put back."""
+        self._called = True
         return heapq.heappop(self.heap)[2]
 
     def put_back(self, timer: Timer) -> None:
         """After its call: have it called again, unless it was stopped or there was one call to make."""
+        self._called = False
         if timer.due is not None:
             timer.due = timer.due + timer.every if timer.every else None
             self.add(timer)

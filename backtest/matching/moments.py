@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Protocol, TypeAlias
 
-import numpy as np
-
 from backtest.history import Times
 from schemas.records import Micros
 
 Moment: TypeAlias = tuple[Micros, int]
 """Time, µs, and rank: what comes first of those of one time; each row of events has a rank of its own."""
+_KNOWN: Final = 16
 ARRIVAL: Final = -1
 """Rank of what reaches a market: before all that happens there at that time."""
 
@@ -68,6 +67,8 @@ class Rows:
         """Whether it is known that what comes next cannot liquidate the account."""
         self.valued = 0
         """Rows of which the newest is the last known price."""
+        self._known: dict[Moment, int] = {}
+        """Rows before the moments that were asked for last: each is asked for several times."""
         self.done = 0
         """Rows that have happened, as far as that is known: by those that were told or acted upon."""
 
@@ -76,8 +77,14 @@ class Rows:
         time, rank = moment
         if self.told or rank == self.rank:
             return self.done
-        return int(np.searchsorted(self.times, time, "left" if rank < self.rank else "right"))
+        known = self._known.get(moment)
+        if known is None:
+            if len(self._known) > _KNOWN:
+                self._known.clear()
+            known = int(self.times.searchsorted(time, "left" if rank < self.rank else "right"))
+            self._known[moment] = known
+        return known
 
     def since(self, time: Micros) -> int:
         """The first row of a time or a later one."""
-        return int(np.searchsorted(self.times, time, "left"))
+        return int(self.times.searchsorted(time, "left"))

@@ -172,6 +172,18 @@ def test_timers_fire_while_nothing_comes_and_can_be_stopped() -> None:
     assert fired == [20, 40, 45, 0, 60.5]
 
 
+def test_timers_that_ask_for_what_is_over_without_end_are_refused() -> None:
+    class _Hasty(Strategy):
+        def on_start(self) -> None:
+            self.at(BEGAN)
+
+        def on_timer(self, timer: Timer) -> None:
+            self.at(BEGAN)
+
+    with pytest.raises(ValidationError, match="would never end"):
+        run(_Hasty(), [bars_of(flat(1, 1))], terms_of())
+
+
 def test_lengths_of_time_are_written_in_one_unit() -> None:
     lengths = {
         "250ms": 250_000,
