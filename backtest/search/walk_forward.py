@@ -118,7 +118,7 @@ def folds_of(text: str, whole: Window, step: Micros) -> list[Fold]:
                 f"walk-forward takes IN:OUT, as 90d:30d (s, m, h, d, w), or a number of folds; got {text!r}"
             )
         inside, outside = (int(part[1]) * _UNITS_S[part[2]] * SECOND_US for part in parts if part)
-        count = (length - inside) // outside if outside > 0 else 0
+        count = max(0, length - inside) // outside if outside > 0 else 0
         if inside <= 0 or not 1 <= count <= MOST_FOLDS:
             raise ConfigurationError(
                 f"walk-forward {text} leaves {count} folds of the data's {length / 86_400e6:.2f} days; "

@@ -71,6 +71,11 @@ def test_what_is_no_walk_forward_is_refused(text: str) -> None:
         folds_of(text, Window(0, 100 * DAY), DAY)
 
 
+def test_data_shorter_than_a_choice_leave_no_fold() -> None:
+    with pytest.raises(ConfigurationError, match="leaves 0 folds"):
+        folds_of("500d:30d", Window(0, 100 * DAY), DAY)
+
+
 def stretch(start: int, before: float, *equity: float) -> Stretch:
     """A point at the end of each day."""
     at = np.array([(start + number + 1) * DAY for number in range(len(equity))], np.int64)
