@@ -19,6 +19,10 @@ BTC, ETH = STORED
 LAST = STORED[BTC] - 1
 READING = "document.getElementById('reading').textContent"
 BODIES = "[...document.querySelectorAll('#price .body')].map((each) => each.getAttribute('d')).join('')"
+KEEP_SOCKETS = """
+  const kept = [], Own = WebSocket;
+  window.WebSocket = class extends Own { constructor(...all) { super(...all); kept.push(this); } };
+"""
 LIGHT = "document.querySelector('#venues .light')?.className"
 
 
@@ -187,6 +191,16 @@ def test_a_lost_connection_comes_back_by_itself(settings: Settings, desk: Desk, 
         desk.moves(BTC, LAST + 3, 60_033.25)
         until(chromium, f"{READING}.includes('60,033.25')")
     chromium.open("about:blank")
+
+
+def test_what_a_slow_page_has_lost_is_said(opened: Callable[..., Chromium], chromium: Chromium) -> None:
+    kept = chromium.call("Page.addScriptToEvaluateOnNewDocument", source=KEEP_SOCKETS)
+    seen = opened()
+    chromium.call("Page.removeScriptToEvaluateOnNewDocument", identifier=kept["identifier"])
+    # Chromium takes what comes faster than the server drops: the words of a server that has to.
+    lost = f"{{type: 'dropped', channel: 'trades', venue: 'binance', symbol: '{BTC}', count: 1200}}"
+    seen.value(f"kept[0].dispatchEvent(new MessageEvent('message', {{data: JSON.stringify({lost})}})) && 0")
+    until(seen, "document.getElementById('tape-note').textContent.startsWith('1,200 left out')")
 
 
 @pytest.mark.parametrize(("width", "phone", "dark"), [(1400, False, False), (390, True, True)])
