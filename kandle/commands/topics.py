@@ -56,7 +56,8 @@ def _row(topic: Topic, partitions: int) -> dict[str, Any]:
 
 
 def _text(row: dict[str, Any]) -> str:
-    days = f"{row['retention_ms'] / 86_400_000:g} d" if row["retention_ms"] else "by key"
+    kept_ms = row["retention_ms"]
+    days = "by key" if not kept_ms else "for ever" if kept_ms < 0 else f"{kept_ms / 86_400_000:g} d"
     held = f"{sum(row['end_offsets']):>12,} records" if "end_offsets" in row else ""
     kinds = ", ".join(row["records"])
     return f"{row['name']:<24} {row['partitions']:>3} partitions  {row['cleanup']} {days:<8} {held}  {kinds}"
