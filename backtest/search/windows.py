@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from backtest.bars import Bars
 from backtest.history import Books, Funding, History, Quotes, Trades
+from infra.order_book import OrderBook
 from schemas.errors import ConfigurationError
+from schemas.identity import split_key
 from schemas.records import Micros
 
 Rows = TypeVar("Rows", Trades, Quotes, Books, Funding)
@@ -87,6 +89,15 @@ def _cut_rows(rows: Sequence[Rows], window: Window, names: Sequence[str]) -> lis
 
 
 def _cut_books(books: Books, window: Window) -> Books:
-    """All up to the end of the window: a book is built from its first snapshot on."""
-    found = slice(0, _places(books.times, window.start, window.end).stop)
-    return replace(books, times=books.times[found], updates=books.updates[found])
+    """What the book was at the start, as a snapshot, and its updates in the window."""
+    found = _places(books.times, window.start, window.end)
+    times, updates = books.times[found], books.updates[found]
+    before = books.updates[: found.start]
+    if not before:
+        return replace(books, times=times, updates=updates)
+    newest = max((place for place, each in enumerate(before) if each.kind == "snapshot"), default=0)
+    book = OrderBook(*split_key(books.market))
+    for each in before[newest:]:
+        book.apply(each)
+    held = book.snapshot(before[-1].last_sequence, window.start, window.start)
+    return replace(books, times=np.concatenate(([window.start], times)), updates=[held, *updates])

@@ -5,11 +5,12 @@ from math import inf
 import numpy as np
 import pytest
 
-from backtest.history import Funding, History, Quotes, Trades
+from backtest.history import Books, Funding, History, Quotes, Trades
 from backtest.search.trials import Stretch
 from backtest.search.walk_forward import Fold, folds_of, judged, judged_together, stitched
 from backtest.search.windows import Window, cut, step_of, window_of
 from schemas.errors import ConfigurationError
+from schemas.records import BookUpdate, BookUpdateKind
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat
 
 DAY = 1_440 * MINUTE
@@ -41,6 +42,30 @@ def test_a_window_holds_whole_candles_and_the_events_before_its_end() -> None:
     assert step_of(history) == MINUTE
     with pytest.raises(ConfigurationError, match="no data"):
         window_of(History())
+
+
+def test_a_window_begins_with_the_book_that_stands_then() -> None:
+    def update(kind: BookUpdateKind, number: int, bids: dict[float, float]) -> BookUpdate:
+        at = BEGAN + number * MINUTE
+        prices, sizes = list(bids), list(bids.values())
+        return BookUpdate(*MARKET.split(":", 1), kind, 1, 1, 0, prices, sizes, [101.0], [5.0], None, at, at)
+
+    updates = [
+        update("snapshot", 0, {90.0: 1.0}),
+        update("snapshot", 1, {99.0: 1.0, 98.0: 2.0}),
+        update("delta", 2, {99.0: 0.0, 97.0: 3.0}),
+        update("delta", 4, {96.0: 4.0}),
+        update("delta", 6, {95.0: 5.0}),
+    ]
+    history = History(books=[Books(MARKET, times(0, 1, 2, 4, 6), updates)])
+    (books,) = cut(history, Window(BEGAN + 3 * MINUTE, BEGAN + 5 * MINUTE)).books
+    assert books.times.tolist() == times(3, 4).tolist()
+    first, then = books.updates
+    # The bid at 90 is of an older snapshot, the one at 99 was taken away, the ask stands.
+    assert (first.kind, first.bid_prices, first.bid_sizes) == ("snapshot", [98.0, 97.0], [2.0, 3.0])
+    assert (first.ask_prices, then) == ([101.0], updates[3])
+    (whole,) = cut(history, Window(BEGAN, BEGAN + 3 * MINUTE)).books
+    assert whole.updates == updates[:3]
 
 
 def test_folds_by_length_end_with_the_data_and_follow_each_other() -> None:
