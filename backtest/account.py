@@ -163,7 +163,7 @@ class Account:
         closed: list[ClosedTrade] = []
         while lots and left and ((lot := lots[0]).size > ZERO) != (left > ZERO):
             part = -left if abs(left) < abs(lot.size) else lot.size
-            entry_fee = share(lot.fee, part, lot.size)
+            entry_fee = lot.fee if part is lot.size else share(lot.fee, part, lot.size)
             exit_fee = share(fee_left, -part, left)
             gain = part * (price - lot.price)
             fee = entry_fee + exit_fee

@@ -75,7 +75,9 @@ def curve_of(bars: Sequence[Bars], ranks: Sequence[int], steps: Steps, fills: Se
     for each, rank in zip(bars, ranks, strict=True):
         signed = (fill.signed_size if fill.market == each.market else ZERO for fill in fills)
         held = list(accumulate(signed, initial=ZERO))
-        units = np.repeat(np.array([float(held[count]) for count in steps.fills]), spans)
+        # Turning a decimal into a double is dear, and between two positions there is none.
+        sizes = (held[count] for count in steps.fills)
+        units = np.repeat(np.array([float(size) if size else 0.0 for size in sizes]), spans)
         seen = np.cumsum(owner == rank) - 1
         last = np.asarray(each.closes, np.float64)[np.maximum(seen, 0)]
         equity = equity + np.where(seen >= 0, units * last, 0.0)
