@@ -19,6 +19,8 @@ from schemas.topics import TOPICS, Topic
 def topics(data_dir: str | None, as_json: bool, offline: bool) -> None:
     """List the topics: what stands in them, how they are keyed and kept, how many records they hold.
 
+    Topics are made by the stages that use them; this only looks.
+
     Example: kandle topics --offline
     """
     settings = load(**({"data_dir": data_dir} if data_dir else {}))
@@ -26,9 +28,10 @@ def topics(data_dir: str | None, as_json: bool, offline: bool) -> None:
     if not offline:
         with reach_kafka(settings) as reached:
             admin = Admin(reached.kafka)
-            admin.ensure_topics()
+            there = admin.partition_counts()
             for row in rows:
-                row["end_offsets"] = admin.end_offsets(row["name"], row["partitions"])
+                count = there.get(row["name"])
+                row["end_offsets"] = None if count is None else admin.end_offsets(row["name"], count)
     for row in rows:
         if as_json:
             row["schemas"] = {
@@ -58,6 +61,9 @@ def _row(topic: Topic, partitions: int) -> dict[str, Any]:
 def _text(row: dict[str, Any]) -> str:
     kept_ms = row["retention_ms"]
     days = "by key" if not kept_ms else "for ever" if kept_ms < 0 else f"{kept_ms / 86_400_000:g} d"
-    held = f"{sum(row['end_offsets']):>12,} records" if "end_offsets" in row else ""
+    held = ""
+    if "end_offsets" in row:
+        ends = row["end_offsets"]
+        held = "        not made yet" if ends is None else f"{sum(ends):>12,} records"
     kinds = ", ".join(row["records"])
     return f"{row['name']:<24} {row['partitions']:>3} partitions  {row['cleanup']} {days:<8} {held}  {kinds}"
