@@ -10,6 +10,7 @@ from backtest.search.trials import Stretch
 from backtest.search.walk_forward import Fold, folds_of, judged, judged_together, stitched
 from backtest.search.windows import Window, cut, step_of, window_of
 from schemas.errors import ConfigurationError
+from schemas.identity import split_key
 from schemas.records import BookUpdate, BookUpdateKind
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat
 
@@ -45,10 +46,12 @@ def test_a_window_holds_whole_candles_and_the_events_before_its_end() -> None:
 
 
 def test_a_window_begins_with_the_book_that_stands_then() -> None:
+    venue, symbol = split_key(MARKET)
+
     def update(kind: BookUpdateKind, number: int, bids: dict[float, float]) -> BookUpdate:
         at = BEGAN + number * MINUTE
         prices, sizes = list(bids), list(bids.values())
-        return BookUpdate(*MARKET.split(":", 1), kind, 1, 1, 0, prices, sizes, [101.0], [5.0], None, at, at)
+        return BookUpdate(venue, symbol, kind, 1, 1, 0, prices, sizes, [101.0], [5.0], None, at, at)
 
     updates = [
         update("snapshot", 0, {90.0: 1.0}),
