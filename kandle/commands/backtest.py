@@ -16,8 +16,9 @@ from backtest.orders import OrderState
 from backtest.strategy import Strategy
 from backtest.terms import Terms
 from infra.settings import load
-from kandle import backtest_data, backtest_outputs, backtest_terms
-from kandle.backtest_progress import progress_of
+from kandle.backtests import data, outputs
+from kandle.backtests import terms as term_options
+from kandle.backtests.progress import progress_of
 from kandle.catalogue import defaults_of, meaning_of
 from kandle.jobs.detaching import OPTION, DetachableCommand, detach
 from kandle.patience import patience
@@ -35,13 +36,13 @@ MOST_REASONS: Final = 5
     cls=DetachableCommand,
     params=[
         click.Argument(["strategy"], required=False),
-        *backtest_data.OPTIONS,
+        *data.OPTIONS,
         click.Option(
             ["--param", "parameters"], multiple=True, help="Of the strategy, as fast=10; may be repeated."
         ),
-        *backtest_terms.OPTIONS,
-        set_option(backtest_terms.OPTIONS),
-        *backtest_outputs.OPTIONS,
+        *term_options.OPTIONS,
+        set_option(term_options.OPTIONS),
+        *outputs.OPTIONS,
         OPTION,
         click.Option(["--list", "listing"], is_flag=True, help="Print the strategies that there are."),
     ],
@@ -86,15 +87,15 @@ def backtest(
         raise click.UsageError("say which: STRATEGY --candles FILE, or --list")
     chosen = strategy_of(strategy, parameters_set(context, parameters))
     if as_job:
-        detach(context, backtest_data.data_dir_of(given), "backtest", backtest_data.provider_of(given))
+        detach(context, data.data_dir_of(given), "backtest", data.provider_of(given))
         return
-    terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
-    history = backtest_data.history_of(given, chosen, terms)
-    backtest_terms.check_affordable(history, terms)
+    terms = replace(term_options.terms_of(given), interval=given["interval"])
+    history = data.history_of(given, chosen, terms)
+    term_options.check_affordable(history, terms)
     with patience(f"running {chosen.name} over {_told(history)}"), progress_of(chosen, history):
         found = _run(chosen, history, terms)
     _tell_refusals(found)
-    backtest_outputs.tell(chosen, found, fingerprint(chosen, history, terms), given)
+    outputs.tell(chosen, found, fingerprint(chosen, history, terms), given)
 
 
 def _run(strategy: Strategy, history: History, terms: Terms) -> Run:

@@ -22,11 +22,12 @@ from backtest.search.windows import step_of, window_of
 from backtest.search.workers import Workers, cores
 from backtest.strategy import Strategy
 from infra.settings import load
-from kandle import backtest_data, backtest_terms
+from kandle.backtests import data
+from kandle.backtests import terms as term_options
 from kandle.jobs.detaching import OPTION, DetachableCommand, detach
-from kandle.optimize_report import OptimizeReport
 from kandle.patience import patience
-from kandle.search_progress import SearchProgress
+from kandle.searches.progress import SearchProgress
+from kandle.searches.report import OptimizeReport
 from kandle.settings_file import parameters_set, set_option
 from kandle.strategy_source import failure_of, kind_of
 from processors.plugins import load_plugins
@@ -40,7 +41,7 @@ INTERRUPTED: Final = 130
     cls=DetachableCommand,
     params=[
         click.Argument(["strategy"]),
-        *backtest_data.OPTIONS,
+        *data.OPTIONS,
         click.Option(
             ["--grid"],
             multiple=True,
@@ -77,8 +78,8 @@ INTERRUPTED: Final = 130
             metavar="IN:OUT",
             help="Choose on stretches of IN, judge on OUT behind them, as 90d:30d; or a number of folds.",
         ),
-        *backtest_terms.OPTIONS,
-        set_option(backtest_terms.OPTIONS),
+        *term_options.OPTIONS,
+        set_option(term_options.OPTIONS),
         click.Option(
             ["--workers"], type=click.IntRange(min=1), help="Processes; without it, one for each core."
         ),
@@ -110,13 +111,13 @@ def optimize(context: click.Context, /, strategy: str, as_job: bool, **given: An
     """  # noqa: D301 - click asks for this control character
     load_plugins(load().processors.plugins)
     if as_job:
-        detach(context, backtest_data.data_dir_of(given), "optimize", backtest_data.provider_of(given))
+        detach(context, data.data_dir_of(given), "optimize", data.provider_of(given))
         return
     kind = kind_of(strategy)
     sets, refused = _sets(kind, given, parameters_set(context, given["parameters"]))
-    terms = replace(backtest_terms.terms_of(given), interval=given["interval"])
-    history = in_columns(backtest_data.history_of(given, kind(**sets[0]), terms))
-    backtest_terms.check_affordable(history, terms)
+    terms = replace(term_options.terms_of(given), interval=given["interval"])
+    history = in_columns(data.history_of(given, kind(**sets[0]), terms))
+    term_options.check_affordable(history, terms)
     text = given["walk_forward"]
     folds = None if text is None else folds_of(text, window_of(history), step_of(history))
     search = Search(sets, given["metric"], folds)

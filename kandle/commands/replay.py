@@ -20,12 +20,12 @@ from infra import logging
 from infra.settings import LoggingSettings, Settings, load
 from kandle.audit import Change, audit
 from kandle.moments import Moment, Names
-from kandle.replay_source import FORMS, source_of, topics_of
+from kandle.replays.source import FORMS, source_of, topics_of
 from kandle.servers import reach_kafka, reach_servers
 from schemas.namespace import Namespace
 
 if TYPE_CHECKING:
-    from kandle.replay_run import Asked
+    from kandle.replays.run import Asked
 
 INTERRUPTED: Final = 130
 HOST = "127.0.0.1"
@@ -105,7 +105,7 @@ def replay(words: Sequence[str], **given: Any) -> None:
 
 
 def _publish(settings: Settings, name: str, given: dict[str, Any]) -> dict[str, Any]:
-    from kandle.replay_run import Asked
+    from kandle.replays.run import Asked
 
     speed, into = speed_of(given["speed"]), named(given["into"])
     period = Period(given["since"], given["until"])
@@ -128,7 +128,7 @@ def _publish(settings: Settings, name: str, given: dict[str, Any]) -> dict[str, 
 
 
 def _serve(settings: Settings, source: str, given: dict[str, Any]) -> None:
-    from kandle.replay_serving import Serving, serve_replay
+    from kandle.replays.serving import Serving, serve_replay
 
     asked = Serving(
         source=source,
@@ -156,7 +156,7 @@ def _reached(settings: Settings, source: str, *, only_publish: bool) -> Iterator
 
 
 async def _until_stopped(asked: Asked, source: Any, settings: Settings) -> dict[str, Any]:
-    from kandle.replay_run import run_replay
+    from kandle.replays.run import run_replay
 
     stop, signals = asyncio.Event(), []
 
@@ -178,7 +178,7 @@ def _control(settings: Settings, prefix: str, words: Sequence[str]) -> None:
 
 
 def _keep_house(settings: Settings, words: Sequence[str], given: dict[str, Any]) -> None:
-    from kandle.replay_namespace import compare, drop
+    from kandle.replays.namespace import compare, drop
     from kandle.verification.stored import Range
 
     if words or given["into"] or (given["drop"] is not None and given["compare"] is not None):

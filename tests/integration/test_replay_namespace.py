@@ -17,7 +17,7 @@ from backtest.replay.plan import REPLAY_VENUE
 from infra.embedded.errors import DirectoryLockedError
 from infra.kafka.admin import Admin
 from infra.settings import Settings
-from kandle.replay_set import running
+from kandle.replays.set import running
 from kandle.servers import reach_servers
 from schemas.errors import ConfigurationError, ConflictError
 from schemas.namespace import Namespace

@@ -14,8 +14,8 @@ from backtest.history import History, Trades
 from backtest.sources.asked import Asked, Found, kinds_of
 from backtest.strategies.sma_cross import SmaCross
 from backtest.strategy import Strategy
-from kandle.backtest_files import content_of, read_files
-from kandle.backtest_holes import lines
+from kandle.backtests.files import content_of, read_files
+from kandle.backtests.holes import lines
 from processors.intervals import INTERVALS
 from schemas.errors import ConfigurationError, KandleError
 from schemas.records import Gap

@@ -8,8 +8,8 @@ from backtest.engine import run
 from backtest.history import History
 from backtest.strategy import ClosedCandle, Strategy
 from backtest.terms import Terms
-from kandle import backtest_progress
-from kandle.backtest_progress import progress_of, span_of
+from kandle.backtests import progress
+from kandle.backtests.progress import progress_of, span_of
 from kandle.jobs.progress import as_job
 from tests.backtest_runs import BEGAN, MINUTE, bars_of, flat
 
@@ -24,8 +24,8 @@ class _Slow(Strategy):
 
 
 def test_a_job_hears_of_the_time_that_the_run_has_come_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backtest_progress, "SILENT_S", 0.01)
-    monkeypatch.setattr(backtest_progress, "EVERY_S", 0.05)
+    monkeypatch.setattr(progress, "SILENT_S", 0.01)
+    monkeypatch.setattr(progress, "EVERY_S", 0.05)
     history = History([bars_of(flat(*[100.0] * 10))])
     assert span_of(history) == (BEGAN, BEGAN + 10 * MINUTE)
     strategy = _Slow()

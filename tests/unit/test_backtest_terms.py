@@ -10,7 +10,7 @@ from backtest.costs import Costs
 from backtest.fees import FeeSchedule, Tier
 from backtest.history import History
 from backtest.terms import Terms
-from kandle.backtest_terms import check_affordable, terms_of
+from kandle.backtests.terms import check_affordable, terms_of
 from kandle.commands.backtest import backtest
 from schemas.errors import ConfigurationError
 from schemas.records import Instrument

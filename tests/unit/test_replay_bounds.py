@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from infra.keyed_rows import Rows
-from kandle.replay_bounds import ALWAYS, Bounds, MarkedRows, Reached, Source
+from kandle.replays.bounds import ALWAYS, Bounds, MarkedRows, Reached, Source
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.stored import Range, columns_of
 from sinks.timescale.tables import CANDLES

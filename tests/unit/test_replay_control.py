@@ -7,7 +7,7 @@ import pytest
 
 from backtest.replay.control import Controls, ask, listening, speed_of
 from backtest.replay.pace import MAX, Pace, Turn
-from kandle.replay_view import ReplayView, words_of
+from kandle.replays.view import ReplayView, words_of
 from kandle.times import parse_time
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infra.keyed_rows import Rows
-from kandle.replay_memory import RULE, Memory, Series, memory_of
+from kandle.replays.memory import RULE, Memory, Series, memory_of
 from processors.series.plan import SeriesPlan
 
 SECOND = 1_000_000

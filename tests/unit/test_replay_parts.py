@@ -8,7 +8,7 @@ from backtest.replay.choice import SymbolChoice
 from backtest.replay.event_times import PLAYED_US, EventTimes, time_of
 from backtest.replay.plan import Plan
 from backtest.replay.source import Partition, Period, Portion, Source, Step
-from kandle.replay_source import topics_of
+from kandle.replays.source import topics_of
 from schemas import rows
 from schemas.errors import ConfigurationError
 from schemas.records import Gap, Instrument, PriceAlert, Quote, Record, TimeMark, Trade

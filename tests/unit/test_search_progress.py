@@ -4,15 +4,15 @@ import sys
 
 import pytest
 
-from kandle import search_progress
-from kandle.search_progress import SearchProgress
+from kandle.searches import progress
+from kandle.searches.progress import SearchProgress
 
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is waited for."""
     for name in ("SILENT_S", "TERMINAL_EVERY_S", "LINES_EVERY_S"):
-        monkeypatch.setattr(search_progress, name, 0.0)
+        monkeypatch.setattr(progress, name, 0.0)
 
 
 def test_where_nobody_looks_it_is_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,11 +40,11 @@ def test_in_a_terminal_it_is_a_bar_that_leaves_nothing(
 def test_what_is_short_shows_nothing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search_progress, "SILENT_S", 60.0)
+    monkeypatch.setattr(progress, "SILENT_S", 60.0)
     SearchProgress("runs", 10).show(5)
     assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (65, "1:05"), (3_725, "1:02:05")])
 def test_lengths_of_time(seconds: float, text: str) -> None:
-    assert search_progress._length(seconds) == text
+    assert progress._length(seconds) == text

@@ -12,7 +12,7 @@ import click
 from backtest.replay.isolation import Removed, named, remove
 from infra.settings import Settings
 from kandle.audit import Change, audit
-from kandle.replay_comparison import ReplayComparison
+from kandle.replays.comparison import ReplayComparison
 from kandle.servers import reach_kafka, reach_servers
 from kandle.verification.report import show, tell
 from kandle.verification.stored import Range, connected

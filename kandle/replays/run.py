@@ -17,8 +17,8 @@ from backtest.replay.run import Outcome, Replay
 from backtest.replay.source import Period, Source
 from infra.embedded.directory_lock import DirectoryLock
 from infra.settings import Settings
-from kandle.replay_set import ReplaySet, running
-from kandle.replay_view import ReplayView, keys
+from kandle.replays.set import ReplaySet, running
+from kandle.replays.view import ReplayView, keys
 from kandle.times import format_time, parse_time
 from kandle.up.database import Database
 from kandle.up.tally import Tally

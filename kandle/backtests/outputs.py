@@ -12,8 +12,8 @@ from backtest.report.page import page_of
 from backtest.report.parquet import write_parquet
 from backtest.statistics import statistics_of
 from backtest.strategy import Strategy
-from kandle.backtest_report import as_json
-from kandle.backtest_table import as_text, trade_table
+from kandle.backtests.report import as_json
+from kandle.backtests.table import as_text, trade_table
 from kandle.patience import patience
 from schemas.errors import ConfigurationError
 

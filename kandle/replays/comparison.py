@@ -12,8 +12,8 @@ import numpy as np
 from infra.comparison import compare
 from infra.keyed_rows import Rows
 from infra.settings import Settings
-from kandle.replay_bounds import Bounds, MarkedRows
-from kandle.replay_memory import RULE, Series, memory_of
+from kandle.replays.bounds import Bounds, MarkedRows
+from kandle.replays.memory import RULE, Series, memory_of
 from kandle.times import format_time
 from kandle.verification import stored
 from kandle.verification.known_instruments import KnownInstruments

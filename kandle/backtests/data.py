@@ -14,8 +14,8 @@ from backtest.strategy import Strategy
 from backtest.terms import Terms
 from backtest.watches import interval_of
 from infra.settings import ArchiveSettings, Settings, load
-from kandle.backtest_files import bars_of_candles, read_files
-from kandle.backtest_holes import tell_holes
+from kandle.backtests.files import bars_of_candles, read_files
+from kandle.backtests.holes import tell_holes
 from kandle.candle_file import read_candles
 from kandle.moments import Moment, Names
 from kandle.patience import patience

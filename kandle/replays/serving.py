@@ -15,7 +15,7 @@ from backtest.replay.past import Past
 from backtest.replay.serving import ServedPast, open_past, serve
 from backtest.replay.source import Period
 from infra.settings import Settings
-from kandle.replay_source import source_of
+from kandle.replays.source import source_of
 from kandle.servers import reach_kafka, reach_servers
 from producers.markets import exchange_class
 from producers.simulator.server import SimulatorServer
@@ -26,7 +26,7 @@ class Serving:
     """What is to be served, and how.
 
     Attributes:
-        source: As written; see `kandle.replay_source.FORMS`.
+        source: As written; see `kandle.replays.source.FORMS`.
         period: What of it.
         symbols: Symbols or keys; None: all.
         speed: Times the pace of the past; `inf`: as fast as the slowest client reads.

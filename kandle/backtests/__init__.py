@@ -1,0 +1,1 @@
+"""What `kandle backtest` and `kandle optimize` ask for, read and tell."""

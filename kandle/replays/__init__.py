@@ -1,0 +1,1 @@
+"""What `kandle replay` does: into a namespace, to clients, compared, removed."""

@@ -1,0 +1,1 @@
+"""What `kandle optimize` tells."""
