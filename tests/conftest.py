@@ -1,6 +1,7 @@
 """Shared fixtures. Servers are started when the first test asks for one, and serve the whole session."""
 
 import os
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -35,6 +36,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("full") is not None:
             item.add_marker(pytest.mark.skip(reason="takes long: make chaos, or --run-chaos"))
+
+
+@pytest.fixture(autouse=True)
+def _modules_of_one_test() -> Iterator[None]:
+    """Where a user's modules are found is forgotten: another test has other ones of the same name."""
+    before = sys.path[:]
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")

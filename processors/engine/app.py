@@ -220,6 +220,7 @@ def build(settings: Settings, steps: Iterable[Callable[[Worker], Partitions[Any]
     Raises:
         ConfigurationError: No Kafka is configured.
     """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
     connection = aiokafka_config(settings.kafka)
     kafka, processors = settings.kafka, settings.processors
     instance = processors.instance_id
@@ -246,7 +247,7 @@ def build(settings: Settings, steps: Iterable[Callable[[Worker], Partitions[Any]
         TableManager=Tables,
         Table=CheckpointTable,
         store="memory://",
-        # Faust makes it though nothing is kept there, and reads braces as names of its settings.
+        # Faust makes it, though nothing is kept there; it reads braces as names of its settings.
         datadir=str(settings.data_dir / "faust").replace("{", "{{").replace("}", "}}"),
     )
     app.connection = connection

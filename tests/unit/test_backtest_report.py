@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from decimal import Decimal
 from html import unescape
-from importlib import resources
 from math import exp
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from backtest.statistics import (
     statistics_by_market,
     statistics_of,
 )
+from infra.charts import as_style
 from tests.backtest_pages import page, traded, waves
 from tests.backtest_runs import BEGAN, MARKET, MINUTE, bars_of, flat, play, terms_of
 
@@ -262,10 +262,8 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_text_can_be_read_on_light_and_dark(scheme: int) -> None:
-    style = (resources.files("backtest.report") / "templates" / "page.css").read_text()
-    colours = dict(
-        re.findall(r"--(\w+): (#[0-9a-f]{6})\b", re.findall(r":root \{(.*?)\}", style, re.DOTALL)[scheme])
-    )
+    schemes = re.findall(r":root \{(.*?)\}", as_style(), re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})\b", schemes[scheme]))
     for name in ("text", "muted", "up", "down", "accent", "held"):
         assert contrast(colours[name], colours["card"]) >= 4.5, name
         assert contrast(colours[name], colours["page"]) >= 4.5, name
