@@ -38,6 +38,7 @@ from backtest.terms import Terms
 from infra.embedded.cluster import broker
 from tests.bench.backtest_grid import grid_ratio
 from tests.bench.backtest_trades import trades_per_s
+from tests.bench.logs import warnings_alone
 from tests.bench.replay import replay_records_per_s
 
 MINUTE_US: Final = 60_000_000
@@ -217,6 +218,7 @@ def replay(extent: Extent) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
+    warnings_alone()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="has no effect: JSON is printed always")
     parser.add_argument("--quick", action="store_true", help="little of everything, for trials")
