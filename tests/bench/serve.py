@@ -37,6 +37,7 @@ from schemas.identity import market_key
 from schemas.records import Trade
 from schemas.topics import TRADES
 from sinks.migrator import migrate
+from tests.bench.logs import warnings_alone
 
 CLIENTS = 1_000
 SYMBOLS = 100
@@ -231,6 +232,7 @@ def run(clients: int = CLIENTS, seconds: float = SECONDS) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print."""
+    warnings_alone()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--clients", type=int, default=CLIENTS)
