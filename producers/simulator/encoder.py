@@ -20,7 +20,16 @@ from producers.exchange import MarketRecord
 from producers.markets import exchange_class
 from producers.validation import base_size
 from schemas.errors import ConfigurationError
-from schemas.records import Instrument
+from schemas.records import (
+    BookUpdate,
+    DerivativeTicker,
+    ExchangeCandle,
+    Instrument,
+    Liquidation,
+    Quote,
+    Ticker,
+    Trade,
+)
 
 PADDED_BELOW: Final = 1e7
 """A double has 15 digits: above, eight decimal places would be none of the record's."""
@@ -92,13 +101,50 @@ class Encoder(ABC):
         instrument = self.instruments.get(symbol)
         return 1.0 if instrument is None else instrument.multiplier
 
-    @abstractmethod
     def said(self, record: MarketRecord) -> Sequence[Said]:
         """What the venue says of a record, in order; nothing for one that it could not have sent."""
+        match record:
+            case Trade():
+                return self._trade(record)
+            case Quote():
+                return self._quote(record)
+            case BookUpdate():
+                return self._book(record)
+            case Ticker():
+                return self._ticker(record)
+            case ExchangeCandle():
+                return self._candle(record)
+            case DerivativeTicker():
+                return self._derivatives(record)
+            case Liquidation():
+                return self._liquidation(record)
 
     @abstractmethod
     def listing(self) -> Answered:
         """The list of the instruments that are known, with their steps and states."""
+
+    @abstractmethod
+    def _trade(self, trade: Trade) -> Sequence[Said]: ...
+
+    @abstractmethod
+    def _quote(self, quote: Quote) -> Sequence[Said]: ...
+
+    @abstractmethod
+    def _book(self, update: BookUpdate) -> Sequence[Said]: ...
+
+    @abstractmethod
+    def _candle(self, candle: ExchangeCandle) -> Sequence[Said]: ...
+
+    # What a market does not say, its class leaves as it is here.
+
+    def _ticker(self, ticker: Ticker) -> Sequence[Said]:
+        return ()
+
+    def _derivatives(self, record: DerivativeTicker) -> Sequence[Said]:
+        return ()
+
+    def _liquidation(self, record: Liquidation) -> Sequence[Said]:
+        return ()
 
 
 def encoder_class(venue: str, market: str) -> type[Encoder]:

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from producers.exchange import MarketRecord
 from producers.simulator.encoder import Answered, Encoder, Pushed, Said, padded, plain
 from producers.simulator.venues.binance_listing import futures_listing, spot_listing
 from schemas.records import (
@@ -42,24 +41,6 @@ class BinanceSpotEncoder(Encoder):
     market: ClassVar[str] = "spot"
     base: ClassVar[str] = "/api/v3"
     is_futures: ClassVar[bool] = False
-
-    def said(self, record: MarketRecord) -> Sequence[Said]:
-        """See `Encoder.said`."""
-        match record:
-            case Trade():
-                return self._trade(record)
-            case Quote():
-                return self._quote(record)
-            case BookUpdate():
-                return self._book(record)
-            case Ticker():
-                return self._ticker(record)
-            case ExchangeCandle():
-                return self._candle(record)
-            case DerivativeTicker():
-                return self._derivatives(record) if self.is_futures else ()
-            case Liquidation():
-                return self._liquidation(record) if self.is_futures else ()
 
     def listing(self) -> Answered:
         """`exchangeInfo`."""
@@ -168,29 +149,6 @@ class BinanceSpotEncoder(Encoder):
         data = {"e": "kline", "E": candle.event_time // 1_000, "s": name, "k": kline}
         return (self._push(candle.symbol, f"kline_{candle.interval}", data),)
 
-    def _derivatives(self, record: DerivativeTicker) -> Sequence[Said]:
-        if record.event_time is None:
-            return ()
-        name, ms = self.name(record.symbol), record.event_time // 1_000
-        if record.mark_price is None:
-            if record.open_interest is None:
-                return ()
-            body = {"openInterest": plain(record.open_interest), "symbol": name, "time": ms}
-            return (Answered(f"{self.base}/openInterest?symbol={name}", msgspec.json.encode(body)),)
-        data: dict[str, Any] = {"e": "markPriceUpdate", "E": ms, "s": name, "p": padded(record.mark_price)}
-        if record.index_price is not None:
-            data["i"] = padded(record.index_price)
-        data["r"] = "" if record.funding_rate is None else padded(record.funding_rate)
-        data["T"] = (record.next_funding_time or 0) // 1_000
-        return (self._push(record.symbol, "markPrice", data),)
-
-    def _liquidation(self, record: Liquidation) -> Sequence[Said]:
-        ms, price, size = record.event_time // 1_000, plain(record.price), plain(record.size)
-        order = {"s": self.name(record.symbol), "S": record.side.upper(), "o": "LIMIT", "f": "IOC"}
-        filled = {"q": size, "p": price, "ap": price, "X": "FILLED", "l": size, "z": size, "T": ms}
-        data = {"e": "forceOrder", "E": ms, "o": order | filled}
-        return (self._push(record.symbol, "forceOrder", data),)
-
     def _listed(self, instrument: Instrument) -> dict[str, Any]:
         word = futures_listing if self.is_futures else spot_listing
         listed = word(instrument.symbol, instrument.venue_symbol)
@@ -221,3 +179,26 @@ class BinanceUsdmEncoder(BinanceSpotEncoder):
     def number(self, value: float) -> str:
         """See `BinanceSpotEncoder.number`."""
         return plain(value)
+
+    def _derivatives(self, record: DerivativeTicker) -> Sequence[Said]:
+        if record.event_time is None:
+            return ()
+        name, ms = self.name(record.symbol), record.event_time // 1_000
+        if record.mark_price is None:
+            if record.open_interest is None:
+                return ()
+            body = {"openInterest": plain(record.open_interest), "symbol": name, "time": ms}
+            return (Answered(f"{self.base}/openInterest?symbol={name}", msgspec.json.encode(body)),)
+        data: dict[str, Any] = {"e": "markPriceUpdate", "E": ms, "s": name, "p": padded(record.mark_price)}
+        if record.index_price is not None:
+            data["i"] = padded(record.index_price)
+        data["r"] = "" if record.funding_rate is None else padded(record.funding_rate)
+        data["T"] = (record.next_funding_time or 0) // 1_000
+        return (self._push(record.symbol, "markPrice", data),)
+
+    def _liquidation(self, record: Liquidation) -> Sequence[Said]:
+        ms, price, size = record.event_time // 1_000, plain(record.price), plain(record.size)
+        order = {"s": self.name(record.symbol), "S": record.side.upper(), "o": "LIMIT", "f": "IOC"}
+        filled = {"q": size, "p": price, "ap": price, "X": "FILLED", "l": size, "z": size, "T": ms}
+        data = {"e": "forceOrder", "E": ms, "o": order | filled}
+        return (self._push(record.symbol, "forceOrder", data),)

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from producers.exchange import MarketRecord
 from producers.simulator.encoder import Answered, Encoder, Pushed, Said, contracts_of, plain
 from schemas.records import BookUpdate, ExchangeCandle, Instrument, Liquidation, Micros, Quote, Ticker, Trade
 
@@ -25,24 +24,6 @@ class GateSpotEncoder(Encoder):
     prefix: ClassVar[str] = "spot"
     base: ClassVar[str] = "/api/v4/spot"
     symbol_parameter: ClassVar[str] = "currency_pair"
-
-    def said(self, record: MarketRecord) -> Sequence[Said]:
-        """See `Encoder.said`."""
-        match record:
-            case Trade():
-                return self._trade(record)
-            case Quote():
-                return self._quote(record)
-            case BookUpdate():
-                return self._book(record)
-            case Ticker():
-                return self._ticker(record)
-            case ExchangeCandle():
-                return self._candle(record)
-            case Liquidation():
-                return self._liquidation(record)
-            case _:
-                return ()
 
     def listing(self) -> Answered:
         """`currency_pairs`."""
@@ -146,10 +127,6 @@ class GateSpotEncoder(Encoder):
     def _volumes(self, candle: ExchangeCandle) -> dict[str, Any]:
         volumes = {"v": plain(candle.quote_volume or 0.0)}
         return volumes if candle.volume is None else volumes | {"a": plain(candle.volume)}
-
-    def _liquidation(self, record: Liquidation) -> Sequence[Said]:
-        """Spot has none."""
-        return ()
 
     def _listed(self, instrument: Instrument) -> dict[str, Any]:
         listed: dict[str, Any] = {

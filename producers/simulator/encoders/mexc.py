@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from producers.exchange import MarketRecord
 from producers.exchanges.mexc.messages import frame_of
 from producers.simulator.encoder import Answered, Encoder, Pushed, Said, plain
 from producers.simulator.venues.mexc import key_of
@@ -48,22 +47,6 @@ class MexcSpotEncoder(Encoder):
 
     venue: ClassVar[str] = "mexc"
     market: ClassVar[str] = "spot"
-
-    def said(self, record: MarketRecord) -> Sequence[Said]:
-        """See `Encoder.said`."""
-        match record:
-            case Trade():
-                return self._trade(record)
-            case Quote():
-                return self._quote(record)
-            case BookUpdate():
-                return self._book(record)
-            case Ticker():
-                return self._ticker(record)
-            case ExchangeCandle():
-                return self._candle(record)
-            case _:
-                return ()
 
     def listing(self) -> Answered:
         """`exchangeInfo`."""

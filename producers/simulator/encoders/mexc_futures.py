@@ -12,7 +12,6 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from producers.exchange import MarketRecord
 from producers.simulator.encoder import Answered, Encoder, Pushed, Said, contracts_of
 from producers.simulator.encoders.mexc import INTERVALS
 from schemas.records import (
@@ -39,22 +38,6 @@ class MexcFuturesEncoder(Encoder):
         """See `Encoder.is_of_market`; see the module's head for what is left out."""
         base = symbol.partition("/")[0]
         return super().is_of_market(venue, symbol) and not symbol.endswith(f":{base}")
-
-    def said(self, record: MarketRecord) -> Sequence[Said]:
-        """See `Encoder.said`."""
-        match record:
-            case Trade():
-                return self._trade(record)
-            case Quote():
-                return self._quote(record)
-            case BookUpdate():
-                return self._book(record)
-            case ExchangeCandle():
-                return self._candle(record)
-            case DerivativeTicker():
-                return self._derivatives(record)
-            case _:
-                return ()
 
     def listing(self) -> Answered:
         """`contract/detail`."""
