@@ -6,22 +6,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, HTTPException, Query, Request
 from starlette.responses import Response
 
-from schemas.records import Micros
 from serve.api import models
 from serve.api.answers import NOT_MODIFIED, answer
-from serve.api.moments import (
-    NAME,
-    AnyInterval,
-    AnySymbol,
-    AnyVenue,
-    Before,
-    From,
-    Interval,
-    Limit,
-    Symbol,
-    To,
-    Venue,
-)
+from serve.api.moments import NAME, AnyInterval, AnySymbol, AnyVenue, Interval, Limit, Symbol, Venue, newest
 from serve.problems import PROBLEMS
 from serve.services import Services, Shared
 from serve.sources import CANDLES, INDICATORS, QUOTES, SIGNALS, TRADES
@@ -30,12 +17,6 @@ from serve.store import Range, Source
 INSTRUMENT_COLUMNS: Final = "kind, status, tick_size, lot_size, min_notional, multiplier"
 
 router = APIRouter(prefix="/api/v1", tags=["market data"], responses={**PROBLEMS, **NOT_MODIFIED})
-
-
-def within(first: Micros | None, to: Micros | None, before: Micros | None, limit: int) -> Range:
-    """The range that a query means."""
-    ends = [end for end in (to, before) if end is not None]
-    return Range(first, min(ends, default=None), limit)
 
 
 async def market_page(
@@ -90,14 +71,11 @@ async def candles(
     venue: Venue,
     symbol: Symbol,
     interval: Interval,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 500,
+    range_: Annotated[Range, newest(500)],
 ) -> Response:
     """Closed candles, each in its newest revision; the open one comes over /ws."""
     wanted = {"venue": venue, "symbol": symbol, "interval": interval}
-    return await market_page(request, services, CANDLES, wanted, within(first, to, before, limit))
+    return await market_page(request, services, CANDLES, wanted, range_)
 
 
 @router.get("/trades", response_model=models.Page[models.Trade])
@@ -106,14 +84,11 @@ async def trades(
     services: Shared,
     venue: Venue,
     symbol: Symbol,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 100,
+    range_: Annotated[Range, newest(100)],
 ) -> Response:
     """Public trades, each once."""
     wanted = {"venue": venue, "symbol": symbol}
-    return await market_page(request, services, TRADES, wanted, within(first, to, before, limit))
+    return await market_page(request, services, TRADES, wanted, range_)
 
 
 @router.get("/quotes", response_model=models.Page[models.Quote])
@@ -122,14 +97,11 @@ async def quotes(
     services: Shared,
     venue: Venue,
     symbol: Symbol,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 100,
+    range_: Annotated[Range, newest(100)],
 ) -> Response:
     """Best bid and ask, one row a change."""
     wanted = {"venue": venue, "symbol": symbol}
-    return await market_page(request, services, QUOTES, wanted, within(first, to, before, limit))
+    return await market_page(request, services, QUOTES, wanted, range_)
 
 
 @router.get("/indicators", response_model=models.Page[models.Indicator])
@@ -139,31 +111,25 @@ async def indicators(
     venue: Venue,
     symbol: Symbol,
     interval: Interval,
+    range_: Annotated[Range, newest(2_000)],
     name: Annotated[str | None, Query(pattern=NAME, description="this indicator only, sma(20)")] = None,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 2_000,
 ) -> Response:
     """Values of indicators at closed candles; `limit` counts values, not candles."""
     wanted = {"venue": venue, "symbol": symbol, "interval": interval, "name": name}
-    return await market_page(request, services, INDICATORS, wanted, within(first, to, before, limit))
+    return await market_page(request, services, INDICATORS, wanted, range_)
 
 
 @router.get("/signals", response_model=models.Page[models.Signal])
 async def signals(
     request: Request,
     services: Shared,
+    range_: Annotated[Range, newest(100)],
     venue: AnyVenue = None,
     symbol: AnySymbol = None,
     interval: AnyInterval = None,
     rule: Annotated[str | None, Query(pattern=NAME, description="this rule only")] = None,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 100,
 ) -> Response:
     """Signals of all markets, or of some."""
     wanted = {"venue": venue, "symbol": symbol, "interval": interval, "rule": rule}
-    rows, older = await services.store.page(SIGNALS, wanted, within(first, to, before, limit))
+    rows, older = await services.store.page(SIGNALS, wanted, range_)
     return answer(request, {"data": rows, "before": older})

@@ -1,10 +1,12 @@
-"""Times and names in a query."""
+"""Times, names and ranges in a query."""
 
 import datetime as dt
 from typing import Annotated, Any, Final
 
-from fastapi import Query
+from fastapi import Depends, Query
 from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from serve.store import Range
 
 LATEST_US: Final = 253_402_300_799_999_999
 """The last microsecond of the year 9999."""
@@ -53,10 +55,6 @@ Moment = Annotated[
         }
     ),
 ]
-From = Annotated[Moment, Query(alias="from", description="first time, µs since the epoch or RFC 3339")]
-To = Annotated[Moment, Query(description="end, exclusive")]
-Before = Annotated[Moment, Query(description="only older rows: what the last answer named `before`")]
-
 VENUE: Final = r"^[a-z0-9_-]{1,32}$"
 SYMBOL: Final = r"^[^\s\x00-\x1f\x7f/]{1,32}/[^\s\x00-\x1f\x7f/]{1,32}$"
 INTERVAL: Final = r"^[1-9][0-9]{0,4}[smhdwM]$"
@@ -69,3 +67,22 @@ AnyVenue = Annotated[str | None, Query(pattern=VENUE, description="this venue on
 AnySymbol = Annotated[str | None, Query(pattern=SYMBOL, description="this unified symbol only")]
 AnyInterval = Annotated[str | None, Query(pattern=INTERVAL, description="this length only")]
 Limit = Annotated[int, Query(ge=1, le=50_000, description="rows, at most; serve.rows bounds it further")]
+
+
+def newest(limit: int) -> Any:
+    """The dependency that reads which rows a query means: the newest `limit` unless it says more."""
+
+    def within(
+        first: Annotated[
+            Moment, Query(alias="from", description="first time, µs since the epoch or RFC 3339")
+        ] = None,
+        to: Annotated[Moment, Query(description="end, exclusive")] = None,
+        before: Annotated[
+            Moment, Query(description="only older rows: what the last answer named `before`")
+        ] = None,
+        limit: Limit = limit,
+    ) -> Range:
+        ends = [end for end in (to, before) if end is not None]
+        return Range(first, min(ends, default=None), limit)
+
+    return Depends(within)

@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from serve.api import models
 from serve.api.answers import NOT_MODIFIED, answer
-from serve.api.market import within
-from serve.api.moments import NAME, Before, From, Limit, To
+from serve.api.moments import NAME, newest
 from serve.problems import PROBLEMS
 from serve.services import Shared
 from serve.sources import EVENTS, NOTIFICATIONS
+from serve.store import Range
 
 router = APIRouter(prefix="/api/v1", tags=["operations"], responses={**PROBLEMS, **NOT_MODIFIED})
 
@@ -21,13 +21,10 @@ router = APIRouter(prefix="/api/v1", tags=["operations"], responses={**PROBLEMS,
 async def notifications(
     request: Request,
     services: Shared,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 100,
+    range_: Annotated[Range, newest(100)],
 ) -> Response:
     """Messages that channels have taken."""
-    rows, older = await services.store.page(NOTIFICATIONS, {}, within(first, to, before, limit))
+    rows, older = await services.store.page(NOTIFICATIONS, {}, range_)
     return answer(request, {"data": rows, "before": older})
 
 
@@ -35,18 +32,15 @@ async def notifications(
 async def events(
     request: Request,
     services: Shared,
+    range_: Annotated[Range, newest(100)],
     severity: Annotated[
         Literal["info", "warning", "error"] | None, Query(description="this severity only")
     ] = None,
     type_: Annotated[str | None, Query(alias="type", pattern=NAME, description="this type only")] = None,
-    first: From = None,
-    to: To = None,
-    before: Before = None,
-    limit: Limit = 100,
 ) -> Response:
     """What happened to the pipeline."""
     wanted = {"severity": severity, "type": type_}
-    rows, older = await services.store.page(EVENTS, wanted, within(first, to, before, limit))
+    rows, older = await services.store.page(EVENTS, wanted, range_)
     return answer(request, {"data": rows, "before": older})
 
 
