@@ -11,9 +11,10 @@ import psycopg
 from infra.comparison import Comparison
 from infra.settings import Settings
 from kandle.verification.run import Check, Verification, chosen_tables
-from kandle.verification.stored import Range, connected
+from kandle.verification.stored import Range
 from schemas.records import TimeMark
 from schemas.topics import BY_BASE_NAME, CANDLES, INDICATORS, SIGNALS, TRADES
+from sinks.sessions import connected
 from tests.processor_harness import Feed, expected
 from tests.sink_harness import Log, running, until_passed
 

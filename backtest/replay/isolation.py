@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import sql
@@ -20,8 +20,7 @@ from infra.settings import DatabaseSettings, KafkaSettings, Settings
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from schemas.namespace import LIVE, Namespace, current
 from schemas.topics import BY_BASE_NAME, DEAD_LETTER_SUFFIX, TOPICS
-from sinks.database import application_name, database_url
-from sinks.schema import cursors
+from sinks.sessions import Db, connected
 
 FOLDER: Final = "namespaces"
 """Below the data directory."""
@@ -172,28 +171,20 @@ def _remove_schema(database: DatabaseSettings, namespace: Namespace, found: Remo
     found.schema = namespace.schema
 
 
-def _asked(db: psycopg.Connection[Any], query: str) -> bool:
+def _asked(db: Db, query: str) -> bool:
     row = db.execute(query.encode()).fetchone()
     return bool(row and row[0])
 
 
 @contextmanager
-def _connected(settings: DatabaseSettings, namespace: Namespace) -> Iterator[psycopg.Connection[Any]]:
-    try:
-        with psycopg.connect(
-            database_url(settings),
-            autocommit=True,
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-            application_name=application_name("replay"),
-            cursor_factory=cursors(namespace),
-        ) as db:
-            # What cascades is told object by object.
-            db.execute("SET client_min_messages = warning")
-            db.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS)))
+def _connected(settings: DatabaseSettings, namespace: Namespace) -> Iterator[Db]:
+    with connected(settings, "replay", namespace) as db:
+        # What cascades is told object by object.
+        db.execute("SET client_min_messages = warning")
+        db.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT_MS)))
+        try:
             yield db
-    except psycopg.errors.LockNotAvailable as error:
-        raise UnavailableError(f"somebody reads the tables of {namespace}: try again later") from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError(f"this user may not drop {namespace.schema}: {error}") from error
-    except psycopg.OperationalError as error:
-        raise UnavailableError(f"the database does not answer: {error}") from error
+        except psycopg.errors.LockNotAvailable as error:
+            raise UnavailableError(f"somebody reads the tables of {namespace}: try again later") from error
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise ConfigurationError(f"this user may not drop {namespace.schema}: {error}") from error

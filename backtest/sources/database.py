@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-import psycopg
 from psycopg import sql
 
 from backtest.sources.asked import ALWAYS, Asked, Found
 from backtest.sources.collection import Collection
 from backtest.sources.rows import NONE, CandleRows, FundingRows, Ints, QuoteRows, TradeRows
 from infra.settings import DatabaseSettings
-from schemas.errors import ConfigurationError, UnavailableError
+from schemas.errors import ConfigurationError
 from schemas.identity import split_key
 from schemas.key_table import KeyTable
-from schemas.namespace import current
 from schemas.records import Instrument
-from sinks.database import application_name, database_url
-from sinks.schema import cursors
+from sinks.sessions import Db, connected, snapshot
 from sinks.timescale.copy_binary import POSTGRES_EPOCH_US
 from sinks.timescale.copy_reader import WIDTHS, CopiedColumns, read_rows
 from sinks.timescale.table import Table
@@ -46,25 +43,12 @@ def read_database(settings: DatabaseSettings, asked: Asked) -> Found:
             "the database holds samples of books, not their changes: read books from topics, the archive or "
             "a capture"
         )
-    try:
-        with psycopg.connect(
-            database_url(settings),
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-            application_name=application_name("backtest"),
-            cursor_factory=cursors(current()),
-        ) as db:
-            db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return _Reading(db, asked).run()
-    except psycopg.errors.UndefinedTable as error:
-        raise ConfigurationError(
-            f"no sink of this version has run on the database: {error.diag.message_primary}"
-        ) from error
-    except psycopg.OperationalError as error:
-        raise UnavailableError(f"the database does not answer: {error}") from error
+    with connected(settings, "backtest") as db, snapshot(db):
+        return _Reading(db, asked).run()
 
 
 class _Reading:
-    def __init__(self, db: psycopg.Connection[Any], asked: Asked) -> None:
+    def __init__(self, db: Db, asked: Asked) -> None:
         self._db, self._asked = db, asked
         self._collection = Collection(asked)
 

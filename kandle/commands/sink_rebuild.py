@@ -37,7 +37,7 @@ def rebuild(name: str, since: int, until: int, force: bool, as_json: bool, data_
     from kandle.verification.rebuilding import Rebuild
     from kandle.verification.report import show
     from kandle.verification.run import chosen_tables
-    from kandle.verification.stored import connected
+    from sinks.sessions import connected
 
     if since >= until:
         raise click.UsageError("--from must be before --to")

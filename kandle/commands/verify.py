@@ -39,7 +39,8 @@ def verify(
     """  # noqa: D301 - click asks for this control character
     from kandle.verification.report import show, tell
     from kandle.verification.run import Verification, chosen_tables
-    from kandle.verification.stored import Range, connected
+    from kandle.verification.stored import Range
+    from sinks.sessions import connected
 
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--from must be before --to")

@@ -19,7 +19,7 @@ from kandle.verification import stored
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.logs import Logs, Progress
 from kandle.verification.run import Check
-from kandle.verification.stored import AnyColumns, AnyTable, Db, Range
+from kandle.verification.stored import AnyColumns, AnyTable, Range
 from kandle.verification.table_columns import RecordColumns
 from kandle.verification.topic_rows import TopicRows, slices
 from processors.series.plan import SeriesPlan
@@ -28,6 +28,7 @@ from schemas.namespace import Namespace
 from schemas.records import Record, TimeMark, Trade
 from schemas.rows import decode
 from schemas.topics import Topic
+from sinks.sessions import Db
 from sinks.timescale.row_tables import SIGNALS
 from sinks.timescale.tables import BARS, CANDLES, INDICATORS, TRADES
 

@@ -15,8 +15,9 @@ from kandle.audit import Change, audit
 from kandle.replays.comparison import ReplayComparison
 from kandle.servers import reach_kafka, reach_servers
 from kandle.verification.report import show, tell
-from kandle.verification.stored import Range, connected
+from kandle.verification.stored import Range
 from schemas.namespace import current
+from sinks.sessions import connected
 
 
 def drop(settings: Settings, prefix: str, *, as_json: bool) -> None:

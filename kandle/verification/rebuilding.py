@@ -23,11 +23,12 @@ from kandle.times import format_time
 from kandle.verification import stored
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.logs import Logs, Progress
-from kandle.verification.stored import SINK, AnyColumns, AnyTable, Db, Range
+from kandle.verification.stored import SINK, AnyColumns, AnyTable, Range
 from kandle.verification.table_columns import RecordColumns
 from kandle.verification.topic_rows import TopicRows
 from schemas.errors import ConfigurationError, ConflictError, UnavailableError
 from sinks.database import connect
+from sinks.sessions import Db
 from sinks.timescale.copy_binary import HEADER, TRAILER
 from sinks.timescale.partitions import Partitions
 from sinks.timescale.row_tables import AUDIT

@@ -15,9 +15,10 @@ from kandle.verification import stored
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.logs import Held, Logs, Progress
 from kandle.verification.recomputed import recompute, without_history
-from kandle.verification.stored import AnyColumns, AnyTable, Db, Range
+from kandle.verification.stored import AnyColumns, AnyTable, Range
 from kandle.verification.topic_rows import TopicRows
 from schemas.errors import ConfigurationError, ConflictError
+from sinks.sessions import Db, snapshot
 from sinks.timescale.row_tables import ROW_TABLES
 from sinks.timescale.tables import CANDLES, TABLES, TRADES
 from sinks.timescale.upkeep import retention
@@ -112,7 +113,7 @@ class Verification:
         if not self._logs.has(table.topic):
             check.notes.append(f"Kafka has no topic {table.topic.name}: nothing was compared")
             return check
-        with stored.snapshot(db):
+        with snapshot(db):
             offsets = stored.positions(db, table.topic.name, self._logs.kafka_id(table.topic))
             if not offsets:
                 bounds = self._logs.bounds(table.topic).values()

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import psycopg
 from psycopg import sql
 
 from infra.keyed_rows import Rows
-from infra.settings import DatabaseSettings
 from kandle.verification.known_instruments import KnownInstruments
 from kandle.verification.table_columns import RecordColumns, TableColumns
-from schemas.errors import ConfigurationError, ConflictError, UnavailableError
-from schemas.namespace import Namespace, current
-from sinks.database import application_name, database_url
-from sinks.schema import cursors
+from schemas.errors import ConflictError
+from sinks.sessions import Db
 from sinks.timescale.row_tables import RowTable
 from sinks.timescale.table import Table
 
@@ -27,7 +22,6 @@ SINK: Final = "timescale"
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 AnyTable = Table | RowTable[Any]
 AnyColumns = TableColumns | RecordColumns
-Db = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,48 +43,6 @@ class Range:
         if time is None:
             return self
         return Range(time if self.since is None else max(time, self.since), self.until, self.symbols)
-
-
-@contextmanager
-def connected(settings: DatabaseSettings, name: str, namespace: Namespace | None = None) -> Iterator[Db]:
-    """A connection in autocommit mode whose statements may take their time.
-
-    Args:
-        settings: Where the database is.
-        name: What the server shows of the connection.
-        namespace: Whose tables are meant; None for those of this process.
-
-    Raises:
-        UnavailableError: The database does not answer, then or later.
-        ConfigurationError: None is configured, or it has no tables of ours.
-    """
-    try:
-        with psycopg.connect(
-            database_url(settings),
-            autocommit=True,
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-            application_name=application_name(name),
-            cursor_factory=cursors(namespace or current()),
-        ) as db:
-            db.execute("SET TIME ZONE 'UTC'")
-            db.execute("SET idle_in_transaction_session_timeout = 0")
-            yield db
-    except psycopg.errors.UndefinedTable as error:
-        raise ConfigurationError(
-            f"no sink of this version has run on the database: {error.diag.message_primary}"
-        ) from error
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError(f"the database cannot be used: {error}") from error
-    except psycopg.OperationalError as error:
-        raise UnavailableError(f"the database does not answer: {error}") from error
-
-
-@contextmanager
-def snapshot(db: Db) -> Iterator[None]:
-    """A transaction in which all reads see one moment."""
-    with db.transaction():
-        db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 def positions(db: Db, topic: str, kafka_id: str) -> dict[int, int]:

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import AsyncGenerator, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
-import psycopg
 from psycopg import sql
 
 from backtest.replay.source import NOTHING, Partition, Period, Portion, Step
@@ -23,12 +21,11 @@ from backtest.replay.sources.marked_seconds import SECOND_US, MarkedSeconds
 from backtest.replay.sources.stored_rows import Markets, RowEncoder, StoredRows, query_of
 from backtest.replay.sources.threads import in_thread
 from infra.settings import DatabaseSettings
-from schemas.errors import ConfigurationError, ConflictError, UnavailableError
+from schemas.errors import ConfigurationError, ConflictError
 from schemas.namespace import Namespace
 from schemas.records import Micros
 from schemas.topics import INSTRUMENTS
-from sinks.database import application_name, database_url
-from sinks.schema import cursors
+from sinks.sessions import Db, connected
 from sinks.timescale.table import Table
 from sinks.timescale.tables import DERIVATIVES, LIQUIDATIONS, LISTINGS, QUOTES, TICKERS, TRADES
 
@@ -39,8 +36,6 @@ FEW_ROWS: Final = 20_000
 MANY_ROWS: Final = 100_000
 """A window with fewer rows is followed by one of twice its length, one with more by one of half of it."""
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-Db: TypeAlias = psycopg.Connection[Any]
 
 
 class Extent(NamedTuple):
@@ -98,7 +93,7 @@ class DatabaseSource:
             ConfigurationError: None is configured, no sink has run on it, or it holds nothing of the period.
             UnavailableError: It does not answer.
         """
-        with _connected(settings, namespace) as db:
+        with connected(settings, "replay", namespace) as db:
             name: str = db.execute("SELECT current_database()").fetchone()[0]  # type: ignore[index]
             extents = {}
             for table in (LISTINGS, *MARKET_TABLES):
@@ -123,7 +118,7 @@ class DatabaseSource:
 
     def _steps(self, topics: Sequence[str], after: Mapping[Partition, int]) -> Generator[Step, None, None]:
         tables = [table for table in (LISTINGS, *MARKET_TABLES) if table.topic.base_name in topics]
-        with _connected(self._settings, self._namespace) as db:
+        with connected(self._settings, "replay", self._namespace) as db:
             markets = _markets(db)
             # What says what holds has no marks, and is asked for apart.
             is_marked = INSTRUMENTS.base_name not in topics
@@ -205,23 +200,3 @@ def _moment(time: Micros | None, unbound: str) -> sql.Literal:
 def _markets(db: Db) -> Markets:
     rows = db.execute("SELECT id, venue, symbol FROM kandle.instruments ORDER BY id").fetchall()
     return Markets(np.array([row[0] for row in rows], np.int64), [(row[1], row[2]) for row in rows])
-
-
-@contextmanager
-def _connected(settings: DatabaseSettings, namespace: Namespace) -> Iterator[Db]:
-    try:
-        with psycopg.connect(
-            database_url(settings),
-            autocommit=True,
-            connect_timeout=max(2, round(settings.connect_timeout_s)),
-            application_name=application_name("replay"),
-            cursor_factory=cursors(namespace),
-        ) as db:
-            db.execute("SET TIME ZONE 'UTC'")
-            yield db
-    except psycopg.errors.UndefinedTable as error:
-        raise ConfigurationError(
-            f"no sink of this version has run on the database: {error.diag.message_primary}"
-        ) from error
-    except psycopg.OperationalError as error:
-        raise UnavailableError(f"the database does not answer: {error}") from error
