@@ -162,7 +162,7 @@ class Delivery:
             if until_us is not None:
                 count = await outbox.keep_quiet(db, self._name, quiet, now_us, until_us, rule)
                 outcome = "held" if quiet.mode == "hold" else "suppressed"
-                metrics.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
+                metrics.notifications.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
         backlog = await outbox.backlog(db, self._name, now_us, self._limits, ended=self.ended)
         claims = plan(
             backlog.groups,
@@ -194,14 +194,14 @@ class Delivery:
         except BreakerOpenError:
             return
         except (UnavailableError, ChannelRefusedError) as error:
-            metrics.NOTIFICATION_ERRORS.labels(self._name).inc()
+            metrics.notifications.NOTIFICATION_ERRORS.labels(self._name).inc()
             await self._tell_suspension(parcel, error)
             if isinstance(error, ChannelRefusedError):
                 await self._give_up(parcel, error)
             elif not isinstance(error, ChannelBusyError):  # one that asks us to wait works
                 await self._failed(parcel, error, on_trial=on_trial)
             return
-        metrics.NOTIFICATIONS_SENT.labels(self._name).inc()
+        metrics.notifications.NOTIFICATIONS_SENT.labels(self._name).inc()
         self._taken[parcel.key] = parcel, notification_of(occasion, self._name, parcel.key, message)
         await self._settle_taken(parcel.key)
 
@@ -240,7 +240,7 @@ class Delivery:
     async def _settle(self, parcel: Parcel, outcome: Outcome) -> None:
         async with self._means.locks.holding(self._name) as db:
             count = await self._parcels.settle(db, parcel, outcome)
-        metrics.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
+        metrics.notifications.NOTIFICATION_CAUSES.labels(self._name, outcome).inc(count)
 
     async def _failed(self, parcel: Parcel, error: KandleError, *, on_trial: bool) -> None:
         """Count a failure. One on trial is a failure of all that is under way: each would have met it."""

@@ -56,7 +56,7 @@ class Gate:
         self._places = Bulkhead(name, limits.at_once, limits.timeout_s)
         self._backoff = FullJitter()
         self._not_before_s = 0.0
-        metrics.NOTIFICATION_BREAKER.labels(name).set(_STATES["closed"])
+        metrics.notifications.NOTIFICATION_BREAKER.labels(name).set(_STATES["closed"])
 
     @property
     def delay_s(self) -> float:
@@ -112,7 +112,7 @@ class Gate:
         self._not_before_s = max(self._not_before_s, self._clock() + wait_s)
 
     def _note_state(self, state: State) -> None:
-        metrics.NOTIFICATION_BREAKER.labels(self._name).set(_STATES[state])
+        metrics.notifications.NOTIFICATION_BREAKER.labels(self._name).set(_STATES[state])
         if state == "closed":
             self._worked = True
         elif state == "open" and self._worked:

@@ -205,21 +205,7 @@ class Templates:
 
 def _variables(occasion: Occasion) -> dict[str, Any]:
     """What a template may use: the occasion's own words, and what its fields add to them."""
-    return {
-        **occasion.fields,
-        "id": occasion.id,
-        "type": occasion.type,
-        "cause_type": occasion.cause_type,
-        "venue": occasion.venue,
-        "symbol": occasion.symbol,
-        "interval": occasion.interval,
-        "rule": occasion.rule,
-        "direction": occasion.direction,
-        "strength": occasion.strength,
-        "severity": occasion.severity,
-        "time": occasion.event_time,
-        "fields": occasion.fields,
-    }
+    return {**occasion.fields, **occasion.words(), "time": occasion.event_time}
 
 
 def _line(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from schemas.records import Micros, Severity, Signal, SystemEvent
 
@@ -64,6 +64,22 @@ class Occasion:
     severity: Severity
     event_time: Micros
     fields: Mapping[str, str | float]
+
+    def words(self) -> dict[str, Any]:
+        """All that is told of it by name, but for its time."""
+        return {
+            "id": self.id,
+            "type": self.type,
+            "cause_type": self.cause_type,
+            "venue": self.venue,
+            "symbol": self.symbol,
+            "interval": self.interval,
+            "rule": self.rule,
+            "direction": self.direction,
+            "strength": self.strength,
+            "severity": self.severity,
+            "fields": dict(self.fields),
+        }
 
 
 def occasion_of(record: Signal | SystemEvent) -> Occasion:

@@ -18,7 +18,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from infra.outbound import AddressRefusedError, OutboundPolicy
@@ -26,7 +26,6 @@ from infra.outbound_client import OutboundClient, Resolver, resolve
 from schemas.errors import ConfigurationError
 from sinks.notifications.channel import Channel, ChannelRefusedError
 from sinks.notifications.message import Message
-from sinks.notifications.occasion import Occasion
 from sinks.notifications.secrets import MASK
 from sinks.notifications.verdict import verdict
 
@@ -115,27 +114,12 @@ def _body(message: Message, message_id: str) -> bytes:
             "subject": message.subject,
             "text": message.text,
             "count": message.count,
-            "occasions": [_details(occasion) for occasion in message.occasions],
+            "occasions": [
+                {**occasion.words(), "time": _iso(occasion.event_time)} for occasion in message.occasions
+            ],
         },
     }
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _details(occasion: Occasion) -> dict[str, Any]:
-    return {
-        "id": occasion.id,
-        "type": occasion.type,
-        "cause_type": occasion.cause_type,
-        "venue": occasion.venue,
-        "symbol": occasion.symbol,
-        "interval": occasion.interval,
-        "rule": occasion.rule,
-        "direction": occasion.direction,
-        "strength": occasion.strength,
-        "severity": occasion.severity,
-        "time": _iso(occasion.event_time),
-        "fields": dict(occasion.fields),
-    }
 
 
 def _iso(micros: int) -> str:
