@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "restore": "kandle.commands.backup",
     "doctor": "kandle.commands.doctor",
     "config": "kandle.commands.config",
+    "metrics": "kandle.commands.metrics",
 }
 """Where each command lives: a start pays only for what it runs."""
 

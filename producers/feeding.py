@@ -240,5 +240,5 @@ class Feeding:
                 pass
             else:
                 middle = (asked + SystemClock().now_us()) / 2
-                metrics.CLOCK_OFFSET.labels(self._market.venue).set((told - middle) / 1_000_000)
+                metrics.feeds.CLOCK_OFFSET.labels(self._market.venue).set((told - middle) / 1_000_000)
             await asyncio.sleep(CLOCK_EVERY_S)

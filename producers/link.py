@@ -257,7 +257,7 @@ class Link:
                 self._tell(LinkEvent("refused", (), f"no connection: {why}"))
             return None
         self._has_told_refusal = False
-        metrics.CONNECTIONS.labels(self._exchange.venue).inc()
+        metrics.feeds.CONNECTIONS.labels(self._exchange.venue).inc()
         logger.info("connected", url=self._url, streams=len(self.streams))
         line = Line(self._exchange, connection, self._doubtful)
         self.lines.append(line)
@@ -340,7 +340,7 @@ class Link:
 
     def _drop(self, line: Line, reason: str, is_planned: bool = False) -> None:
         """Give a connection up."""
-        metrics.CONNECTIONS.labels(self._exchange.venue).dec()
+        metrics.feeds.CONNECTIONS.labels(self._exchange.venue).dec()
         self._lose(line, reason, is_planned)
         self.lines.remove(line)
         # A dead peer does not answer the close; the next connection does not wait for that.
@@ -358,7 +358,7 @@ class Link:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        metrics.CONNECTIONS.labels(self._exchange.venue).dec(len(self.lines))
+        metrics.feeds.CONNECTIONS.labels(self._exchange.venue).dec(len(self.lines))
         for _ in self.lines:
             self._tell(LinkEvent("ended", (), reason))
         closing = [line.close() for line in self.lines]

@@ -226,7 +226,7 @@ class Outlet:
         await self._publisher.publish(topic.name, gap, key=self._key(gap.symbol))
         if gap.status == "opened":
             return
-        metrics.GAPS.labels(self._venue).inc()
+        metrics.feeds.GAPS.labels(self._venue).inc()
         self._gaps_told += 1
         if self._gaps_told > GAP_EVENTS_MAX:
             self._gaps_untold += 1
@@ -253,7 +253,7 @@ class Outlet:
         if gap.status == "opened":
             logger.info("a book is not to be trusted", symbol=gap.symbol, reason=gap.reason)
         elif output.is_resync:
-            metrics.RESYNCS.labels(self._venue).inc()
+            metrics.feeds.RESYNCS.labels(self._venue).inc()
             await self.events.report(
                 "resync", "info", f"{gap.symbol}: book built anew: {gap.reason}", symbol=gap.symbol
             )
@@ -296,12 +296,12 @@ class Outlet:
         self.counts.update(seen)
         for name, count in (seen + repeated).items():
             if name in _KINDS:
-                metrics.RECORDS_RECEIVED.labels(self._venue, name).inc(count)
+                metrics.feeds.RECORDS_RECEIVED.labels(self._venue, name).inc(count)
         for name, count in repeated.items():
-            metrics.REPEATS_SKIPPED.labels(STAGE, name).inc(count)
+            metrics.stages.REPEATS_SKIPPED.labels(STAGE, name).inc(count)
         if newest is not None and not newest.backfilled:
             skew_s = (newest.receive_time - newest.event_time) / 1_000_000
-            metrics.EVENT_SKEW.labels(self._venue).set(skew_s)
+            metrics.feeds.EVENT_SKEW.labels(self._venue).set(skew_s)
 
     def _key(self, symbol: str) -> bytes:
         key = self._keys.get(symbol)

@@ -210,7 +210,7 @@ class RestDesk:
             while not stop.is_set():
                 self._wake.clear()
                 delay_s = self._dispatch()
-                metrics.REST_QUEUE.labels(self.provider).set(len(self._queue))
+                metrics.calls.REST_QUEUE.labels(self.provider).set(len(self._queue))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay_s):
                         await self._wake.wait()

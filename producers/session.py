@@ -88,7 +88,7 @@ class Session:
         self._outlet = outlet
         self._url = url
         self._desk = desk
-        self._received = metrics.FRAMES_RECEIVED.labels(exchange.venue)
+        self._received = metrics.feeds.FRAMES_RECEIVED.labels(exchange.venue)
         self._has_books = "books" in exchange.channels
         self._wake = asyncio.Event()
         self.links = Links(
@@ -273,17 +273,17 @@ class Session:
                 severity: Literal["info", "warning"] = "info" if is_quiet else "warning"
                 await events.report("provider.disconnected", severity, f"disconnected: {event.reason}")
                 if not is_quiet:
-                    metrics.RECONNECTS.labels(venue).inc()
+                    metrics.feeds.RECONNECTS.labels(venue).inc()
         if outputs:
             await self._carry(outputs, now_s)
 
     async def _tick(self, now_s: float) -> None:
         await self._outlet.settle(now_s)
         backlog = sum(line.connection.backlog for line in self.links.lines)
-        metrics.BACKLOG.labels(self._outlet.source).set(backlog)
+        metrics.feeds.BACKLOG.labels(self._outlet.source).set(backlog)
         heard_s = self.links.heard_s
         age_s = 0.0 if heard_s is None else max(0.0, now_s - heard_s)
-        metrics.FEED_AGE.labels(self._outlet.source).set(age_s)
+        metrics.feeds.FEED_AGE.labels(self._outlet.source).set(age_s)
         outputs: list[Output] = []
         self._feed.tick(now_s, None if backlog else self.links.answered_s, outputs)
         if outputs:
@@ -307,7 +307,7 @@ class Session:
                 shed += lost
                 await self._make_good(line, now_s, with_trades=bool(lost[TRADES]))
         for kind, count in shed.items():
-            metrics.FRAMES_SHED.labels(self._outlet.source, kind).inc(count)
+            metrics.feeds.FRAMES_SHED.labels(self._outlet.source, kind).inc(count)
         self._shed += shed
         if self._shed and now_s - self._shed_told_s >= SHED_TOLD_EVERY_S:
             self._shed_told_s = now_s

@@ -45,7 +45,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await desk.close()
         await publisher.close(timeout_s=CLOSE_TIMEOUT_S)
     if feeding.has_ended:
-        metrics.FEED_ENDED.set(1)
+        metrics.feeds.FEED_ENDED.set(1)
         if not settings.producer.exit_at_end:
             await stop.wait()
 

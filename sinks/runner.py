@@ -68,7 +68,7 @@ class Runner:
         self._admin = Admin(settings.kafka)
         self._store_s = 0.0
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
-        self._blocked = metrics.SINK_BLOCKED.labels(destination.name)
+        self._blocked = metrics.sinks.SINK_BLOCKED.labels(destination.name)
         self._stop = asyncio.Event()
         self._log = log.bind(sink=destination.name)
 
@@ -82,7 +82,7 @@ class Runner:
             DeadLetterRefused: A bad record could not be put aside.
             KandleError: Anything else that waiting does not mend.
         """
-        metrics.READY.labels(f"sink-{self._destination.name}").set(0)
+        metrics.stages.READY.labels(f"sink-{self._destination.name}").set(0)
         self._blocked.set(0)
         self._stop = stop
         await self._intake.start()
@@ -96,7 +96,7 @@ class Runner:
             )
         except KandleError as error:
             self._blocked.set(1)
-            metrics.READY.labels(f"sink-{self._destination.name}").set(0)
+            metrics.stages.READY.labels(f"sink-{self._destination.name}").set(0)
             self._log.error("the sink stops, nothing was skipped", code=error.code, error=str(error))
             raise
         finally:
@@ -198,7 +198,7 @@ class Runner:
                 continue
             self._stored_again()
             self._store_s = time.perf_counter() - began
-            metrics.COMMIT_SECONDS.labels(self._destination.name).observe(self._store_s)
+            metrics.sinks.COMMIT_SECONDS.labels(self._destination.name).observe(self._store_s)
             for slice_ in portion.slices:
                 self._intake.stored(slice_.ref, slice_.epoch, slice_.next_offset)
             return
@@ -232,7 +232,7 @@ class Runner:
                 await self._wait(error)
             else:
                 self._stored_again()
-        metrics.READY.labels(f"sink-{self._destination.name}").set(1)
+        metrics.stages.READY.labels(f"sink-{self._destination.name}").set(1)
 
     async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
         topics = sorted({partition.topic for partition in unready})
@@ -293,4 +293,4 @@ class Runner:
                 self._log.debug("the offsets for displays could not be committed", error=str(error))
                 continue
             for topic, records in lag.items():
-                metrics.LAG_RECORDS.labels(f"sink-{self._destination.name}", topic).set(records)
+                metrics.stages.LAG_RECORDS.labels(f"sink-{self._destination.name}", topic).set(records)

@@ -258,7 +258,7 @@ def change(on: Fed, add: Sequence[str] = (), remove: Sequence[str] = ()) -> None
 
 
 def reconnects() -> float:
-    return float(metrics.RECONNECTS.labels("binance")._value.get())
+    return float(metrics.feeds.RECONNECTS.labels("binance")._value.get())
 
 
 async def subscribed(venue: Venue, on: Fed, stream: str = BTC, times: int = 1) -> None:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
-from infra.metrics import DEAD_LETTERS
+from infra.metrics.publishing import DEAD_LETTERS
 from schemas.errors import KandleError, UnavailableError
 from schemas.topics import DEAD_LETTER_SUFFIX
 

@@ -296,7 +296,7 @@ class Publisher:
     def _refused(self, topic: str, count: int, reason: str) -> None:
         if self._closing:
             return
-        metrics.PUBLISH_ERRORS.labels(topic).inc(count)
+        metrics.publishing.PUBLISH_ERRORS.labels(topic).inc(count)
         self._failed += count
         if len(self._failures) < 3:
             self._failures.append(f"{topic}: {reason}")
@@ -313,7 +313,7 @@ class _Tally:
 
     def __init__(self, topic: str, kind: str, refused: Callable[[str, int, str], None]) -> None:
         self._topic = topic
-        self._counter = metrics.RECORDS_PUBLISHED.labels(topic, kind)
+        self._counter = metrics.publishing.RECORDS_PUBLISHED.labels(topic, kind)
         self._refused = refused
         self.total = 0
         self._reported = 0

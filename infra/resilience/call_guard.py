@@ -104,7 +104,7 @@ class CallGuard:
         self._on_event = on_event
         self._coalescer = Coalescer()
         self.breaker.on_change = self._breaker_changed
-        metrics.BREAKER_STATE.labels(provider).set(0)
+        metrics.calls.BREAKER_STATE.labels(provider).set(0)
 
     async def call(
         self,
@@ -141,7 +141,7 @@ class CallGuard:
         )
         value, shared = joint
         if shared:
-            metrics.CALL_OUTCOMES.labels(self.provider, operation, "shared").inc()
+            metrics.calls.CALL_OUTCOMES.labels(self.provider, operation, "shared").inc()
         return value
 
     async def _counted(self, operation: str, fetch: Callable[[], Awaitable[T]], key: str | None = None) -> T:
@@ -165,7 +165,7 @@ class CallGuard:
         else:
             return fetched
         finally:
-            metrics.CALL_OUTCOMES.labels(self.provider, operation, outcome).inc()
+            metrics.calls.CALL_OUTCOMES.labels(self.provider, operation, outcome).inc()
 
     async def _placed(self, operation: str, work: Callable[[], Awaitable[T]], weight: float, paid: bool) -> T:
         self.breaker.check()
@@ -181,10 +181,10 @@ class CallGuard:
             ):
                 with attempt:
                     if attempt.num > 1:
-                        metrics.CALL_RETRIES.labels(self.provider, operation).inc()
+                        metrics.calls.CALL_RETRIES.labels(self.provider, operation).inc()
                     if not paid or attempt.num > 1:
                         waited_s = await self.bucket.take(weight, place.remaining_s)
-                        metrics.RATE_WAIT_SECONDS.labels(self.provider).inc(waited_s)
+                        metrics.calls.RATE_WAIT_SECONDS.labels(self.provider).inc(waited_s)
                     timeout_s = min(self._policy.timeout_s, place.remaining_s - MARGIN_S)
                     if timeout_s <= MARGIN_S:
                         raise CallTimeoutError(
@@ -196,7 +196,7 @@ class CallGuard:
 
     async def _attempt(self, operation: str, work: Callable[[], Awaitable[T]], timeout_s: float) -> T:
         begun_s = time.perf_counter()
-        reachable = metrics.REST_REACHABLE.labels(self.provider)
+        reachable = metrics.calls.REST_REACHABLE.labels(self.provider)
         try:
             async with asyncio.timeout(timeout_s) as limit:
                 result = await work()
@@ -213,8 +213,8 @@ class CallGuard:
             self._heed(operation, error)
             raise
         finally:
-            metrics.CALL_SECONDS.labels(self.provider, operation).observe(time.perf_counter() - begun_s)
-            metrics.RATE_REMAINING.labels(self.provider).set(self.bucket.remaining)
+            metrics.calls.CALL_SECONDS.labels(self.provider, operation).observe(time.perf_counter() - begun_s)
+            metrics.calls.RATE_REMAINING.labels(self.provider).set(self.bucket.remaining)
         reachable.set(1)
         return result
 
@@ -241,7 +241,7 @@ class CallGuard:
         self.bucket.pause(wait_s)
         if not isinstance(error, RateLimitedError):
             return
-        metrics.RATE_LIMIT_HITS.labels(self.provider).inc()
+        metrics.calls.RATE_LIMIT_HITS.labels(self.provider).inc()
         # Calls that were under way together are told the same: one event is enough.
         if not was_paused or (error.banned and longer):
             logger.warning("a provider tells us to wait", provider=self.provider, wait_s=round(wait_s, 1))
@@ -261,7 +261,7 @@ class CallGuard:
             )
 
     def _breaker_changed(self, state: State) -> None:
-        metrics.BREAKER_STATE.labels(self.provider).set(_STATES[state])
+        metrics.calls.BREAKER_STATE.labels(self.provider).set(_STATES[state])
         logger.info("the circuit breaker has changed", provider=self.provider, state=state)
         if state == "open":
             retry_in_s = self.breaker.retry_in_s

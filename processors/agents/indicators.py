@@ -68,7 +68,7 @@ class IndicatorStep:
 
     def _report(self, label: str, candle: Candle, error: Exception) -> None:
         """Say once of each indicator and rule that it has raised: one that fails does not hold up others."""
-        metrics.SERIES_FAILURES.labels(label).inc()
+        metrics.processors.SERIES_FAILURES.labels(label).inc()
         if label not in self._told:
             self._told.add(label)
             log.error(
@@ -101,7 +101,7 @@ class IndicatorStep:
                 else:
                     values.append((key, indicator_bytes(record)))
         for outcome, count in asdict(state.counts).items():
-            metrics.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
+            metrics.processors.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
         for (key_bytes, value), signal in signals:
             headers = None if signal is None else signal_headers(signal)
             await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)

@@ -101,7 +101,7 @@ class TradeStep:
         if state.bars is not None:
             late = state.bars.counts.late
             bars = state.bars.fold(replace(batch, kinds=folded.kinds), folded.admitted)
-            metrics.BAR_TRADES_LEFT_OUT.inc(state.bars.counts.late - late)
+            metrics.processors.BAR_TRADES_LEFT_OUT.inc(state.bars.counts.late - late)
             await self._publish_bars(tp, bars, sorted(batch.marks), records)
         return any(mark.final for mark in batch.marks.values())
 
@@ -129,9 +129,9 @@ class TradeStep:
 
     async def _refuse(self, tp: TP, records: RawRecords, refused: Refused) -> None:
         if refused.refusal is Refusal.TOO_LATE:
-            metrics.LATE_TRADES.labels(refused.key.partition(":")[0]).inc()
+            metrics.processors.LATE_TRADES.labels(refused.key.partition(":")[0]).inc()
         elif refused.refusal is Refusal.OTHER_VALUES:
-            metrics.CONFLICTING_TRADES.labels(refused.key.partition(":")[0]).inc()
+            metrics.processors.CONFLICTING_TRADES.labels(refused.key.partition(":")[0]).inc()
         error = ValidationError(refused.refusal.reason)
         if refused.row >= 0:
             await refuse(self._letters, tp, records, refused.row, error)

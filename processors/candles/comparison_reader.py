@@ -96,11 +96,11 @@ class ComparisonReader:
         if compared is None:
             return
         candle = compared.candle
-        metrics.CANDLES_COMPARED.labels(candle.venue).inc()
+        metrics.processors.CANDLES_COMPARED.labels(candle.venue).inc()
         if not compared.differences:
             return
         for difference in compared.differences:
-            metrics.CANDLE_MISMATCHES.labels(candle.venue, difference.field).inc()
+            metrics.processors.CANDLE_MISMATCHES.labels(candle.venue, difference.field).inc()
         name = candle_id(candle.venue, candle.symbol, candle.interval, candle.open_time, candle.revision)
         text = ", ".join(
             f"{found.field} {found.ours!r} against {found.theirs!r}" for found in compared.differences

@@ -160,7 +160,7 @@ class Partitions(Generic[S]):
         self._held: dict[TP, Held[S]] = {}
         self._due_at = self._free_at = 0.0
         self._writing = asyncio.Lock()
-        metrics.READY.labels(step.name).set(0)
+        metrics.stages.READY.labels(step.name).set(0)
 
     @property
     def held(self) -> Mapping[TP, Held[S]]:
@@ -183,7 +183,7 @@ class Partitions(Generic[S]):
         self._held.clear()
         for tp, (first, end) in sorted(bounds.items()):
             self._held[tp] = self._open(tp, generation, first, end, take(tp.topic, tp.partition))
-        metrics.READY.labels(self.step.name).set(1)
+        metrics.stages.READY.labels(self.step.name).set(1)
         self.moved_at = self._due_at = self._free_at = time.monotonic()
 
     def _open(self, tp: TP, generation: int, first: int, end: int, entries: dict[bytes, bytes]) -> Held[S]:
@@ -198,7 +198,7 @@ class Partitions(Generic[S]):
         checkpoint, refused = lineage.newest(first, end, restore)
         for reason in refused:
             log.info("a checkpoint was passed over", topic=tp.topic, partition=tp.partition, reason=reason)
-        gauge = metrics.RESTORED_OFFSET.labels(self.step.name, str(tp.partition))
+        gauge = metrics.processors.RESTORED_OFFSET.labels(self.step.name, str(tp.partition))
         if checkpoint is None:
             if refused:
                 log.warning(
@@ -238,7 +238,7 @@ class Partitions(Generic[S]):
         held.position = chunk.next_offset
         held.folded += max(count, 1)
         self.moved_at = time.monotonic()
-        metrics.RECORDS_PROCESSED.labels(tp.topic).inc(count)
+        metrics.processors.RECORDS_PROCESSED.labels(tp.topic).inc(count)
         enough = held.folded >= CHECKPOINT_RECORDS and self.moved_at >= self._free_at
         if ended or enough or self.moved_at >= self._due_at:
             await self.checkpoint()
@@ -264,8 +264,8 @@ class Partitions(Generic[S]):
             now = time.monotonic()
             self._free_at = now + min(CHECKPOINT_PACE * (now - started), LONGEST_PACE_S)
             self._due_at = max(now + self._interval_s, self._free_at)
-            metrics.CHECKPOINTS.labels(self.step.name).inc(len(dirty))
-            metrics.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
+            metrics.processors.CHECKPOINTS.labels(self.step.name).inc(len(dirty))
+            metrics.processors.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
 
     async def _write(self, held: Held[S]) -> None:
         breathed = time.monotonic()

@@ -219,7 +219,7 @@ async def _watch(worker: Worker, stall_timeout_s: float) -> None:
                 log.info("Kafka answers again")
                 is_away = False
             lag = sum(max(bounds[tp][1] - each.position, 0) for tp, each in held.items())
-            metrics.LAG_RECORDS.labels(STAGE, partitions.step.topic).set(lag)
+            metrics.stages.LAG_RECORDS.labels(STAGE, partitions.step.topic).set(lag)
             if not lag:
                 partitions.moved_at = time.monotonic()
             elif time.monotonic() - partitions.moved_at > stall_timeout_s:

@@ -287,11 +287,11 @@ class TimescaleSink(Sink):
         now_us = time.time_ns() // 1000
         for slice_ in portion.of(TRADES.topic):
             received = slice_.columns.column(Trade, "receive_time")[slice_.kept(Trade)]
-            observe_all(metrics.STORED_LATENCY, (now_us - received) / 1e6)
+            observe_all(metrics.sinks.STORED_LATENCY, (now_us - received) / 1e6)
         for ref, count in counts.items():
             label = LABELS[topic_of(ref.topic).base_name]
-            metrics.ROWS_STORED.labels(label).inc(count.stored)
-            metrics.REPEATS_SKIPPED.labels("sink", label).inc(count.repeated)
+            metrics.sinks.ROWS_STORED.labels(label).inc(count.stored)
+            metrics.stages.REPEATS_SKIPPED.labels("sink", label).inc(count.repeated)
 
 
 def _may_revise(table: Table, slice_: Slice) -> bool:

@@ -158,7 +158,7 @@ def shed() -> float:
     """Frames shed so far."""
     return sum(
         sample.value
-        for metric in metrics.FRAMES_SHED.collect()
+        for metric in metrics.feeds.FRAMES_SHED.collect()
         for sample in metric.samples
         if sample.name.endswith("_total")
     )

@@ -22,7 +22,7 @@ from infra.embedded.postgres import PostgresServer
 from infra.embedded.stage_log import StageLog
 from infra.kafka.admin import Admin
 from infra.kafka.reader import PARTITION_BYTES
-from infra.metrics import SINK_BLOCKED
+from infra.metrics.sinks import SINK_BLOCKED
 from infra.settings import SinkSettings
 from schemas.topics import TRADES
 from tests.sink_faults import assert_exact, end, ended, fill, runner_of

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra.kafka.dead_letters import DeadLetterRefused
-from infra.metrics import SINK_BLOCKED
+from infra.metrics.sinks import SINK_BLOCKED
 from infra.settings import SinkSettings
 from schemas import rows
 from schemas.records import Quote, Record, Trade

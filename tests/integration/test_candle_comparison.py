@@ -36,8 +36,8 @@ async def test_a_candle_that_differs_from_the_venues_own_is_counted_and_told(kaf
     Admin(shared).ensure_topics()
     publisher = Publisher(shared, client_id="test-comparison")
     reading = asyncio.create_task(ComparisonReader(settings, publisher).run())
-    compared = metrics.CANDLES_COMPARED.labels("compared")._value
-    differing = metrics.CANDLE_MISMATCHES.labels("compared", "close")._value
+    compared = metrics.processors.CANDLES_COMPARED.labels("compared")._value
+    differing = metrics.processors.CANDLE_MISMATCHES.labels("compared", "close")._value
     key = market_key("compared", "BTC/USDT")
     try:
         deadline = time.monotonic() + TIMEOUT_S

@@ -201,7 +201,7 @@ async def test_what_a_venue_does_not_have_is_told_with_what_is_near(tmp_path: Pa
 
 async def test_calls_are_counted_by_what_they_were_about(tmp_path: Path) -> None:
     def count(operation: str, outcome: str) -> float:
-        return float(metrics.CALL_OUTCOMES.labels("mexc-spot", operation, outcome)._value.get())
+        return float(metrics.calls.CALL_OUTCOMES.labels("mexc-spot", operation, outcome)._value.get())
 
     contexts = ["loadMarkets", "fetchTicker:BTC/USDT", "fetchOHLCV:ETH/USDT:1m"]
     before = [count(context, "ok") for context in contexts]

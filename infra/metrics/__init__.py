@@ -1,0 +1,53 @@
+"""Every metric of the product, a module a kind of process: `metrics.feeds.GAPS.labels(venue).inc()`.
+
+Names begin with `kandle_`, counters end in `_total`, times are in seconds, sizes in bytes. Labels are
+bounded: venue, topic, table, stage, channel and reason have few values; symbols are never labels, but for the
+first 200 operations of a venue that is called through ccxt. docs/metrics.md is made from the declarations.
+"""
+
+from infra.metrics import (
+    brokers,
+    calls,
+    feeds,
+    health,
+    notifications,
+    processors,
+    publishing,
+    serving,
+    sinks,
+    stages,
+)
+from infra.metrics.exposition import serve, write_last
+
+GROUPS = tuple(
+    module.GROUP
+    for module in (
+        stages,
+        feeds,
+        publishing,
+        processors,
+        sinks,
+        notifications,
+        calls,
+        serving,
+        brokers,
+        health,
+    )
+)
+"""All that is declared, in the order of the documentation."""
+
+__all__ = [
+    "GROUPS",
+    "brokers",
+    "calls",
+    "feeds",
+    "health",
+    "notifications",
+    "processors",
+    "publishing",
+    "serve",
+    "serving",
+    "sinks",
+    "stages",
+    "write_last",
+]
