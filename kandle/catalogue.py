@@ -1,8 +1,42 @@
 """Indicators and rules as the command line names and lists them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
 
 from processors.parameters import Parametrised
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def computed_from_file(kind: str, example: str) -> Callable[[Command], Command]:
+    """The options of a command over a file of candles: file, specs, parameters, listing, as_json.
+
+    Args:
+        kind: What is computed, the name of the option that says which.
+        example: How one is named.
+    """
+    options = (
+        click.option(
+            "--candles",
+            "file",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+            help="CSV with a header or JSON lines, may be gzipped; - reads standard input.",
+        ),
+        click.option(f"--{kind}", "specs", multiple=True, help=f"{example}; may be repeated."),
+        click.option("--param", "parameters", multiple=True, help="As period=50; may be repeated."),
+        click.option("--list", "listing", is_flag=True, help=f"Print the {kind}s that there are."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a line."),
+    )
+
+    def decorated(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 def spec_of(text: str, parameters: Sequence[str] = ()) -> str:

@@ -11,7 +11,7 @@ import msgspec
 
 from infra.settings import load
 from kandle.candle_file import FileCandle, read_candles
-from kandle.catalogue import defaults_of, meaning_of, spec_of
+from kandle.catalogue import computed_from_file, defaults_of, meaning_of, spec_of
 from kandle.patience import patience
 from kandle.times import format_time
 from kandle.venue_calls import table
@@ -23,18 +23,7 @@ PORTION: Final = 10_000
 
 
 @click.command()
-@click.option(
-    "--candles",
-    "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-    help="CSV with a header or JSON lines, may be gzipped; - reads standard input.",
-)
-@click.option(
-    "--indicator", "specs", multiple=True, help="As macd or 'macd(12,26,9)', in any case; may be repeated."
-)
-@click.option("--param", "parameters", multiple=True, help="As period=50; may be repeated.")
-@click.option("--list", "listing", is_flag=True, help="Print the indicators that there are.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@computed_from_file("indicator", "As macd or 'macd(12,26,9)', in any case")
 def indicators(
     file: Path | None, specs: Sequence[str], parameters: Sequence[str], listing: bool, as_json: bool
 ) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from infra.settings import load
 from kandle.candle_file import FileCandle, read_candles
-from kandle.catalogue import defaults_of, meaning_of, spec_of
+from kandle.catalogue import computed_from_file, defaults_of, meaning_of, spec_of
 from kandle.patience import patience
 from kandle.times import format_time
 from kandle.venue_calls import table
@@ -20,18 +20,7 @@ from schemas.records import Candle
 
 
 @click.command()
-@click.option(
-    "--candles",
-    "file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
-    help="CSV with a header or JSON lines, may be gzipped; - reads standard input.",
-)
-@click.option(
-    "--rule", "specs", multiple=True, help="As rsi_level or 'rsi_level(14,20,80)'; may be repeated."
-)
-@click.option("--param", "parameters", multiple=True, help="As period=50; may be repeated.")
-@click.option("--list", "listing", is_flag=True, help="Print the rules that there are.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@computed_from_file("rule", "As rsi_level or 'rsi_level(14,20,80)'")
 def signals(
     file: Path | None, specs: Sequence[str], parameters: Sequence[str], listing: bool, as_json: bool
 ) -> None:
