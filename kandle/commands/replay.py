@@ -212,3 +212,5 @@ def _tell(found: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"replay {found['replay_id']} took {found['seconds']:.1f} s; published at {rate}")
     if not found["complete"]:
         click.echo("kandle: it was stopped; to go on: " + shlex.join(["kandle", *sys.argv[1:]]), err=True)
+    elif not found["records"] and not found["held_before"]:
+        click.echo("kandle: nothing was published: the source holds nothing of what was asked for", err=True)
