@@ -2,6 +2,7 @@
 
 from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
+from infra.settings.health import HealthSettings
 from infra.settings.kafka import KafkaSettings
 from infra.settings.loading import Settings, environment_names, load
 from infra.settings.notifications import (
@@ -24,6 +25,7 @@ __all__ = [
     "ChannelLimits",
     "ChannelSettings",
     "DatabaseSettings",
+    "HealthSettings",
     "KafkaSettings",
     "LoggingSettings",
     "MetricsSettings",

@@ -25,6 +25,7 @@ from pydantic_settings import (
 
 from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
+from infra.settings.health import HealthSettings
 from infra.settings.kafka import KafkaSettings
 from infra.settings.notifications import ChannelSettings, NotificationSettings, QuietHours
 from infra.settings.observation import LoggingSettings, MetricsSettings
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings = ArchiveSettings()
     cache: CacheSettings = CacheSettings()
     serve: ServeSettings = ServeSettings()
+    health: HealthSettings = HealthSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
 

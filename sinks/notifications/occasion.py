@@ -19,6 +19,8 @@ TYPES: Final[Mapping[str, str]] = {
     "circuit_breaker.open": "provider_trouble",
     "rate_limit.hit": "provider_trouble",
     "health_check.failed": "provider_trouble",
+    "health_check.alert": "provider_trouble",
+    "health_check.recovered": "provider_trouble",
     "integration.circuit.opened": "provider_trouble",
     "integration.ratelimit.reached": "provider_trouble",
     "trade.executed": "trade_executed",
