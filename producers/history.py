@@ -76,7 +76,9 @@ class History:
     ) -> None:
         self._wanted = parse(settings.history)
         self._venue = venue
-        self._name: VenueName = venue_name(venue if market == "spot" else f"{venue}{market}")
+        # A venue of the user's own is none that ccxt could be asked for.
+        name = venue if market == "spot" else f"{venue}{market}"
+        self._name: VenueName | None = venue_name(name) if self._wanted else None
         self._timeout_s = settings.history_timeout_s
         self._publisher = publisher
         self._venues = dict(venues)
@@ -91,7 +93,7 @@ class History:
             ConfigurationError: The settings do not fit the venue.
             PublishError: Kafka refused one.
         """
-        if not self._wanted or not symbols:
+        if self._name is None or not symbols:
             return 0
         # With it comes ccxt, which takes a second to import: only who wants history waits for that.
         from producers.manager.venue_manager import VenueManager

@@ -14,6 +14,7 @@ from producers.exchange import Exchange
 from producers.feeding import Feeding
 from producers.markets import exchange_class
 from producers.outlet import STAGE
+from producers.plugins import load_venues
 from producers.shard import addresses_of
 from producers.transport import transport_of
 from schemas.errors import ConfigurationError
@@ -29,6 +30,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         UnavailableError: Kafka does not answer.
         PublishError: Kafka refused a record for good.
     """
+    load_venues(settings.producer.plugins)
     market = exchange_class(settings.producer.venue, settings.producer.market)
     _check(settings, market)
     await asyncio.to_thread(Admin(settings.kafka).ensure_topics)

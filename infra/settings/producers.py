@@ -19,6 +19,7 @@ class ProducerSettings(Section):
 
     venue: str = "binance"
     market: str = Field("spot", description="kind of market: spot, usdm, futures")
+    plugins: NameList = Field(default_factory=list, description="modules of your own with venues")
     symbols: SymbolList = Field(
         default_factory=lambda: ["BTC/USDT", "ETH/USDT"], description="as BTC/USDT; */USDT: all of that quote"
     )

@@ -8,12 +8,14 @@ from typing import Final
 import click
 import msgspec
 
+from infra.settings import load
 from kandle.channels import ChannelNames
 from producers.capture import CaptureError, CaptureReader
 from producers.capture.lines import as_line
 from producers.capture.reading import CaptureReading
 from producers.exchange import CHANNELS, Channel, Exchange
 from producers.markets import exchange_class
+from producers.plugins import load_venues
 from schemas.errors import ConfigurationError
 
 BLOCK: Final = 256 * 1024
@@ -63,6 +65,7 @@ def parse(file: Path, venue: str | None, channels: Collection[Channel] | None, c
       kandle parse binance.capture.gz --channel trades | head
       kandle parse binance.capture.gz --check
     """  # noqa: D301 - click asks for this control character
+    load_venues(load().producer.plugins)
     reading = _open(file, venue, channels or CHANNELS)
     try:
         if check:

@@ -11,13 +11,14 @@ from typing import Final
 import click
 
 from infra import logging
-from infra.settings import LoggingSettings
+from infra.settings import LoggingSettings, load
 from kandle.channels import ChannelNames
 from producers.capture.recorder import Recorded, Target
 from producers.capture.recorder import record as record_capture
 from producers.exchange import Channel
 from producers.interruption import pause
 from producers.markets import exchange_class
+from producers.plugins import load_venues
 from schemas.errors import ConfigurationError
 
 LINE_EVERY_S: Final = 10.0
@@ -63,6 +64,7 @@ def record(
     words = venue.split()
     if not words:
         raise ConfigurationError("VENUE is empty; name one, for example binance")
+    load_venues(load().producer.plugins)
     market = exchange_class(words[0], " ".join(words[1:])) if len(words) > 1 else exchange_class(venue)
     names = [name.strip() for text in symbols for name in text.split(",") if name.strip()]
     if not names:

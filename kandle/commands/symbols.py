@@ -17,6 +17,7 @@ from kandle.topic_reader import TopicReader
 from producers.control import Requests, request_symbols, shard_of
 from producers.instruments import Listing, fetch_instruments, is_pattern
 from producers.markets import exchange_class
+from producers.plugins import load_venues
 from producers.shard import addresses_of
 from producers.transport import transport_of
 from schemas.errors import UnavailableError
@@ -183,4 +184,6 @@ def _request(settings: Settings, wanted: bool) -> None:
 def _settings(data_dir: str | None = None, **producer: str | None) -> Settings:
     """Settings in force, with what the command line says of the producer."""
     given = {name: value for name, value in producer.items() if value is not None}
-    return load(**({"data_dir": data_dir} if data_dir else {}), **({"producer": given} if given else {}))
+    settings = load(**({"data_dir": data_dir} if data_dir else {}), **({"producer": given} if given else {}))
+    load_venues(settings.producer.plugins)
+    return settings

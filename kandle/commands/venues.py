@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from infra.settings import load
 from kandle.patience import patience
 
 
@@ -21,7 +22,9 @@ def venues(as_json: bool) -> None:
     """  # noqa: D301 - click asks for this control character
     with patience("reading what ccxt supports"):
         from producers.manager.supported import supported
+        from producers.plugins import load_venues
 
+        load_venues(load().producer.plugins)
         found = supported()
     if as_json:
         for venue in found:

@@ -12,6 +12,7 @@ from kandle.rendering import iso_time
 from kandle.up.tally import Seen
 from producers.capture.summary import Summary, summarize
 from producers.markets import exchange_class
+from producers.plugins import load_venues
 from producers.shard import addresses_of
 from producers.transport import transport_of
 from schemas.errors import ConfigurationError, ConflictError
@@ -61,6 +62,7 @@ async def choose(feed: str | None, settings: Settings) -> Feed:
     Raises:
         ConfigurationError: There is no such file, venue or symbol.
     """
+    load_venues(settings.producer.plugins)
     if feed not in {None, "live", "simulated"}:
         return await asyncio.to_thread(_of_capture, Path(str(feed)), settings)
     venue = settings.producer.venue
