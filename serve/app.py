@@ -14,6 +14,8 @@ from starlette.routing import WebSocketRoute
 from infra.settings import Settings
 from serve.access import Access
 from serve.api import documentation, health, market, operations, stream
+from serve.health import routes as health_services
+from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
@@ -42,6 +44,7 @@ def make_app(settings: Settings) -> FastAPI:
         store = Store(settings.database, settings.serve)
         hub, feeds = Hub(settings.serve), Feeds()
         tail = Tail(settings.kafka, hub, feeds)
+        watch = HealthWatch(settings, store, feeds)
         app.state.services = Services(
             settings,
             store,
@@ -50,14 +53,16 @@ def make_app(settings: Settings) -> FastAPI:
             tail,
             Snapshots(hub, store),
             Pipeline(settings, store, feeds),
+            watch,
         )
-        tasks = [asyncio.create_task(tail.run()), asyncio.create_task(hub.sweep())]
+        tasks = [asyncio.create_task(each) for each in (tail.run(), hub.sweep(), watch.run())]
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await watch.close()
             await store.close()
 
     app = FastAPI(
@@ -74,6 +79,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(market.router)
     app.include_router(operations.router)
     app.include_router(health.router)
+    app.include_router(health_services.router)
     app.include_router(stream.router)
     app.include_router(documentation.router)
     app.include_router(routes.router)

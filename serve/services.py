@@ -7,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from infra.settings import Settings
+from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
@@ -26,6 +27,7 @@ class Services:
     tail: Tail
     snapshots: Snapshots
     pipeline: Pipeline
+    health: HealthWatch
 
 
 def services_of(connection: HTTPConnection) -> Services:

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from schemas.records import Micros
 
 State: TypeAlias = Literal["unknown", "healthy", "unhealthy", "error"]
-"""unknown: not checked yet, or it is too early to say; unhealthy: no; error: the check raised or took too long."""
+"""unknown: not checked yet, or too early to say; unhealthy: it says no; error: it raised or took too long."""
 
 Details: TypeAlias = Mapping[str, str | int | float | bool | None]
 

@@ -18,10 +18,7 @@ class HealthSettings(Section):
         "a namespace",
     )
     disk_free_mb: PositiveInt = Field(1_024, description="less free space is unhealthy")
-    lag_s: float = Field(60.0, ge=5, description="a stage that is further behind is unhealthy; so is one ...")
-    stalled_s: float = Field(
-        60.0, ge=5, description="... that has something to do and does not move for so long"
-    )
+    lag_s: float = Field(60.0, ge=5, description="a stage that has not handled older records is unhealthy")
 
     @model_validator(mode="after")
     def _ends_in_time(self) -> Self:

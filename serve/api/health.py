@@ -9,7 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse
 
 from serve.api import models
-from serve.services import Services, Shared
+from serve.health.checks import ping_redis
+from serve.services import Shared
 
 PATIENCE_S: Final = 3.0
 """A service that has not answered by then is down."""
@@ -24,9 +25,12 @@ router = APIRouter(tags=["operations"])
 )
 async def health(services: Shared) -> JSONResponse:
     """Services up or down: 200 if all are up, else 503. Needs no token."""
-    checks = {"database": services.store.rows("SELECT 1"), "kafka": services.pipeline.brokers()}
+    checks: dict[str, Awaitable[Any]] = {
+        "database": services.store.rows("SELECT 1"),
+        "kafka": services.pipeline.brokers(),
+    }
     if services.settings.cache.url is not None:
-        checks["redis"] = _redis(services)
+        checks["redis"] = ping_redis(services.settings)
     up = dict(zip(checks, await asyncio.gather(*map(_is_up, checks.values())), strict=True))
     up["exchange"] = any(state.connected for state in services.feeds.states().values())
     content = {
@@ -45,12 +49,3 @@ async def _is_up(check: Awaitable[Any]) -> bool:
         # Whatever it is that fails: the answer is that it does.
         return False
     return True
-
-
-async def _redis(services: Services) -> None:
-    from redis.asyncio import Redis
-
-    url = services.settings.cache.url
-    if url is not None:
-        async with Redis.from_url(url.get_secret_value()) as client:
-            await client.ping()

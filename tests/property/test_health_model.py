@@ -83,7 +83,7 @@ def test_alerts_and_recoveries_follow_the_streaks(sequence: list[State], critica
 
 async def test_the_last_thousand_results_are_kept_in_order() -> None:
     monitor = HealthMonitor()
-    sequence: list[State] = [*(["unhealthy"] * 300), *(["healthy"] * KEPT)]
+    sequence = STATES[2:3] * 300 + STATES[1:2] * KEPT
     monitor.register("thing", says(sequence))
     for _ in sequence:
         await monitor.round()

@@ -1,0 +1,58 @@
+"""Whether a process of `kandle up` runs and is ready, as its supervisor and its probe tell."""
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+from infra.embedded.endpoints import EndpointsFile, Stage
+from infra.health.results import Verdict, healthy, unhealthy, unknown
+
+PROBE_TIMEOUT_S: Final = 2.0
+STAGES: Final = frozenset({"produce", "process", "sink"})
+"""Processes that a pipeline consists of, by their names in endpoints.json."""
+
+
+def supervised(data_dir: Path) -> dict[str, Stage]:
+    """The processes of a pipeline that runs on a data directory; none where they are run by somebody else."""
+    live = EndpointsFile(data_dir).read_live()
+    stages = {} if live is None else live.stages
+    return stages if STAGES & stages.keys() else {}
+
+
+async def process_verdict(stages: dict[str, Stage], name: str) -> Verdict:
+    """How one process of a supervised pipeline is."""
+    stage = stages.get(name)
+    if stage is None:
+        return unknown("was not started yet")
+    if stage.state == "starting":
+        return unknown("is starting", restarts=stage.restarts)
+    if stage.state != "running":
+        return unhealthy(f"the process {name} is {stage.state}", restarts=stage.restarts)
+    reason = await asyncio.to_thread(_not_ready, stage.metrics_port) if stage.metrics_port else None
+    if reason is None:
+        return healthy(pid=stage.pid, restarts=stage.restarts)
+    return unhealthy(f"the process {name} is not ready: {reason}", pid=stage.pid, restarts=stage.restarts)
+
+
+def _not_ready(port: int) -> str | None:
+    """Why a process is not ready; None if it is. Blocks, for `PROBE_TIMEOUT_S` at most."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=PROBE_TIMEOUT_S):
+            return None
+    except urllib.error.HTTPError as error:
+        with error:
+            return _reasons(error.read()) or f"its probe answers {error.code}"
+    except (OSError, urllib.error.URLError) as error:
+        return f"its probe on port {port} does not answer ({getattr(error, 'reason', error)})"
+
+
+def _reasons(body: bytes) -> str:
+    """What does not hold, of the answer of a probe."""
+    try:
+        checks = json.loads(body)["checks"]
+        return "; ".join(f"{name}: {said}" for name, said in checks.items() if said != "ok")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ""
