@@ -87,6 +87,11 @@ class Backfill:
         """Whether any hole is open, so that no mark may pass."""
         return bool(self._holes)
 
+    @property
+    def announced(self) -> int:
+        """Open holes that were announced: trades are known to be missing, and may still come."""
+        return sum(hole.announced for hole in self._all())
+
     def miss(self, symbol: str, missing: Missing, at_s: float, out: list[Output]) -> None:
         """Open a hole that a trade has revealed; announces it and asks for it."""
         if missing.first is None or missing.last is None:

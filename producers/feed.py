@@ -128,6 +128,11 @@ class Feed:
         return self._backfill.is_open
 
     @property
+    def open_gaps(self) -> int:
+        """Ranges of trades that are known to be missing and may still come."""
+        return self._backfill.announced
+
+    @property
     def newest_us(self) -> Micros | None:
         """Newest event time of any record, µs."""
         return self._reached_us

@@ -8,6 +8,7 @@ from infra import metrics
 from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
+from infra.kafka.tally import Age
 from infra.logging import get_logger
 from producers.continuity import BETWEEN_RUNS
 from producers.events import SystemEvents
@@ -121,6 +122,8 @@ class Outlet:
         self.events = SystemEvents(publisher, source, clock)
         self._keys: dict[str, bytes] = {}
         self._waiting: dict[type[Record], list[_Message]] = {record: [] for record in RECORD_TOPICS}
+        self._oldest: Trade | None = None
+        """First of the trades that wait."""
         self._told: dict[str, float] = {}
         self._gaps_told = self._gaps_untold = 0
         self._totals_at_s: float | None = None
@@ -150,6 +153,8 @@ class Outlet:
                 waiting[type(output)].append((self._key(output.symbol), encode(output)))
                 if isinstance(output, Trade):
                     newest = output
+                    if self._oldest is None:
+                        self._oldest = output
             elif isinstance(output, TimeMark):
                 await self._flush_records()
                 await self._mark(output, feed if output is outputs[-1] else None, at_s)
@@ -197,11 +202,18 @@ class Outlet:
         await self._publisher.flush(timeout_s)
 
     async def _flush_records(self) -> None:
+        oldest, self._oldest = self._oldest, None
+        age: Age | None = None
+        if oldest is not None and not oldest.backfilled:
+            age = Age("publish", oldest.event_time)
+            _observe_receipt(oldest)
         for record, messages in self._waiting.items():
             if messages:
                 self._waiting[record] = []
                 topic = RECORD_TOPICS[record]
-                await self._publisher.publish_batch(topic.name, messages, record.__name__)
+                await self._publisher.publish_batch(
+                    topic.name, messages, record.__name__, age=age if record is Trade else None
+                )
 
     async def _mark(self, mark: TimeMark, feed: Feed | None, at_s: float) -> None:
         standing = feed.positions if feed is not None and self._positions.is_due(mark, at_s) else None
@@ -227,6 +239,8 @@ class Outlet:
         if gap.status == "opened":
             return
         metrics.feeds.GAPS.labels(self._venue).inc()
+        if gap.status == "given_up":
+            metrics.feeds.GAPS_GIVEN_UP.labels(self._venue).inc()
         self._gaps_told += 1
         if self._gaps_told > GAP_EVENTS_MAX:
             self._gaps_untold += 1
@@ -302,9 +316,16 @@ class Outlet:
         if newest is not None and not newest.backfilled:
             skew_s = (newest.receive_time - newest.event_time) / 1_000_000
             metrics.feeds.EVENT_SKEW.labels(self._venue).set(skew_s)
+            _observe_receipt(newest)
 
     def _key(self, symbol: str) -> bytes:
         key = self._keys.get(symbol)
         if key is None:
             key = self._keys[symbol] = market_key(self._venue, symbol).encode()
         return key
+
+
+def _observe_receipt(trade: Trade) -> None:
+    """Count the age of a trade at its receipt: of those that come together, the oldest and the newest."""
+    age_s = (trade.receive_time - trade.event_time) / 1_000_000
+    metrics.stages.EVENT_AGE.labels("receive").observe(max(age_s, 0.0))

@@ -89,6 +89,9 @@ class Session:
         self._url = url
         self._desk = desk
         self._received = metrics.feeds.FRAMES_RECEIVED.labels(exchange.venue)
+        self._received_bytes = metrics.feeds.BYTES_RECEIVED.labels(exchange.venue)
+        self._queue = metrics.stages.QUEUE_DEPTH.labels(f"feed-{outlet.source}")
+        self._open_gaps = 0
         self._has_books = "books" in exchange.channels
         self._wake = asyncio.Event()
         self.links = Links(
@@ -131,6 +134,7 @@ class Session:
                 await self._finish_waiting(stop)
         finally:
             stopping.cancel()
+            self._show_gaps(0)
             await self.links.stop()
         self.links.raise_if_failed()
         ending: Ending = "stopped" if stop.is_set() else "ended"
@@ -190,13 +194,15 @@ class Session:
         outputs: list[Output] = []
         heard: Counter[type] = Counter()
         connection = line.connection
-        frames, at_s = 0, -float("inf")
+        frames, size, at_s = 0, 0, -float("inf")
         while frames < TOGETHER and (came_s := connection.next_at_s) is not None and came_s <= others_s:
             portion: Portion = connection.take()
             frames += len(portion.frames)
+            size += portion.size
             at_s = portion.at_s
             outputs = await self._read(line, portion, outputs, heard)
         self._received.inc(frames)
+        self._received_bytes.inc(size)
         if outputs:
             heard.update(map(_kind, outputs))
             await self._carry(outputs, at_s, line)
@@ -281,6 +287,8 @@ class Session:
         await self._outlet.settle(now_s)
         backlog = sum(line.connection.backlog for line in self.links.lines)
         metrics.feeds.BACKLOG.labels(self._outlet.source).set(backlog)
+        self._queue.set(backlog)
+        self._show_gaps(self._feed.open_gaps)
         heard_s = self.links.heard_s
         age_s = 0.0 if heard_s is None else max(0.0, now_s - heard_s)
         metrics.feeds.FEED_AGE.labels(self._outlet.source).set(age_s)
@@ -294,6 +302,11 @@ class Session:
             for line in self.links.lines:
                 self.links.pardon(line, now_s)
         self.links.forget_retired()
+
+    def _show_gaps(self, count: int) -> None:
+        """Bring the gauge up to date, which other shards of the venue share."""
+        metrics.feeds.GAPS_OPEN.labels(self._exchange.venue).inc(count - self._open_gaps)
+        self._open_gaps = count
 
     async def _take_shed(self, now_s: float) -> None:
         """Say what was shed since the last time, and have it made good."""

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from infra.clock import SystemClock
-from infra.kafka.publisher import Acknowledged, Headers, Publisher
+from infra.kafka.publisher import Headers, Publisher
+from infra.kafka.tally import Acknowledged, Age
 from infra.order_book import OrderBook
 from infra.resilience.call_guard import CallPolicy
 from producers.exchange import Call, Channel, Exchange
@@ -59,6 +60,7 @@ class CollectingPublisher(Publisher):
         headers: Headers | None = None,
         on_acknowledged: Acknowledged | None = None,
         kind: str | None = None,
+        age: Age | None = None,
     ) -> None:
         if topic.endswith(DEAD_LETTERS):
             assert isinstance(record, bytes)
@@ -74,6 +76,7 @@ class CollectingPublisher(Publisher):
         messages: Iterable[tuple[bytes | None, bytes | None]],
         kind: str = "bytes",
         partition: int | None = None,
+        age: Age | None = None,
     ) -> None:
         for _, value in messages:
             assert value is not None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from infra.metrics.publishing import DEAD_LETTERS
+from infra.metrics.stages import count_error
 from schemas.errors import KandleError, UnavailableError
 from schemas.topics import DEAD_LETTER_SUFFIX
 
@@ -144,6 +145,7 @@ class DeadLetters:
             raise self._refused(target, failure) from failure
         self.sent += 1
         DEAD_LETTERS.labels(self._stage, topic).inc()
+        count_error(self._stage, error)
 
     async def settle(self, timeout_s: float = 30.0) -> None:
         """Wait until the broker has acknowledged every dead letter sent; returns at once if there is none.

@@ -204,6 +204,11 @@ class OutgoingRecords:
     def __len__(self) -> int:
         return len(self.keys)
 
+    @property
+    def value_bytes(self) -> int:
+        """Bytes of all values."""
+        return int(np.maximum(self.values.lengths, 0).sum())
+
     def batches(self, limit: int = BATCH_BYTES) -> Iterator[PackedBatch]:
         """The records packed; blocks for a millisecond a batch.
 

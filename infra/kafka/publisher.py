@@ -19,6 +19,7 @@ from infra import metrics
 from infra.kafka.batch_sender import BatchSender
 from infra.kafka.connection import librdkafka_config
 from infra.kafka.outgoing_records import OutgoingRecords
+from infra.kafka.tally import Acknowledged, Age, Report, Tally, aged, whole
 from infra.settings import KafkaSettings
 from schemas import rows
 from schemas.errors import KandleError, UnavailableError
@@ -36,8 +37,6 @@ FULL_QUEUE_PAUSE_S: Final = 0.005
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
 Headers: TypeAlias = Sequence[tuple[str, str | bytes | None]]
-Acknowledged: TypeAlias = Callable[[int, int], None]
-"""Called with partition and offset once the broker has a record."""
 
 
 class PublishError(KandleError):
@@ -80,7 +79,8 @@ class Publisher:
         )
         self._settings, self._client_id = settings, client_id
         self._batches: BatchSender | None = None
-        self._tallies: dict[tuple[str, str], _Tally] = {}
+        self._depth = metrics.stages.QUEUE_DEPTH.labels(f"publish-{client_id}")
+        self._tallies: dict[tuple[str, str], Tally] = {}
         self._keys: dict[tuple[str, str], bytes] = {}
         self._since_poll = 0
         self._failures: list[str] = []
@@ -107,6 +107,7 @@ class Publisher:
         headers: Headers | None = None,
         on_acknowledged: Acknowledged | None = None,
         kind: str | None = None,
+        age: Age | None = None,
     ) -> None:
         """Hand over one record; waits while the queue is full, not for the broker.
 
@@ -118,6 +119,7 @@ class Publisher:
             headers: Headers in order.
             kind: Name of the record type for the metrics, where the record comes as bytes.
             on_acknowledged: Called from the event loop's thread or from `flush` once the broker has it.
+            age: What is measured once the broker has it.
 
         Raises:
             ValidationError: The record does not fit its schema.
@@ -130,8 +132,10 @@ class Publisher:
                 key = self._market_key(record)
         else:
             kind, value = kind or "bytes", record
-        callback = self._tally(topic, kind)
-        report = callback if on_acknowledged is None else callback.then(on_acknowledged)
+        tally = self._tally(topic, kind)
+        report: Report = tally if on_acknowledged is None else tally.then(on_acknowledged)
+        if age is not None:
+            report = aged(report, age)
         options: dict[str, Any] = {"on_delivery": report}
         if partition is not None:
             options["partition"] = partition
@@ -149,6 +153,7 @@ class Publisher:
         messages: Iterable[tuple[bytes | None, bytes | None]],
         kind: str = "bytes",
         partition: int | None = None,
+        age: Age | None = None,
     ) -> None:
         """Hand over keys and values in order, as `publish` does; records of one key stay in order.
 
@@ -157,21 +162,28 @@ class Publisher:
             messages: Key and encoded value of each record.
             kind: Name of the record type, for the metrics.
             partition: Partition of all of them; without one, that of each key.
+            age: What is measured, of the first of them for all.
 
         Raises:
             PublishError: The producer has failed for good, or a record is too large.
         """
-        options: dict[str, Any] = {"on_delivery": self._tally(topic, kind)}
-        if partition is not None:
-            options["partition"] = partition
+        tally = self._tally(topic, kind)
+        options: dict[str, Any] = {} if partition is None else {"partition": partition}
+        options["on_delivery"] = tally if age is None else aged(tally, age)
         offer = self._offer
         for key, value in messages:
             while not offer(topic, value, key, options):
                 await self._room()
+            options["on_delivery"] = tally
         self.poll()
 
     async def publish_columns(
-        self, topic: str, partition: int, records: OutgoingRecords, kind: str = "bytes"
+        self,
+        topic: str,
+        partition: int,
+        records: OutgoingRecords,
+        kind: str = "bytes",
+        on_acknowledged: Callable[[], None] | None = None,
     ) -> None:
         """Hand over records of one partition as whole batches: at a twentieth of the cost of one by one.
 
@@ -182,6 +194,7 @@ class Publisher:
             partition: Partition of all of them.
             records: Keys and values.
             kind: Name of the record type, for the metrics.
+            on_acknowledged: Called once Kafka has all of them; not if there are none.
 
         Raises:
             PublishError: Records were refused for good.
@@ -190,9 +203,13 @@ class Publisher:
         if self._batches is None:
             self._batches = BatchSender(self._settings, self._client_id)
         tally = self._tally(topic, kind)
+        settle = (
+            tally.settle if on_acknowledged is None else whole(tally.settle, len(records), on_acknowledged)
+        )
         try:
             for batch in records.batches():
-                await self._batches.send(topic, partition, batch, tally.settle)
+                await self._batches.send(topic, partition, batch, settle)
+            tally.size += records.value_bytes
         except AiokafkaError as error:
             self.raise_if_failed()
             raise PublishError(f"{topic} does not take a batch: {error}") from None
@@ -274,15 +291,16 @@ class Publisher:
         self.raise_if_failed()
         await asyncio.sleep(FULL_QUEUE_PAUSE_S)
 
-    def _tally(self, topic: str, kind: str) -> "_Tally":
+    def _tally(self, topic: str, kind: str) -> Tally:
         tally = self._tallies.get((topic, kind))
         if tally is None:
-            tally = self._tallies[topic, kind] = _Tally(topic, kind, self._refused)
+            tally = self._tallies[topic, kind] = Tally(topic, kind, self._refused)
         return tally
 
     def _report(self) -> None:
         for tally in self._tallies.values():
             tally.report()
+        self._depth.set(self.waiting)
 
     def _market_key(self, record: Record) -> bytes | None:
         venue, symbol = getattr(record, "venue", None), getattr(record, "symbol", None)
@@ -304,45 +322,3 @@ class Publisher:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error.str()
-
-
-class _Tally:
-    """Counts the acknowledgements of one kind of record in one topic; librdkafka calls it for each."""
-
-    __slots__ = ("_counter", "_refused", "_reported", "_topic", "total")
-
-    def __init__(self, topic: str, kind: str, refused: Callable[[str, int, str], None]) -> None:
-        self._topic = topic
-        self._counter = metrics.publishing.RECORDS_PUBLISHED.labels(topic, kind)
-        self._refused = refused
-        self.total = 0
-        self._reported = 0
-
-    def __call__(self, error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            self._refused(self._topic, 1, error.str())
-            return
-        self.total += 1
-
-    def settle(self, count: int, reason: str | None) -> None:
-        """Take in what became of a batch, see `batch_sender.Outcome`."""
-        if reason is None:
-            self.total += count
-        else:
-            self._refused(self._topic, count, reason)
-
-    def report(self) -> None:
-        """Bring the metric up to date: cheaper by the portion than by the record."""
-        if self.total != self._reported:
-            self._counter.inc(self.total - self._reported)
-            self._reported = self.total
-
-    def then(self, acknowledged: Acknowledged) -> Callable[[KafkaError | None, Any], None]:
-        """A callback that counts and passes partition and offset on."""
-
-        def both(error: KafkaError | None, message: Any) -> None:
-            self(error, message)
-            if error is None:
-                acknowledged(message.partition(), message.offset())
-
-        return both

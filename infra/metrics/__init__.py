@@ -16,6 +16,7 @@ from infra.metrics import (
     serving,
     sinks,
     stages,
+    tracing,
 )
 from infra.metrics.exposition import serve, write_last
 
@@ -32,6 +33,7 @@ GROUPS = tuple(
         serving,
         brokers,
         health,
+        tracing,
     )
 )
 """All that is declared, in the order of the documentation."""
@@ -49,5 +51,6 @@ __all__ = [
     "serving",
     "sinks",
     "stages",
+    "tracing",
     "write_last",
 ]

@@ -10,8 +10,8 @@ RECORDS_PROCESSED = GROUP.counter(
 WATERMARK_DELAY = GROUP.gauge(
     "kandle_watermark_delay_seconds",
     "seconds",
-    "Our clock less the point in event time up to which candles are final; the largest of the partitions "
-    "that move.",
+    "Our clock less the time up to which a venue's trades are known to have come, of the partition that is "
+    "furthest behind; not shown once the feed has ended.",
     ["venue"],
 )
 CHECKPOINTS = GROUP.counter("kandle_checkpoints", "checkpoints", "Checkpoints acknowledged.", ["agent"])

@@ -10,7 +10,7 @@ RECORDS_PUBLISHED = GROUP.counter(
 BYTES_PUBLISHED = GROUP.counter(
     "kandle_bytes_published",
     "bytes",
-    "Keys and values of the records acknowledged by Kafka, before compression.",
+    "Values of the records that Kafka has acknowledged, before compression.",
     ["topic"],
 )
 PUBLISH_ERRORS = GROUP.counter(

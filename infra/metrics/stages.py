@@ -1,6 +1,7 @@
 """Metrics that every stage has: whether it works, how far behind it is, how old what it handles is."""
 
 from infra.metrics.declaration import AGE_BUCKETS_S, SIZE_BUCKETS, Group
+from schemas.errors import KandleError
 
 GROUP = Group("Every stage", "produce, process, sink, serve, as far as it does this")
 
@@ -61,3 +62,9 @@ DISK_FREE = GROUP.gauge(
 BUILD_INFO = GROUP.gauge(
     "kandle_build_info", "state", "Always 1; the labels say what runs.", ["version", "python"]
 )
+
+
+def count_error(stage: str, error: BaseException | None) -> None:
+    """Count an error by its code; without one, a record that was refused in words: REFUSED."""
+    code = error.code if isinstance(error, KandleError) else "INTERNAL"
+    ERRORS.labels(stage, "REFUSED" if error is None else code).inc()

@@ -14,6 +14,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
+from infra.kafka.tally import Age
 from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse_undecoded
@@ -104,7 +105,8 @@ class IndicatorStep:
             metrics.processors.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
         for (key_bytes, value), signal in signals:
             headers = None if signal is None else signal_headers(signal)
-            await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers)
+            age = None if signal is None else Age("signal", signal.event_time)
+            await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers, age=age)
         outgoing = OutgoingRecords.of(values)
         await self._publisher.publish_columns(INDICATORS.name, tp.partition, outgoing, kind="IndicatorValue")
         await self._prices.write(columns, tp.partition)

@@ -6,11 +6,14 @@ and, where the settings ask for them, bars with the same marks.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from faust.types import TP
 
 from infra import metrics
@@ -18,6 +21,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
+from infra.metrics.columns import observe_all
 from infra.settings import Settings
 from processors.agents.candle_messages import CandleMessages, LiveMessages, with_marks
 from processors.agents.refusals import refuse, refuse_undecoded
@@ -94,7 +98,10 @@ class TradeStep:
             await self._refuse(tp, records, refused)
         candles = self._messages.setdefault(tp.partition, CandleMessages()).of(folded.candles)
         outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
-        await self._publisher.publish_columns(CANDLES.name, tp.partition, outgoing, kind="Candle")
+        ends = folded.candles.ends[folded.candles.revisions == 0]
+        await self._publisher.publish_columns(
+            CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=partial(_observe, ends)
+        )
         if len(folded.live):
             live = self._live.setdefault(tp.partition, LiveMessages()).of(folded.live)
             await self._publisher.publish_columns(LIVE_CANDLES.name, tp.partition, live, kind="LiveCandle")
@@ -138,3 +145,8 @@ class TradeStep:
             return
         key = refused.key.encode("utf-8", "surrogateescape")
         await self._letters.send(tp.topic, tp.partition, refused.offset, key, refused.value, error=error)
+
+
+def _observe(ends: npt.NDArray[np.int64]) -> None:
+    """Count the age of each candle that was closed, now that Kafka has it."""
+    observe_all(metrics.stages.EVENT_AGE.labels("candle"), (time.time_ns() // 1_000 - ends) / 1_000_000)

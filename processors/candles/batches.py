@@ -207,6 +207,12 @@ class CandleColumns(_Columns):
         return self._rows[:, words.REVISION]
 
     @property
+    def ends(self) -> Ints:
+        """First time after each, microseconds."""
+        lengths: Ints = np.array([each.length for each in self.intervals])
+        return self.open_times + lengths[self.interval_ids]
+
+    @property
     def complete(self) -> npt.NDArray[np.bool_]:
         """False where trades may be missing."""
         return np.not_equal(self._rows[:, words.COMPLETE], 0)

@@ -74,6 +74,11 @@ class CandleBuilder:
         """The watermark of a venue in this partition, microseconds; None before its first mark."""
         return self._tables.watermarks.watermark(venue)
 
+    @property
+    def watermarks(self) -> dict[str, int]:
+        """Those of the venues that are fed now, microseconds."""
+        return self._tables.watermarks.fed
+
     def pages(self) -> Iterable[Page]:
         """The state; the same log up to here gives the same pages, however it was cut into batches."""
         return self._saved.pages(self._tables, self._waiting)

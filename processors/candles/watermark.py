@@ -79,6 +79,16 @@ class Watermarks:
             return None
         return int(self.venues[index, WATERMARK])
 
+    @property
+    def fed(self) -> dict[str, int]:
+        """Watermarks of the venues whose feed has begun and not ended, microseconds."""
+        known = {name: self.venues[index] for name, index in self._venue_ids.items()}
+        return {
+            name: int(row[WATERMARK])
+            for name, row in known.items()
+            if row[WATERMARK] != NONE and not row[ENDED]
+        }
+
     def venue(self, name: str) -> int:
         """Index of a venue, new ones included."""
         if name not in self._venue_ids:

@@ -110,6 +110,7 @@ class Held(Generic[S]):
         committable: Offset of the newest checkpoint that the broker has; None: none yet.
         folded: Records since that checkpoint.
         sound: Whether state and lineage are whole; not so in the middle of a change to them.
+        since_ms: No record that waits is older, by Kafka's time, ms since the epoch.
     """
 
     tp: TP
@@ -120,6 +121,7 @@ class Held(Generic[S]):
     committable: int | None
     folded: int = field(default=0)
     sound: bool = field(default=True)
+    since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
     def is_dirty(self) -> bool:
@@ -161,6 +163,10 @@ class Partitions(Generic[S]):
         self._due_at = self._free_at = 0.0
         self._writing = asyncio.Lock()
         metrics.stages.READY.labels(step.name).set(0)
+        stage = f"process-{step.name}"
+        self._batch_records = metrics.stages.BATCH_RECORDS.labels(stage)
+        self._batch_bytes = metrics.stages.BATCH_BYTES.labels(stage)
+        self._fetched = metrics.stages.BYTES_FETCHED.labels(stage)
 
     @property
     def held(self) -> Mapping[TP, Held[S]]:
@@ -237,7 +243,13 @@ class Partitions(Generic[S]):
         count = len(records)
         held.position = chunk.next_offset
         held.folded += max(count, 1)
+        if count:
+            held.since_ms = int(records.timestamps[-1])
         self.moved_at = time.monotonic()
+        size = sum(map(len, chunk.batches))
+        self._fetched.inc(size)
+        self._batch_bytes.observe(size)
+        self._batch_records.observe(count)
         metrics.processors.RECORDS_PROCESSED.labels(tp.topic).inc(count)
         enough = held.folded >= CHECKPOINT_RECORDS and self.moved_at >= self._free_at
         if ended or enough or self.moved_at >= self._due_at:
@@ -268,12 +280,14 @@ class Partitions(Generic[S]):
             metrics.processors.CHECKPOINT_SECONDS.labels(self.step.name).observe(now - started)
 
     async def _write(self, held: Held[S]) -> None:
-        breathed = time.monotonic()
+        breathed, size = time.monotonic(), 0
         for key, value in held.lineage.plan(held.position, pages_of(held.state)):
+            size += len(key) + len(value or b"")
             await self._outputs.publish(self._changelog, value, key=key, partition=held.tp.partition)
             if time.monotonic() - breathed > BREATH_S:
                 await asyncio.sleep(0)
                 breathed = time.monotonic()
+        metrics.processors.CHECKPOINT_BYTES.labels(self.step.name).observe(size)
 
     @property
     def rest_s(self) -> float | None:

@@ -11,17 +11,19 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from infra import metrics
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
+from infra.metrics.stages import count_error
 from infra.settings import Settings
+from processors.agents.watermark_delays import WatermarkDelays
 from processors.candles.comparison_reader import ComparisonReader
 from processors.engine.app import Worker, build, changelog
+from processors.engine.lag import STAGE, show_lag
 from processors.engine.loop_watch import LoopWatch
 from processors.engine.partitions import Partitions, Step
 from processors.engine.steps import StepType, step_topics, step_types
-from schemas.errors import KandleError
+from schemas.errors import KandleError, UnavailableError
 from schemas.topics import (
     ALERTS,
     BOOK_SAMPLES,
@@ -34,7 +36,6 @@ from schemas.topics import (
     TRADES,
 )
 
-STAGE: Final = "process"
 STOP_TIMEOUT_S: Final = 25.0
 """Covers a last checkpoint."""
 VAIN_STOP_TIMEOUT_S: Final = 2.0
@@ -195,12 +196,16 @@ async def _end(worker: Worker, publishers: Iterable[Publisher]) -> None:
 async def _watch(worker: Worker, stall_timeout_s: float) -> None:
     """Look after lag and progress; a worker that stands still with records waiting is ended."""
     is_away = False
+    delays = WatermarkDelays()
     while True:
         await asyncio.sleep(WATCH_INTERVAL_S)
+        delays.show([each.state for part in worker.parts.values() for each in part.held.values()])
         for partitions in worker.parts.values():
             held = dict(partitions.held)
             if not held or worker.app.rebalancing:
                 partitions.moved_at = time.monotonic()
+                if not held:
+                    show_lag(partitions.step.topic, {}, {})
                 continue
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
@@ -213,13 +218,13 @@ async def _watch(worker: Worker, stall_timeout_s: float) -> None:
                         reason=str(error) or type(error).__name__,
                     )
                 is_away = True
+                count_error(STAGE, UnavailableError())
                 partitions.moved_at = time.monotonic()
                 continue
             if is_away:
                 log.info("Kafka answers again")
                 is_away = False
-            lag = sum(max(bounds[tp][1] - each.position, 0) for tp, each in held.items())
-            metrics.stages.LAG_RECORDS.labels(STAGE, partitions.step.topic).set(lag)
+            lag = show_lag(partitions.step.topic, held, bounds)
             if not lag:
                 partitions.moved_at = time.monotonic()
             elif time.monotonic() - partitions.moved_at > stall_timeout_s:

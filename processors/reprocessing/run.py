@@ -184,7 +184,7 @@ class _Kept(Publisher):
         """Drop records."""
 
     async def publish_columns(
-        self, topic: str, partition: int, records: OutgoingRecords, kind: str = "bytes"
+        self, topic: str, partition: int, records: OutgoingRecords, *_: Any, **__: Any
     ) -> None:
         """Keep the candles among the records."""
         if topic == CANDLES.name:

@@ -21,7 +21,7 @@ from sinks.sink import Sink
 from sinks.timescale import upkeep
 from sinks.timescale.indexes import Indexes
 from sinks.timescale.instruments import Instruments
-from sinks.timescale.latency import observe_all
+from infra.metrics.columns import observe_all
 from sinks.timescale.layout import check_layout
 from sinks.timescale.partitions import BULK_ROWS, Partitions
 from sinks.timescale.quote_samples import Held, QuoteSamples

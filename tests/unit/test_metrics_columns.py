@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from prometheus_client import CollectorRegistry, Histogram
 
-from sinks.timescale.latency import observe_all
+from infra.metrics.columns import observe_all
 
 
 def test_the_histogram_is_that_of_single_observations() -> None:
