@@ -30,6 +30,7 @@ KERNELS = (
     "schemas.column_writer",
     "infra.kafka.record_batches",
     "infra.kafka.outgoing_records",
+    "infra.kafka.record_headers",
     "processors.candles.builder",
     "processors.alerts.book",
     "processors.bars.builder",

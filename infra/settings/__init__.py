@@ -18,6 +18,7 @@ from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueS
 from infra.settings.section import NameList, Section
 from infra.settings.serve import ServeSettings
 from infra.settings.sinks import DatabaseSettings, SinkSettings
+from infra.settings.tracing import TracingSettings
 
 __all__ = [
     "ArchiveSettings",
@@ -40,6 +41,7 @@ __all__ = [
     "Settings",
     "SimulatorSettings",
     "SinkSettings",
+    "TracingSettings",
     "VenueSettings",
     "environment_names",
     "load",

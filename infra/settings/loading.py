@@ -34,6 +34,7 @@ from infra.settings.producers import ProducerSettings, SimulatorSettings, VenueK
 from infra.settings.section import NameList
 from infra.settings.serve import ServeSettings
 from infra.settings.sinks import DatabaseSettings, SinkSettings
+from infra.settings.tracing import TracingSettings
 from schemas.errors import ConfigurationError
 from schemas.namespace import Namespace, enter
 
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
     health: HealthSettings = HealthSettings()
     metrics: MetricsSettings = MetricsSettings()
     logging: LoggingSettings = LoggingSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @classmethod
     def settings_customise_sources(
