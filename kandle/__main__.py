@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "sink": "kandle.commands.sink",
     "simulate": "kandle.commands.stages",
     "serve": "kandle.commands.serve",
+    "status": "kandle.commands.status",
+    "events": "kandle.commands.events",
     "venues": "kandle.commands.venues",
     "check": "kandle.commands.check",
     "ticker": "kandle.commands.ticker",

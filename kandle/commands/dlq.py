@@ -19,9 +19,9 @@ from kandle.dead_letters.letter import DeadLetter, Outcome
 from kandle.dead_letters.log import DeadLetterLog, Selection
 from kandle.dead_letters.settling import Settling
 from kandle.dead_letters.summary import tallies
+from kandle.moments import UNITS_S, Since
 from kandle.rendering import as_dict, as_line, iso_time
 from kandle.servers import reach_kafka
-from kandle.times import parse_time
 from kandle.venue_calls import moment, table
 from schemas import rows
 from schemas.errors import DataError
@@ -30,25 +30,8 @@ HEX_BYTES: Final = 256
 """Bytes of a value that cannot be decoded which are shown to people; JSON has all of them."""
 RANGES: Final = 10_000
 """Ranges of offsets in one entry of the audit, at most: of 41 bytes each, so that a record holds them."""
-UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Since(click.ParamType):
-    """A time, or an age, as microseconds since the epoch."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read ISO 8601, an epoch number of any unit, or 90s, 5m, 2h, 1d."""
-        text = str(value).strip().lower()
-        if text[-1:] in UNITS_S and text[:-1].isdigit():
-            return time.time_ns() // 1_000 - int(text[:-1]) * UNITS_S[text[-1]] * 1_000_000
-        try:
-            return parse_time(text.upper())
-        except ValueError as error:
-            self.fail(f"{error}; as 2026-01-31T12:00:00Z, or an age as 2h", param, ctx)
 
 
 def _filters(command: F) -> F:

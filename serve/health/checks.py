@@ -12,7 +12,7 @@ from infra.logging import get_logger
 from infra.settings import Settings
 from schemas.namespace import current
 from serve.health.groups import Groups
-from serve.health.processes import process_verdict, supervised
+from serve.health.processes import Processes
 from serve.hub.feeds import SILENT_S, Feeds, FeedState
 from serve.store import Store
 from sinks.intake import group_of as group_of_sink
@@ -42,6 +42,7 @@ class Checks:
         self._settings = settings
         self._store = store
         self._feeds = feeds
+        self._processes = Processes(settings.data_dir)
         self._groups_of = {"process": current().name_of(settings.processors.app_id)}
         self._groups_of |= {f"sink-{name}": group_of_sink(name) for name in settings.sink.run}
         self._groups = Groups(settings.kafka, self._groups_of.values(), settings.health.lag_s)
@@ -87,17 +88,17 @@ class Checks:
 
     async def produce(self) -> Verdict:
         """Whether the producer is ready; where it is run by somebody else, whether any feed is heard."""
-        stages = supervised(self._settings.data_dir)
+        stages = self._processes.supervised()
         if stages:
-            return await process_verdict(stages, "produce")
+            return await self._processes.verdict(stages, "produce")
         if await self._heard(None):
             return healthy(feeds=sum(state.connected for state in self._feeds.states().values()))
         return unhealthy("no feed of any venue is heard")
 
     async def group(self, service: str, stage: str) -> Verdict:
         """Whether a stage runs, has members in its group, and has handled what is not quite new."""
-        stages = supervised(self._settings.data_dir)
-        process = await process_verdict(stages, stage) if stages else healthy()
+        stages = self._processes.supervised()
+        process = await self._processes.verdict(stages, stage) if stages else healthy()
         if process.state != "healthy":
             return process
         name = self._groups_of[service]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,30 +12,47 @@ from infra.embedded.endpoints import EndpointsFile, Stage
 from infra.health.results import Verdict, healthy, unhealthy, unknown
 
 PROBE_TIMEOUT_S: Final = 2.0
+START_S: Final = 30.0
+"""A process that was never ready is not yet called unhealthy for so long after it was first seen."""
 STAGES: Final = frozenset({"produce", "process", "sink"})
 """Processes that a pipeline consists of, by their names in endpoints.json."""
 
 
-def supervised(data_dir: Path) -> dict[str, Stage]:
-    """The processes of a pipeline that runs on a data directory; none where they are run by somebody else."""
-    live = EndpointsFile(data_dir).read_live()
-    stages = {} if live is None else live.stages
-    return stages if STAGES & stages.keys() else {}
+class Processes:
+    """The processes of a pipeline that a supervisor runs on a data directory.
 
+    Args:
+        data_dir: Where its endpoints.json is.
+    """
 
-async def process_verdict(stages: dict[str, Stage], name: str) -> Verdict:
-    """How one process of a supervised pipeline is."""
-    stage = stages.get(name)
-    if stage is None:
-        return unknown("was not started yet")
-    if stage.state == "starting":
-        return unknown("is starting", restarts=stage.restarts)
-    if stage.state != "running":
-        return unhealthy(f"the process {name} is {stage.state}", restarts=stage.restarts)
-    reason = await asyncio.to_thread(_not_ready, stage.metrics_port) if stage.metrics_port else None
-    if reason is None:
-        return healthy(pid=stage.pid, restarts=stage.restarts)
-    return unhealthy(f"the process {name} is not ready: {reason}", pid=stage.pid, restarts=stage.restarts)
+    def __init__(self, data_dir: Path) -> None:
+        self._file = EndpointsFile(data_dir)
+        self._seen: dict[tuple[str, int | None], float | None] = {}
+
+    def supervised(self) -> dict[str, Stage]:
+        """The processes by name; none where a pipeline is run by somebody else, or not at all."""
+        live = self._file.read_live()
+        stages = {} if live is None else live.stages
+        return stages if STAGES & stages.keys() else {}
+
+    async def verdict(self, stages: dict[str, Stage], name: str) -> Verdict:
+        """How one of the processes is: one that has only begun has some time to become ready."""
+        stage = stages.get(name)
+        if stage is None:
+            return unknown("was not started yet")
+        if stage.state == "starting":
+            return unknown("is starting", restarts=stage.restarts)
+        if stage.state != "running":
+            return unhealthy(f"the process {name} is {stage.state}", restarts=stage.restarts)
+        reason = await asyncio.to_thread(_not_ready, stage.metrics_port) if stage.metrics_port else None
+        facts = {"pid": stage.pid, "restarts": stage.restarts}
+        first_seen = self._seen.setdefault((name, stage.pid), time.monotonic())
+        if reason is None:
+            self._seen[name, stage.pid] = None
+            return healthy(**facts)
+        if first_seen is not None and time.monotonic() - first_seen < START_S:
+            return unknown(f"is not ready yet: {reason}", **facts)
+        return unhealthy(f"the process {name} is not ready: {reason}", **facts)
 
 
 def _not_ready(port: int) -> str | None:
