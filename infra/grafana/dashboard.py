@@ -1,0 +1,177 @@
+"""A dashboard: rows of panels, variables, annotations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from infra.grafana.panel import Panel
+from infra.grafana.queries import DATABASE, Sql
+
+COLUMNS: Final = 24
+TAG: Final = "kandle"
+SCHEMA_VERSION: Final = 39
+"""Of Grafana 11.0; later ones read it as well."""
+
+RUNBOOKS_URL: Final = "http://localhost:8000/runbooks"
+"""Where docs/runbooks are served unless somebody says otherwise: the documentation's own server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A choice at the head of a dashboard.
+
+    Attributes:
+        name: As `$name` in queries.
+        label: For people.
+        query: SQL of one column.
+        several: Whether more than one may be chosen, and all: it stands in SQL as `IN ($name)`, else as
+            `= '$name'`.
+    """
+
+    name: str
+    label: str
+    query: str
+    several: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry of the templating list; read again when the range of time changes."""
+        found: dict[str, Any] = {
+            "type": "query",
+            "name": self.name,
+            "label": self.label,
+            "datasource": DATABASE,
+            "query": self.query,
+            "definition": self.query,
+            "refresh": 2,
+            "sort": 0,
+            "multi": self.several,
+            "includeAll": self.several,
+            "skipUrlSync": False,
+            "hide": 0,
+            "regex": "",
+        }
+        if self.several:
+            found["current"] = {"text": ["All"], "value": ["$__all"], "selected": True}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Moments that are marked over all panels.
+
+    Attributes:
+        query: SQL of `time`, `text` and `tags` (comma separated).
+    """
+
+    name: str
+    color: str
+    query: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As an entry of the annotations list."""
+        return {
+            "name": self.name,
+            "datasource": DATABASE,
+            "enable": True,
+            "hide": False,
+            "iconColor": self.color,
+            "target": Sql(self.query).to_json("Anno"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A heading, and panels that flow below it from left to right."""
+
+    title: str
+    panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """Everything that Grafana reads of one dashboard.
+
+    Attributes:
+        uid: Never changes: addresses and links hold it.
+        span: How far it looks back at first, as `1h`.
+        refresh: How often it asks again, as `5s`.
+    """
+
+    uid: str
+    title: str
+    text: str
+    rows: Sequence[Row]
+    span: str = "1h"
+    refresh: str = "10s"
+    variables: Sequence[Variable] = ()
+    annotations: Sequence[Annotation] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As Grafana's provisioning reads it."""
+        constant = {
+            "type": "constant",
+            "name": "runbooks",
+            "label": "Where the runbooks are served",
+            "hide": 2,
+            "query": RUNBOOKS_URL,
+            "current": {"text": RUNBOOKS_URL, "value": RUNBOOKS_URL, "selected": True},
+            "skipUrlSync": True,
+        }
+        return {
+            "uid": self.uid,
+            "title": f"Kandle / {self.title}",
+            "description": self.text,
+            "tags": [TAG],
+            "schemaVersion": SCHEMA_VERSION,
+            "editable": True,
+            "graphTooltip": 1,
+            "timezone": "utc",
+            "weekStart": "",
+            "fiscalYearStartMonth": 0,
+            "refresh": self.refresh,
+            "time": {"from": f"now-{self.span}", "to": "now"},
+            "links": [_LINK],
+            "templating": {"list": [*(each.to_json() for each in self.variables), constant]},
+            "annotations": {"list": [each.to_json() for each in self.annotations]},
+            "panels": self._panels(),
+        }
+
+    def _panels(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        y = 0
+        for row in self.rows:
+            found.append(_heading(row.title, len(found) + 1, y))
+            y += 1
+            x = tallest = 0
+            for panel in row.panels:
+                if x + panel.width > COLUMNS:
+                    y, x, tallest = y + tallest, 0, 0
+                found.append(panel.to_json(len(found) + 1, x, y))
+                x, tallest = x + panel.width, max(tallest, panel.height)
+            y += tallest
+        return found
+
+
+_LINK: Final = {
+    "type": "dashboards",
+    "title": "Kandle",
+    "tags": [TAG],
+    "asDropdown": True,
+    "includeVars": False,
+    "keepTime": True,
+    "targetBlank": False,
+    "icon": "external link",
+    "tooltip": "",
+    "url": "",
+}
+
+
+def _heading(title: str, number: int, y: int) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "row",
+        "title": title,
+        "collapsed": False,
+        "gridPos": {"x": 0, "y": y, "w": COLUMNS, "h": 1},
+        "panels": [],
+    }
