@@ -24,7 +24,9 @@ from sinks.archive.store import Store, open_store
 from tests.bench.bench_broker import PARTITIONS, WORKER_CORE, filled_broker, pinned
 from tests.bench.trade_log import TradeLog
 
-LOG = TradeLog(symbols=100, rate=20_000, seconds=75)
+SYMBOLS = 100
+RATE = 20_000
+SECONDS = 75
 TIMEOUT_S = 300.0
 
 
@@ -72,8 +74,9 @@ def alone(store: Store) -> tuple[int, float]:
     return rows, took_s
 
 
-def measure() -> dict[str, Any]:
-    with filled_broker(LOG) as broker, tempfile.TemporaryDirectory(prefix="kandle-bench-") as folder:
+def measure(seconds: int) -> dict[str, Any]:
+    log = TradeLog(SYMBOLS, RATE, seconds)
+    with filled_broker(log) as broker, tempfile.TemporaryDirectory(prefix="kandle-bench-") as folder:
         goal = broker.end(TRADES.name)
         settings = Settings(
             kafka=KafkaSettings(bootstrap_servers=broker.servers, partitions=PARTITIONS),
@@ -98,9 +101,10 @@ def measure() -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
-    figures = measure()
-    if as_json:
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of trades, 20,000 each")
+    given = parser.parse_args()
+    figures = measure(given.seconds)
+    if given.json:
         print(json.dumps(figures))
         return
     for name, value in figures.items():
