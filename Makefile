@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-SOURCES := schemas infra producers processors sinks backtest serve kandle tests
+SOURCES := schemas infra producers processors sinks backtest serve kandle examples tests
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format bench chaos lock clean
