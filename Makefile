@@ -39,8 +39,8 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
-bench: $(READY)  ## measurements, as ratios of one run
-	$(BIN)/python -m tests.bench
+bench: $(READY)  ## measurements with their peers, into docs/performance.md; make bench ARGS="--quick"
+	$(BIN)/python -m tests.bench $(ARGS)
 
 chaos: $(READY)  ## every fault in full, under an hour
 	$(BIN)/python -m pytest tests/chaos --run-chaos --timeout=3600 $(ARGS)
