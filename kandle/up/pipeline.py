@@ -22,6 +22,7 @@ from kandle.up import feed as feeds
 from kandle.up.database import Database
 from kandle.up.feed import Feed
 from kandle.up.market_watch import MarketWatch
+from kandle.up.prometheus_targets import remove_targets, write_targets
 from kandle.up.scrape import Scrape, ports_of
 from kandle.up.stage_specs import StageSpecs, produced_file
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
@@ -150,6 +151,7 @@ async def run_pipeline(
             since=await tally.now(),
             notice=notice,
         )
+        stack.callback(remove_targets, settings.data_dir)
         embedded = not settings.kafka.bootstrap_servers
         if await _unless_stopped(_start_stages(run, embedded_kafka=embedded, serve=serve, say=say), stop):
             await _watch(run, once=once, show=show, stop=stop)
@@ -205,9 +207,11 @@ async def _start_stages(run: Run, *, embedded_kafka: bool, serve: bool, say: Cal
         early.append(specs.serve())
         run.page = specs.page
         say(f"page and API: {run.page}")
+    produce = specs.produce()
+    write_targets(run.settings.data_dir, {spec.name: spec.metrics_port for spec in (*early, produce)})
     await _together(*(run.supervisor.start(spec) for spec in early))
     produced_file(run.settings.data_dir).unlink(missing_ok=True)
-    await run.supervisor.start(specs.produce())
+    await run.supervisor.start(produce)
     say(f"running: {run.feed.description}")
 
 

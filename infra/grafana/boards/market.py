@@ -78,7 +78,7 @@ _TRADING: Final = Row(
         _figure("Trades", "Number of trades in the candles of this range.", sql.TRADE_COUNT, "short"),
         _figure(
             "Candles that miss trades",
-            "After a gap that was not filled, or where the feed began or ended inside; no rule fires on them.",
+            "After a gap that was not filled, or where the feed began or ended inside; no rule fires there.",
             sql.INCOMPLETE,
             "percentunit",
             orange=0.001,
