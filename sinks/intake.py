@@ -9,6 +9,7 @@ its group.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ class Held:
         size: Bytes of them.
         end_offset: End of the log when last fetched; -1 before.
         stored: Offset up to which all is stored.
+        unstored: Of each batch that was fetched and is not stored, the offset after it and Kafka's time of
+            its first record, ms. Kept while the database is asked again where to begin.
     """
 
     epoch: int
@@ -61,6 +64,7 @@ class Held:
     size: int = 0
     end_offset: int = -1
     stored: int = -1
+    unstored: deque[tuple[int, int]] = field(default_factory=deque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Intake:
 
     def _add(self, held: Held, batches: Sequence[RecordBatch]) -> None:
         held.batches.extend(batches)
+        held.unstored.extend((batch.last_offset + 1, batch.first_timestamp) for batch in batches)
         self._count(held, sum(batch.count for batch in batches), sum(len(batch) for batch in batches))
 
     def _clear(self, held: Held) -> None:
@@ -181,6 +186,7 @@ class Intake:
         if held is None or held.epoch != epoch:
             return
         self._clear(held)
+        held.unstored.clear()
         await self._reader.seek(partition, offset)
         held.ref, held.position, held.stored = ref, offset, offset
 
@@ -291,6 +297,27 @@ class Intake:
         held = self._held.get(TopicPartition(ref.topic, ref.partition))
         if held is not None and held.epoch == epoch:
             held.stored = next_offset
+            while held.unstored and held.unstored[0][0] <= next_offset:
+                held.unstored.popleft()
+
+    @property
+    def rows(self) -> int:
+        """Records that are fetched and not taken."""
+        return self._rows
+
+    def behind_s(self) -> dict[str, float]:
+        """By topic the age of the oldest record that was fetched and is not stored, s; 0 if there is none.
+
+        A topic is left out while nothing is known of one of its partitions.
+        """
+        now_ms = time.time_ns() // 1_000_000
+        unknown = {tp.topic for tp, held in self._held.items() if held.ref is None and not held.unstored}
+        found = dict.fromkeys((tp.topic for tp in self._held if tp.topic not in unknown), 0.0)
+        for tp, held in self._held.items():
+            if held.unstored and tp.topic in found:
+                age_s = (now_ms - held.unstored[0][1]) / 1_000
+                found[tp.topic] = max(found[tp.topic], age_s)
+        return found
 
     async def show_positions(self) -> dict[str, int]:
         """Commit what is stored to the group, for displays of lag; returns the lag by topic, in records."""

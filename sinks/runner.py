@@ -15,15 +15,17 @@ from typing import Final
 import numpy as np
 from aiokafka import TopicPartition
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.backoff import FullJitter
 from infra.kafka.admin import Admin
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.reader import PositionGoneError
 from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
+from infra.metrics.stages import count_error
 from infra.settings import Settings
 from infra.tasks import until_one_ends
+from infra.tracing import SampledRecords
 from schemas.columns import ColumnReader
 from schemas.errors import KandleError, UnavailableError
 from sinks.destination import Destination, Log, MovedError
@@ -62,13 +64,15 @@ class Runner:
         self._destination = destination
         self._dead_letters = dead_letters
         self._topics = {topic.name: topic for topic in destination.topics}
-        group = group_of(destination.name)
+        self._group = group = group_of(destination.name)
+        self._tracer = tracing.current()
         self._intake = Intake(settings.kafka, self._topics, group, settings.sink.instance_id)
         self._columns = ColumnReader(interned=INTERNED)
         self._admin = Admin(settings.kafka)
         self._store_s = 0.0
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
         self._blocked = metrics.sinks.SINK_BLOCKED.labels(destination.name)
+        self._stage = f"sink-{destination.name}"
         self._stop = asyncio.Event()
         self._log = log.bind(sink=destination.name)
 
@@ -82,7 +86,7 @@ class Runner:
             DeadLetterRefused: A bad record could not be put aside.
             KandleError: Anything else that waiting does not mend.
         """
-        metrics.stages.READY.labels(f"sink-{self._destination.name}").set(0)
+        metrics.stages.READY.labels(self._stage).set(0)
         self._blocked.set(0)
         self._stop = stop
         await self._intake.start()
@@ -96,7 +100,8 @@ class Runner:
             )
         except KandleError as error:
             self._blocked.set(1)
-            metrics.stages.READY.labels(f"sink-{self._destination.name}").set(0)
+            count_error(self._stage, error)
+            metrics.stages.READY.labels(self._stage).set(0)
             self._log.error("the sink stops, nothing was skipped", code=error.code, error=str(error))
             raise
         finally:
@@ -155,7 +160,16 @@ class Runner:
             # Waiting for company pays while it is short beside the transaction that it may save.
             linger_s = min(self._settings.sink.flush_ms / 1000, 2 * self._store_s)
             taken = await self._intake.take(self._settings.sink.max_rows, linger_s, PORTION_BYTES)
+        self._measure(taken)
         return await asyncio.to_thread(self._decode, taken)
+
+    def _measure(self, taken: list[Taken]) -> None:
+        batches = [batch for part in taken for batch in part.batches]
+        if batches:
+            size = sum(map(len, batches))
+            metrics.stages.BYTES_FETCHED.labels(self._stage).inc(size)
+            metrics.stages.BATCH_BYTES.labels(self._stage).observe(size)
+            metrics.stages.BATCH_RECORDS.labels(self._stage).observe(sum(batch.count for batch in batches))
 
     def _decode(self, taken: list[Taken]) -> Portion:
         slices = []
@@ -184,7 +198,7 @@ class Runner:
             portion.slices = [s for s in portion.slices if self._intake.is_current(s.ref, s.epoch)]
             if not portion.slices:
                 return
-            began = time.perf_counter()
+            began, began_ns = time.perf_counter(), time.time_ns()
             try:
                 await self._send_dead_letters(portion)
                 await self._destination.store(portion)
@@ -194,14 +208,30 @@ class Runner:
                 return
             except Exception as error:
                 await self._wait(error)
+                metrics.sinks.COMMIT_RETRIES.labels(self._destination.name).inc()
                 portion.uncertain = True
                 continue
+            self._trace(portion, began_ns)
             self._stored_again()
             self._store_s = time.perf_counter() - began
             metrics.sinks.COMMIT_SECONDS.labels(self._destination.name).observe(self._store_s)
+            metrics.sinks.LAST_COMMIT.labels(self._destination.name).set_to_current_time()
             for slice_ in portion.slices:
                 self._intake.stored(slice_.ref, slice_.epoch, slice_.next_offset)
             return
+
+    def _trace(self, portion: Portion, began_ns: int) -> None:
+        """Take spans of the sampled records that were stored just now."""
+        name = self._destination.name
+        for slice_ in portion.slices if self._tracer is not None else ():
+            self._tracer.put_batch(
+                "notify" if name == "notifications" else "store",
+                SampledRecords.of(slice_.records),
+                (slice_.ref.topic, slice_.ref.partition),
+                began_ns,
+                f"sink {name}",
+                {"messaging.consumer.group.name": self._group, "kandle.batch.records": len(slice_.records)},
+            )
 
     async def _send_dead_letters(self, portion: Portion) -> None:
         """Put the refused records aside, acknowledged, before any offset moves."""
@@ -232,7 +262,7 @@ class Runner:
                 await self._wait(error)
             else:
                 self._stored_again()
-        metrics.stages.READY.labels(f"sink-{self._destination.name}").set(1)
+        metrics.stages.READY.labels(self._stage).set(1)
 
     async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
         topics = sorted({partition.topic for partition in unready})
@@ -269,6 +299,7 @@ class Runner:
         """
         if not (isinstance(error, UnavailableError) or self._destination.is_passing(error)):
             raise error
+        count_error(self._stage, error if isinstance(error, KandleError) else UnavailableError())
         delay_s = self._backoff.next_delay_s()
         self._blocked.set(1)
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
@@ -287,10 +318,13 @@ class Runner:
     async def _show_positions(self) -> None:
         while True:
             await asyncio.sleep(SHOW_POSITIONS_EVERY_S)
+            for topic, age_s in self._intake.behind_s().items():
+                metrics.stages.LAG_SECONDS.labels(self._stage, topic).set(age_s)
+            metrics.stages.QUEUE_DEPTH.labels(self._stage).set(self._intake.rows)
             try:
                 lag = await self._intake.show_positions()
             except UnavailableError as error:
                 self._log.debug("the offsets for displays could not be committed", error=str(error))
                 continue
             for topic, records in lag.items():
-                metrics.stages.LAG_RECORDS.labels(f"sink-{self._destination.name}", topic).set(records)
+                metrics.stages.LAG_RECORDS.labels(self._stage, topic).set(records)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from infra import metrics
+from infra.metrics.columns import observe_all
 from infra.range_set import RangeSet
 from infra.settings import SinkSettings
 from schemas.records import Trade
@@ -21,7 +22,6 @@ from sinks.sink import Sink
 from sinks.timescale import upkeep
 from sinks.timescale.indexes import Indexes
 from sinks.timescale.instruments import Instruments
-from infra.metrics.columns import observe_all
 from sinks.timescale.layout import check_layout
 from sinks.timescale.partitions import BULK_ROWS, Partitions
 from sinks.timescale.quote_samples import Held, QuoteSamples
@@ -286,8 +286,11 @@ class TimescaleSink(Sink):
         self._pending, self._held, self._released = {}, {}, []
         now_us = time.time_ns() // 1000
         for slice_ in portion.of(TRADES.topic):
-            received = slice_.columns.column(Trade, "receive_time")[slice_.kept(Trade)]
+            kept = slice_.kept(Trade)
+            received = slice_.columns.column(Trade, "receive_time")[kept]
             observe_all(metrics.sinks.STORED_LATENCY, (now_us - received) / 1e6)
+            happened = slice_.columns.column(Trade, "event_time")[kept]
+            observe_all(metrics.stages.EVENT_AGE.labels("row"), (now_us - happened) / 1e6)
         for ref, count in counts.items():
             label = LABELS[topic_of(ref.topic).base_name]
             metrics.sinks.ROWS_STORED.labels(label).inc(count.stored)
