@@ -20,6 +20,8 @@ GUARDED: Final = (
     *("/subjects", "/schemas", "/config", "/mode", "/compatibility"),
 )
 """Paths that want the token; the rest is /health and files that hold no data."""
+BEARER: Final = "token."
+"""Begins the name of a WebSocket's protocol that holds the token, as base64url."""
 ALLOWED_HEADERS: Final = "authorization, x-request-id, if-none-match"
 
 
@@ -82,6 +84,8 @@ class Access:
             given.append(value.strip())
         elif scheme.lower() == "basic":
             given.append(_password(value))
+        if connection.scope["type"] == "websocket":
+            given += filter(None, map(_named_token, connection.scope.get("subprotocols", ())))
         return any(hmac.compare_digest(one.encode(), (self._token or "").encode()) for one in given)
 
     async def _across_origins(self, scope: Scope, receive: Receive, send: Send, origin: str) -> None:
@@ -102,6 +106,17 @@ class Access:
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def _named_token(protocol: str) -> str | None:
+    """The token in the name of a protocol, the only header that a page may choose for a WebSocket."""
+    if not protocol.startswith(BEARER):
+        return None
+    name = protocol.removeprefix(BEARER)
+    try:
+        return base64.urlsafe_b64decode(name + "=" * (-len(name) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
 
 
 def _password(value: str) -> str:

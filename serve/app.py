@@ -13,7 +13,7 @@ from starlette.routing import WebSocketRoute
 
 from infra.settings import Settings
 from serve.access import Access
-from serve.api import documentation, health, market, operations, stream
+from serve.api import dead_letters, documentation, health, market, operations, stream
 from serve.health import routes as health_services
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
@@ -78,6 +78,7 @@ def make_app(settings: Settings) -> FastAPI:
     answer_problems(app)
     app.include_router(market.router)
     app.include_router(operations.router)
+    app.include_router(dead_letters.router)
     app.include_router(health.router)
     app.include_router(health_services.router)
     app.include_router(stream.router)

@@ -9,7 +9,7 @@ from infra.kafka.admin import Admin
 from infra.settings import Settings
 from schemas.namespace import current
 from schemas.records import Micros
-from schemas.topics import TOPICS, TRADES
+from schemas.topics import SIGNALS, TOPICS, TRADES
 from serve.hub.feeds import Feeds
 from serve.store import Rows, Store, epoch_us
 
@@ -27,10 +27,15 @@ STORED: Final = (
     f"SELECT sink, topic, position, partitions, offsets, {epoch_us('time', 'updated')} FROM ({POSITIONS}) p"  # noqa: S608
 )
 MARKS: Final = (
-    "SELECT m.sink, m.venue, (extract(epoch FROM min(m.time)) * 1000000)::bigint AS mark FROM kandle.marks m "
-    "JOIN kandle.topics t ON t.id = m.topic_id WHERE t.name = %s AND t.retired IS NULL AND NOT m.final "
-    "AND m.time > (SELECT max(time) FROM kandle.marks) - interval '1 hour' GROUP BY 1, 2"
+    "SELECT m.sink, t.name AS topic, m.venue, (extract(epoch FROM min(m.time)) * 1000000)::bigint AS mark "
+    "FROM kandle.marks m JOIN kandle.topics t ON t.id = m.topic_id "
+    "WHERE t.name = ANY(%s) AND t.retired IS NULL AND NOT m.final "
+    "AND m.time > (SELECT max(time) FROM kandle.marks) - interval '1 hour' GROUP BY 1, 2, 3"
 )
+MARKED: Final = (TRADES.name, SIGNALS.name)
+"""By the marks of the first of these that a sink reads, its lag in seconds is told."""
+PLAYED_S: Final = 86_400.0
+"""Marks that are further behind their arrival are of a past that is played: that is no lag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Pipeline:
             if self._last is not None and time.monotonic() - self._last[0] < FRESH_S:
                 return self._last[1]
             ranges, committed = await asyncio.to_thread(self._ask_kafka)
-            stored, marks = await self._store.rows(STORED), await self._store.rows(MARKS, (TRADES.name,))
+            stored, marks = await self._store.rows(STORED), await self._store.rows(MARKS, ([*MARKED],))
             look = self._told(ranges, committed, stored, marks)
             self._last = (time.monotonic(), look)
             return look
@@ -157,11 +162,18 @@ class Pipeline:
         before, self._before = self._before, seen
         sinks = [_sink_state(row, ranges) for row in stored]
         letters = {topic.dead_letter_name for topic in TOPICS if topic.dead_letters}
-        behind = _behind(marks, {venue: state.mark for venue, state in self._feeds.states().items()})
+        states = self._feeds.states()
+        behind = _behind(marks, {venue: state.mark for venue, state in states.items()})
+        delays = [state.delay_s for state in states.values() if state.connected and state.delay_s < PLAYED_S]
         unprocessed = [ranges[tp][1] - offset for tp, offset in committed.items() if tp in ranges]
         stages = [
-            Stage("produce", seen.rate(TRADES.name, before), None, None),
-            Stage("process", seen.rate("process", before), sum(unprocessed) if unprocessed else None, None),
+            Stage("produce", seen.rate(TRADES.name, before), None, max(delays, default=None)),
+            Stage(
+                "process",
+                seen.rate("process", before),
+                sum(unprocessed) if unprocessed else None,
+                self._feeds.process_lag_s(),
+            ),
         ]
         for sink in sorted({state.sink for state in sinks}):
             lag = sum(state.lag_records for state in sinks if state.sink == sink)
@@ -199,9 +211,13 @@ def _sink_state(row: dict[str, object], ranges: dict[tuple[str, int], tuple[int,
 def _behind(marks: Rows, newest: dict[str, Micros]) -> dict[str, float]:
     """Seconds of the venue's time by which a sink's marks are behind the feed's, the most of all venues."""
     found: dict[str, float] = {}
+    trusted = {
+        sink: min((row["topic"] for row in marks if row["sink"] == sink), key=MARKED.index)
+        for sink in {row["sink"] for row in marks}
+    }
     for row in marks:
         mark = newest.get(row["venue"])
-        if mark is not None:
+        if mark is not None and row["topic"] == trusted[row["sink"]]:
             behind = max(mark - row["mark"], 0) / 1e6
             found[row["sink"]] = max(found.get(row["sink"], 0.0), behind)
     return found

@@ -47,17 +47,25 @@ export const amount = (value) =>
   );
 export const percent = (part) => `${(100 * part).toFixed(2)} %`;
 
+let aheadOf = () => 0;
+
+/** Write times as so many minutes ahead of UTC, by a function of ms since the epoch; without it as UTC. */
+export function writeTimesAhead(minutes = () => 0) {
+  aheadOf = minutes;
+}
+const written = (ms) => new Date(ms + aheadOf(ms) * MINUTE);
+
 const two = (value) => String(value).padStart(2, "0");
 export function day(ms) {
-  const at = new Date(ms);
+  const at = written(ms);
   return `${at.getUTCFullYear()}-${two(at.getUTCMonth() + 1)}-${two(at.getUTCDate())}`;
 }
 export function clock(ms) {
-  const at = new Date(ms),
+  const at = written(ms),
     seconds = at.getUTCSeconds();
   return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${seconds ? `:${two(seconds)}` : ""}`;
 }
-export const moment = (ms) => (ms % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
+export const moment = (ms) => (written(ms) % DAY ? `${day(ms)} ${clock(ms)}` : day(ms));
 
 /** A length of time by its two largest units. */
 export function span(ms) {
@@ -98,7 +106,7 @@ export function timeTicks(times, most) {
     const found = [];
     let before = null;
     times.forEach((ms, index) => {
-      const key = unit.key(new Date(ms));
+      const key = unit.key(written(ms));
       if (before !== null && key !== before) found.push(index);
       before = key;
     });
@@ -109,8 +117,8 @@ export function timeTicks(times, most) {
 }
 
 function tickText(unit, ms, before) {
-  const at = new Date(ms),
-    last = new Date(before);
+  const at = written(ms),
+    last = written(before);
   if (at.getUTCFullYear() !== last.getUTCFullYear()) return String(at.getUTCFullYear());
   if (unit.name === "month" || (unit.name === "day" && at.getUTCMonth() !== last.getUTCMonth()))
     return MONTHS[at.getUTCMonth()];

@@ -2,8 +2,9 @@
 
 /**
  * Places on the axis are parts of its width, 0 left and 1 right. `asks` has a method for each wish:
- * cursor(part or null), slide(parts, to the later), zoom(factor, part or nothing: the middle), read(candles, to the
- * later), all(), first(), last().
+ * cursor(part or null, drawing, pixels below its top), slide(parts, to the later), zoom(factor, part or nothing: the
+ * middle), read(candles, to the later), all(), first(), last(); and may have open(drawing, left, top), where somebody
+ * pressed without moving, or nothing of these: the Enter key.
  */
 export class Gestures {
   constructor(area, inner, asks) {
@@ -24,6 +25,7 @@ export class Gestures {
     else if (event.key === "0") asks.all();
     else if (event.key === "Home") asks.first();
     else if (event.key === "End") asks.last();
+    else if (event.key === "Enter" && event.target === event.currentTarget && asks.open) asks.open();
     else return;
     event.preventDefault();
   }
@@ -32,14 +34,22 @@ export class Gestures {
   on(root) {
     const { asks, fingers } = this;
     const place = (event) => (event.clientX - root.getBoundingClientRect().left) / this.inner();
+    const below = (event) => event.clientY - root.getBoundingClientRect().top;
+    let pressed = null;
     root.addEventListener("pointerdown", (event) => {
       root.setPointerCapture(event.pointerId);
       fingers.set(event.pointerId, event.clientX);
-      asks.cursor(place(event));
+      pressed = [event.clientX, event.clientY];
+      asks.cursor(place(event), root, below(event));
     });
     root.addEventListener("pointermove", (event) => {
       if (fingers.has(event.pointerId)) this.drag(event);
-      else if (event.pointerType === "mouse") asks.cursor(place(event));
+      else if (event.pointerType === "mouse") asks.cursor(place(event), root, below(event));
+    });
+    root.addEventListener("pointerup", (event) => {
+      const moved = pressed && Math.hypot(event.clientX - pressed[0], event.clientY - pressed[1]);
+      if (fingers.size === 1 && moved !== null && moved < 4 && asks.open)
+        asks.open(root, place(event) * this.inner(), below(event));
     });
     root.addEventListener("pointerleave", () => {
       if (!fingers.size) asks.cursor(null);

@@ -34,6 +34,7 @@ export class Plot {
   /** Lines and labels of the values; returns where a value lies. */
   values(low, high, wanted, write = (text) => text) {
     const y = (value) => this.bottom - ((value - low) / (high - low || 1)) * (this.bottom - TOP);
+    this.valueAt = (top) => low + ((this.bottom - top) / (this.bottom - TOP)) * (high - low || 1);
     for (const [value, text] of withStep(valueTicks(low, high, wanted))) {
       this.add("line", { class: "grid", x1: 0, x2: this.inner, y1: y(value), y2: y(value) });
       this.add("text", { x: this.inner + 6, y: y(value) + 4 }, write(text));
@@ -53,6 +54,13 @@ export class Plot {
         this.add("text", { x: left, y: this.height - 5, "text-anchor": "middle" }, text);
       free = left + half + 8;
     }
+  }
+
+  /** A text on the axis of the values, at a height; `classes` names its look. */
+  tag(top, text, classes) {
+    const x = this.inner + 1;
+    this.add("rect", { class: classes, x, y: top - 9, width: this.width - x, height: 18, rx: 3 });
+    this.add("text", { class: `${classes}-text`, x: x + 4, y: top + 4 }, text);
   }
 
   /** A group whose contents end where the axis begins. */

@@ -19,6 +19,8 @@ SUFFIX: Final = DEAD_LETTER_SUFFIX
 HEADER_PREFIX: Final = "__connect.errors."
 RETRY_HEADER: Final = "kandle.retry"
 """Of a record that was sent back: the dead letter that it was, as topic/partition/offset."""
+NOTE_HEADER: Final = "kandle.settled"
+"""Of a note behind settled dead letters: the outcome. Its value is JSON: [[first, end], ...]."""
 MESSAGE_LIMIT: Final = 1000
 """Characters of an error's message that a header keeps: a header is read by people."""
 

@@ -13,13 +13,10 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from confluent_kafka import Message
 
-from infra.kafka.dead_letters import HEADER_PREFIX, SUFFIX
+from infra.kafka.dead_letters import HEADER_PREFIX, NOTE_HEADER, SUFFIX
 from infra.range_set import RangeSet
 
 Outcome: TypeAlias = Literal["retried", "dropped"]
-
-NOTE_HEADER: Final = "kandle.settled"
-"""Of a note: the outcome. Its value is JSON: ranges of offsets, ends exclusive."""
 
 _RANGES: Final = msgspec.json.Decoder(list[tuple[int, int]])
 

@@ -136,6 +136,21 @@ class DeadLetters(BaseModel):
     records: int = Field(description="records that it holds")
 
 
+class Letter(BaseModel):
+    """A record that a stage could not use."""
+
+    time: Micros = Field(description=f"when it was put aside, {MICROS}")
+    partition: int = Field(description="of the dead letter topic")
+    offset: int = Field(description="its offset there")
+    stage: str = Field(description="which stage put it aside")
+    cause: str = Field(description="why, in words")
+    source: str = Field(description="where it was read, as topic/partition/offset")
+    key: str | None = Field(description="its key as text")
+    value: str | None = Field(description="JSON of a record, else text or hexadecimal digits; cut off")
+    size: int = Field(description="bytes of the value")
+    outcome: Literal["retried", "dropped"] | None = Field(description="null while it waits")
+
+
 class Stage(BaseModel):
     """A stage of the pipeline."""
 

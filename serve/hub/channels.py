@@ -162,6 +162,7 @@ def _of_candle(record: Candle | LiveCandle) -> Data:
         "closed": closed,
         "complete": record.complete if isinstance(record, Candle) else None,
         "revision": record.revision if isinstance(record, Candle) else 0,
+        "as_of": None if isinstance(record, Candle) else record.as_of,
     }
 
 

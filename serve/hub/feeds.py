@@ -53,6 +53,7 @@ class Feeds:
         self._sources: dict[str, dict[str, _Source]] = {}
         self._skew_s: dict[str, float] = {}
         self._gaps: dict[str, int] = {}
+        self._done: dict[tuple[str, str, int], Micros] = {}
 
     def take(self, values: Iterable[tuple[bytes, int]]) -> None:
         """Values of marks, gaps and some trades, each with the time of its appending, ms since the epoch."""
@@ -68,6 +69,25 @@ class Feeds:
                     self._gaps[record.venue] = self._gaps.get(record.venue, 0) + 1
             elif isinstance(record, Trade) and not record.backfilled:
                 self._skew_s[record.venue] = (record.receive_time - record.event_time) / 1e6
+
+    def processed(self, partition: int, values: Iterable[bytes]) -> None:
+        """Marks that processors wrote into this partition, behind what they made of the trades before."""
+        for value in values:
+            try:
+                record = rows.decode(value)
+            except DataError:
+                continue
+            if isinstance(record, TimeMark):
+                self._done[record.venue, record.source, partition] = record.time
+
+    def process_lag_s(self) -> float | None:
+        """Seconds of a venue's time by which the slowest partition is behind its feed; None: not known."""
+        behind = [
+            known.time - done
+            for (venue, source, _), done in self._done.items()
+            if (known := self._sources.get(venue, {}).get(source)) is not None
+        ]
+        return max(0, *behind) / 1e6 if behind else None
 
     def states(self) -> dict[str, FeedState]:
         """The state of each venue that was heard of."""

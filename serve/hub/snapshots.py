@@ -90,7 +90,7 @@ def _as_candles(rows: Rows, *, closed: bool = True) -> list[Data]:
             name: value for name, value in row.items() if name not in {"vwap", "backfilled", "as_of"}
         }
         open_ones = {} if closed else {"complete": None, "revision": 0}
-        shown.append({**data, **open_ones, "closed": closed})
+        shown.append({**data, **open_ones, "closed": closed, "as_of": row.get("as_of")})
     return shown
 
 

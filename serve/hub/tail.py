@@ -17,7 +17,7 @@ from infra.settings import KafkaSettings
 from schemas import rows
 from schemas.errors import KandleError
 from schemas.records import Gap, TimeMark
-from schemas.topics import TRADES
+from schemas.topics import CANDLES, TRADES
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 
@@ -31,6 +31,7 @@ SPECIAL: Final = frozenset(
     rows.encode(record)[: rows.HEADER.size]
     for record in (TimeMark("", "", 0, False, ""), Gap("", "", "", "opened", None, None, 0, 0, ""))
 )
+MARK: Final = rows.encode(TimeMark("", "", 0, False, ""))[: rows.HEADER.size]
 
 log = get_logger(__name__)
 
@@ -107,6 +108,9 @@ class Tail:
         )
         if tp.topic == TRADES.name:
             self._tell_feeds(data, spans, records.timestamps.tolist())
+        elif tp.topic == CANDLES.name:
+            values = (data[value : value + max(length, 0)] for _, _, value, length in spans)
+            self._feeds.processed(tp.partition, (value for value in values if value.startswith(MARK)))
         portion = self._hub.portion
         for first in range(0, len(spans), portion):
             part = spans[first : first + portion]

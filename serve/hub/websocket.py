@@ -14,6 +14,8 @@ from serve.hub.outbox import Outbox, message
 from serve.hub.snapshots import Snapshots
 
 TRY_LATER: Final = 1013
+PROTOCOL: Final = "kandle.v1"
+"""Chosen where a client offers it: one that offers others besides, as its token, must be told of one."""
 
 ABORT: Final = "abort"
 """Where the server puts what cuts a connection, see `serve.server`."""
@@ -91,13 +93,14 @@ class WebSocketEndpoint:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a client is served in a task")
+        chosen = PROTOCOL if PROTOCOL in scope.get("subprotocols", ()) else None
         try:
             outbox = services.hub.enter(task)
         except ConflictError:
-            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.accept", "subprotocol": chosen})
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": "too many clients"})
             return
-        await send({"type": "websocket.accept", "headers": _request_id(scope)})
+        await send({"type": "websocket.accept", "headers": _request_id(scope), "subprotocol": chosen})
         desk = Desk(services.hub, services.snapshots, outbox)
         writing = asyncio.create_task(_write(outbox, send))
         try:

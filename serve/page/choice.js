@@ -1,17 +1,20 @@
 // Which market and interval is shown: the pickers, and the address that keeps it.
 
 import { at } from "./elements.js";
+import { SymbolPicker } from "./symbol_picker.js";
 
 const PREFERRED = ["1m", "5m", "1s"];
 
 export class Choice {
-  /** `chosen()` is called whenever another market or interval is shown. */
+  /** `chosen()` is called whenever another market or interval is shown; `market` is the instrument that is. */
   constructor(chosen) {
     this.chosen = chosen;
     this.instruments = [];
     this.now = null;
-    for (const name of ["venue", "symbol", "interval"])
-      at(name).addEventListener("change", () => this.pick(name));
+    this.market = null;
+    for (const name of ["venue", "interval"])
+      at(name).addEventListener("change", () => this.pick({ [name]: at(name).value }));
+    this.symbols = new SymbolPicker((symbol) => this.pick({ symbol }));
     at("choice").addEventListener("submit", (event) => event.preventDefault());
     addEventListener("popstate", () => this.settle(this.asked()));
   }
@@ -27,16 +30,15 @@ export class Choice {
 
   /** Take the list of instruments, now or again; keep what is shown if it is still there. */
   take(instruments) {
-    const list = JSON.stringify(instruments.map(({ venue, symbol, intervals }) => [venue, symbol, intervals]));
+    const list = JSON.stringify(instruments);
     if (list === this.list) return;
     this.list = list;
     this.instruments = instruments;
     if (instruments.length) this.settle(this.now ?? this.asked());
   }
 
-  pick(name) {
-    const wanted = { ...this.now, [name]: at(name).value };
-    this.settle(wanted, true);
+  pick(wish) {
+    this.settle({ ...this.now, ...wish }, true);
   }
 
   /** Show what comes nearest to a wish. */
@@ -48,12 +50,17 @@ export class Choice {
       among.find((each) => each.intervals.length) ??
       among[0];
     if (!market) return;
+    this.market = market;
     const lengths = market.intervals.length ? market.intervals : PREFERRED.slice(0, 1);
     const interval =
       [wanted.interval, ...PREFERRED].find((each) => lengths.includes(each)) ?? lengths[0];
     const next = { venue: market.venue, symbol: market.symbol, interval };
     options("venue", this.venues, next.venue);
-    options("symbol", this.instruments.filter((each) => each.venue === next.venue).map((each) => each.symbol), next.symbol);
+    const listed = this.instruments.filter((each) => each.venue === next.venue);
+    this.symbols.take(
+      listed.map((each) => each.symbol),
+      next.symbol,
+    );
     options("interval", lengths, next.interval);
     if (JSON.stringify(next) === JSON.stringify(this.now)) return;
     this.now = next;

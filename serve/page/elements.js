@@ -12,12 +12,36 @@ export function made(name, classes = "", ...content) {
   return element;
 }
 
-/** A row of a table; the first cell is its heading. */
+/** A row of a table; the first cell is its heading, and a cell of several parts is read as a text. */
 export function row(...cells) {
   const [first, ...others] = cells.map((content) => (Array.isArray(content) ? content : [content]));
   const heading = made("th", "text", ...first);
   heading.scope = "row";
-  return made("tr", "", heading, ...others.map((content) => made("td", "", ...content)));
+  return made("tr", "", heading, ...others.map((content) => made("td", content.length > 1 ? "text" : "", ...content)));
+}
+
+const keptOf = new WeakMap();
+
+/**
+ * Children by their keys, [[key, make], ...]: those that are there stay as they are, with the focus and the place of
+ * whoever scrolls; new ones are made.
+ */
+export function keyed(parent, wanted) {
+  const before = keptOf.get(parent) ?? new Map(),
+    now = new Map();
+  let place = parent.firstChild;
+  for (const [key, make] of wanted) {
+    const node = before.get(key) ?? make();
+    now.set(key, node);
+    if (node === place) place = place.nextSibling;
+    else parent.insertBefore(node, place);
+  }
+  while (place) {
+    const next = place.nextSibling;
+    place.remove();
+    place = next;
+  }
+  keptOf.set(parent, now);
 }
 
 /** Replace what an element holds, if it has changed. */
@@ -31,11 +55,18 @@ export function light(state, text) {
   return [made("span", `light ${state}`), ` ${text}`];
 }
 
+const withSeconds = (ms) => (clock(ms).length < 8 ? `${clock(ms)}:00` : clock(ms));
+
 /** µs since the epoch as a time of day with seconds, and the day if it is not today's. */
 export function momentOf(time) {
-  const ms = time / 1000,
-    text = clock(ms).length < 8 ? `${clock(ms)}:00` : clock(ms);
-  return day(ms) === day(Date.now()) ? text : `${day(ms)} ${text}`;
+  const ms = time / 1000;
+  return day(ms) === day(Date.now()) ? withSeconds(ms) : `${day(ms)} ${withSeconds(ms)}`;
+}
+
+/** µs since the epoch to the millisecond. */
+export function exactly(time) {
+  const ms = Math.floor(time / 1000);
+  return `${day(ms)} ${withSeconds(ms)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
 /** Seconds for people: milliseconds below one, a digit below ten. */
@@ -59,6 +90,19 @@ export function decimalsOf(values) {
     most = Math.max(most, (digits.split(".")[1]?.length ?? 0) - Number(power ?? 0));
   }
   return Math.min(most, 10);
+}
+
+const MOST_DIGITS = 12;
+
+/**
+ * Decimals of prices or sizes: those of the venue's step, if it says one that its numbers keep to, or those that some
+ * numbers need. A step of 0.00000001 beside a price of 60,000 is a bound of the venue's format, no step.
+ */
+export function decimalsBy(step, values) {
+  const wanted = step ? decimalsOf([step]) : null;
+  const largest = Math.max(...values.map(Math.abs), 0);
+  const digits = Math.floor(Math.log10(Math.max(largest, 1))) + 1;
+  return wanted === null || digits + wanted > MOST_DIGITS ? decimalsOf(values) : wanted;
 }
 
 /** A number with so many decimals. */

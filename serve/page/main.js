@@ -3,26 +3,38 @@
 import { Chart } from "./chart.js";
 import { Choice } from "./choice.js";
 import { Connection } from "./connection.js";
+import { showDetail } from "./detail.js";
 import { at, fill, light, paced } from "./elements.js";
-import { eventLog, notificationLog, signalLog } from "./logs.js";
+import { eventLog, notificationLog, partsOfSignal, signalLog } from "./logs.js";
 import { Market } from "./market.js";
 import { navigate } from "./navigation.js";
 import { Operations } from "./operations.js";
-import { ask, setToken } from "./rest.js";
 import { History } from "./history.js";
+import { zoneName } from "./preferences.js";
+import { ask, setToken } from "./rest.js";
 import { Series } from "./series.js";
+import { Tape } from "./tape.js";
+import { ViewMenu } from "./view_menu.js";
 
 const LIST_EVERY_MS = 15000,
   SILENT_MS = 10000,
   DRAW_MS = 150;
 
-const market = new Market();
-const logs = { signals: signalLog(), notifications: notificationLog(), events: eventLog() };
-const chart = new Chart(new Series());
-const redraw = paced(() => chart.draw(), 0);
-const redrawLive = paced(() => chart.draw(), DRAW_MS);
-const past = new History(chart, redraw);
 const choice = new Choice(show);
+const shown = () => choice.market;
+const market = new Market(shown);
+const tape = new Tape(shown);
+const logs = { signals: signalLog(() => choice.now), notifications: notificationLog(), events: eventLog() };
+const chart = new Chart(new Series());
+chart.market = shown;
+const redraw = paced(() => chart.draw(), 0);
+const redrawLive = paced(() => {
+  past.fold();
+  chart.draw();
+}, DRAW_MS);
+const past = new History(chart, redraw);
+const view = new ViewMenu(changeView);
+chart.offer = (names) => view.offer(names);
 const connection = new Connection(hear, tellConnection);
 const operations = new Operations(() => choice.venues, answered);
 
@@ -32,6 +44,7 @@ function show() {
   document.title = `${symbol} ${interval} on ${venue}: Kandle`;
   at("market").textContent = `${symbol} on ${venue}, ${interval}`;
   market.reset();
+  tape.reset();
   logs.signals.reset();
   past.begin(choice.now);
   const of_market = { venue, symbol };
@@ -47,6 +60,13 @@ function show() {
   redraw();
 }
 
+/** Draw everything anew: times in another zone, other panes. */
+function changeView() {
+  at("zone-name").textContent = zoneName();
+  for (const part of [market, tape, operations, ...Object.values(logs)]) part.draw();
+  redraw();
+}
+
 /** Whether a message is of what is shown, and not of what was shown before. */
 function isMeant(message) {
   return ["venue", "symbol", "interval"].every(
@@ -59,7 +79,7 @@ function hear(message) {
   if (type === "error" || type === "warning") complain(message.message);
   if (!isMeant(message)) return;
   if (type === "dropped") {
-    const place = channel === "trades" ? market : logs[channel];
+    const place = channel === "trades" ? tape : logs[channel];
     if (place) {
       place.dropped += message.count;
       place.draw();
@@ -71,13 +91,22 @@ function hear(message) {
   if (channel === "candles") past.takeCandles(rows, type === "snapshot");
   else if (channel === "indicators") chart.series.takeValues(rows);
   else if (channel in logs) logs[channel].take(rows);
+  else if (channel === "trades") takeTrades(rows, type === "change");
   else market.take(channel, rows);
   if (channel === "signals") chart.series.takeSignals(rows);
-  if (["candles", "indicators", "signals"].includes(channel)) redrawLive();
+  if (["candles", "indicators", "signals", "trades"].includes(channel)) redrawLive();
+}
+
+function takeTrades(rows, areNew) {
+  const fresh = tape.take(rows);
+  if (tape.trades.length) market.trade(tape.trades[0].price);
+  if (areNew) past.takeTrades(fresh);
 }
 
 function tellConnection(state, until) {
   at("retry").hidden = state !== "waiting";
+  // What stands there is what was.
+  document.body.classList.toggle("stale", state !== "live");
   clearInterval(tellConnection.timer);
   const tell = () => {
     const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
@@ -98,6 +127,7 @@ function answered(error) {
   at("ask-token").hidden = error?.status !== 401;
   if (!error) {
     if (choice.instruments.length) complain(null);
+    past.mend();
     return;
   }
   complain(error.message);
@@ -131,7 +161,13 @@ at("ask-token").addEventListener("submit", (event) => {
   operations.look();
   connection.start();
 });
-navigate(chart, redraw, () => past.goBack());
+navigate(
+  chart,
+  redraw,
+  () => past.goBack(),
+  (signals) => showDetail("Signals of a candle", signals.flatMap(partsOfSignal)),
+);
+at("zone-name").textContent = zoneName();
 connection.want({ notifications: { channel: "notifications" }, events: { channel: "events" } });
 connection.start();
 list();

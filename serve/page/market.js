@@ -1,60 +1,70 @@
-// What a market says besides candles: quote, book, trades, figures of the day.
+// What a market says besides candles and trades: quote, book, figures of the day.
 
 import { number, percent } from "/charts/axes.js";
-import { at, decimalsOf, fill, fixed, made, momentOf, paced, row } from "./elements.js";
+import { at, decimalsBy, fill, fixed, made, paced, row } from "./elements.js";
 
-const TAPE = 40,
-  LEVELS = 10;
+const LEVELS = 10;
 
 export class Market {
-  constructor() {
+  /** `market()` is what is shown, {venue, symbol, tick_size, lot_size}. */
+  constructor(market) {
+    this.market = market;
     this.draw = paced(() => this.drawNow(), 200);
     this.reset();
   }
 
   reset() {
-    this.quote = this.book = this.ticker = null;
-    this.trades = [];
-    this.ids = new Set();
-    this.dropped = 0;
+    this.quote = this.book = this.ticker = this.last = null;
+    this.known = false;
+    this.decimals = {};
+    this.draw();
+  }
+
+  /** The price of the newest trade. */
+  trade(price) {
+    this.last = price;
     this.draw();
   }
 
   /** Rows of one of the channels, oldest first. */
   take(channel, rows) {
     const last = rows.at(-1);
-    if (!last) return;
-    if (channel === "quotes") this.quote = last;
-    else if (channel === "books") this.book = last;
-    else if (channel === "tickers") this.ticker = last;
-    else this.takeTrades(rows);
+    if (channel === "quotes") this.known = true;
+    if (last && channel === "quotes") this.quote = last;
+    else if (last && channel === "books") this.book = last;
+    else if (last && channel === "tickers") this.ticker = last;
     this.draw();
   }
 
-  takeTrades(rows) {
-    for (const each of rows) {
-      if (this.ids.has(each.trade_id)) continue;
-      this.ids.add(each.trade_id);
-      this.trades.unshift(each);
-    }
-    if (rows.length > 1) this.trades.sort((one, other) => other.time - one.time);
-    for (const gone of this.trades.splice(TAPE)) this.ids.delete(gone.trade_id);
+  /** Writes prices, or sizes, as these are: with no fewer decimals than those before them. */
+  writer(kind, values) {
+    const market = this.market();
+    const step = kind === "price" ? market?.tick_size : market?.lot_size;
+    if (values.length) this.decimals[kind] = Math.max(this.decimals[kind] ?? 0, decimalsBy(step, values));
+    return (value) => fixed(value, this.decimals[kind]);
+  }
+
+  prices(...values) {
+    return this.writer("price", values);
+  }
+
+  sizes(...values) {
+    return this.writer("size", values);
   }
 
   drawNow() {
     this.drawTicker();
     this.drawQuote();
     this.drawBook();
-    this.drawTape();
   }
 
   drawTicker() {
-    const last = this.trades[0]?.price ?? this.ticker?.last;
-    if (last === undefined) {
+    const last = this.last ?? this.ticker?.last ?? null;
+    if (last === null) {
       fill(at("ticker"));
       return;
     }
-    const parts = [made("b", "", number(last))];
+    const parts = [made("b", "", this.prices(last)(last))];
     const change = this.ticker?.change_percent;
     if (change !== undefined && change !== null) {
       const text = `${percent(change / 100).replace(/^(?!-)/, "+")} in 24 h`;
@@ -65,19 +75,22 @@ export class Market {
 
   drawQuote() {
     const { quote } = this;
+    const told = quote ? [quote.bid, quote.ask].filter((each) => each !== null) : [];
+    const price = this.prices(...told),
+      size = this.sizes(...(quote ? [quote.bid_size, quote.ask_size] : []).filter((each) => each !== null));
     const shown = quote
       ? [
           ["Bid", quote.bid, "up", quote.bid_size],
           ["Ask", quote.ask, "down", quote.ask_size],
         ]
       : [];
-    const parts = shown.map(([name, price, classes, size]) =>
+    const parts = shown.map(([name, best, classes, there]) =>
       made(
         "div",
         "",
         made("dt", "", name),
-        made("dd", classes, price === null ? "none" : number(price)),
-        made("dd", "unit", price === null ? "" : `× ${number(size)}`),
+        made("dd", classes, best === null ? "none" : price(best)),
+        made("dd", "unit", best === null ? "" : `× ${size(there)}`),
       ),
     );
     if (quote)
@@ -88,34 +101,20 @@ export class Market {
   drawBook() {
     const { book } = this;
     at("book").hidden = !book;
-    const hint = this.quote || book ? "" : "No quotes of this market yet. ";
-    fill(
-      at("book-hint"),
-      book ? "" : `${hint}The ladder needs the channel books of the producer and the flow book_sample(10).`,
-    );
+    const quotes = this.quote ? "" : "No quotes of this market yet. ";
+    const hint = `${quotes}The ladder needs the channel books of the producer and the flow book_sample(10).`;
+    fill(at("book-hint"), book ? "" : this.known ? hint : "Loading …");
     if (!book) return;
     const asks = levels(book.ask_prices, book.ask_sizes),
       bids = levels(book.bid_prices, book.bid_sizes);
     const most = Math.max(asks.at(-1)?.sum ?? 0, bids.at(-1)?.sum ?? 0) || 1;
-    ladder("asks", asks.reverse(), most);
-    ladder("bids", bids, most);
+    const price = this.prices(...[...asks, ...bids].map((each) => each.price)),
+      size = this.sizes(...[...asks, ...bids].map((each) => each.size));
+    ladder("asks", asks.reverse(), most, price, size);
+    ladder("bids", bids, most, price, size);
     const cell = made("th", "unit", `spread ${spread(book.bid_prices[0], book.ask_prices[0])}`);
     cell.colSpan = 3;
     fill(at("between"), made("tr", "", cell));
-  }
-
-  drawTape() {
-    const prices = decimalsOf(this.trades.map((each) => each.price)),
-      sizes = decimalsOf(this.trades.map((each) => each.size));
-    const rows = this.trades.map(({ time, side: taker, price, size }) => {
-      const way = { buy: "up", sell: "down" }[taker] ?? "";
-      return row(momentOf(time), [made("span", way, taker)], [made("span", way, fixed(price, prices))], fixed(size, sizes));
-    });
-    fill(at("tape"), ...rows);
-    fill(
-      at("tape-note"),
-      this.dropped ? `${this.dropped.toLocaleString("en-US")} left out: this page was too slow` : "",
-    );
   }
 }
 
@@ -130,16 +129,10 @@ function levels(prices, sizes) {
   return prices.slice(0, LEVELS).map((price, index) => ({ price, size: sizes[index], sum: (sum += sizes[index]) }));
 }
 
-function ladder(id, found, most) {
-  const body = at(id);
-  const prices = decimalsOf(found.map((each) => each.price)),
-    sizes = decimalsOf(found.map((each) => each.size));
-  fill(
-    body,
-    ...found.map(({ price, size, sum }) =>
-      row([made("span", id === "asks" ? "down" : "up", fixed(price, prices))], fixed(size, sizes), fixed(sum, sizes)),
-    ),
-  );
+function ladder(id, found, most, price, size) {
+  const body = at(id),
+    way = id === "asks" ? "down" : "up";
+  fill(body, ...found.map((each) => row([made("span", way, price(each.price))], size(each.size), size(each.sum))));
   // Set by the script: the policy of the page forbids styles in attributes.
   [...body.rows].forEach((each, index) =>
     each.style.setProperty("--part", `${((100 * found[index].sum) / most).toFixed(1)}%`),

@@ -1,15 +1,20 @@
 // Moving through the charts: buttons, gestures, keys, and older candles before one gets to them.
 
-import { moment } from "/charts/axes.js";
 import { Gestures } from "/charts/gestures.js";
-import { at, fixed } from "./elements.js";
+import { at } from "./elements.js";
+import { spoken } from "./reading.js";
 
-/** `redraw()` draws soon; `needs()` is called when the candles before those shown may be wanted next. */
-export function navigate(chart, redraw, needs) {
+const NEAR_PX = 18;
+
+/**
+ * `redraw()` draws soon; `needs()` is called when the candles before those shown may be wanted next, and
+ * `opens(signals)` when somebody wants to know all of those of a candle.
+ */
+export function navigate(chart, redraw, needs, opens) {
   const show = (from, to) => {
     chart.show(from, to);
     at("newest").setAttribute("aria-pressed", String(chart.follows));
-    if (chart.from < (chart.to - chart.from) / 2) needs();
+    if (chart.nearsTheOldest) needs();
     redraw();
   };
   const move = (share) => {
@@ -31,6 +36,7 @@ export function navigate(chart, redraw, needs) {
   /** Move the cursor by candles, and say where it is. */
   const read = (steps) => {
     if (!chart.count) return;
+    chart.pointer = null;
     const newestSeen = Math.min(chart.count, Math.ceil(chart.to)) - 1;
     const next = chart.cursor === null ? newestSeen : chart.cursor + steps;
     chart.cursor = Math.max(0, Math.min(chart.count - 1, next));
@@ -39,11 +45,22 @@ export function navigate(chart, redraw, needs) {
     at("spoken").textContent = spoken(chart);
     redraw();
   };
+  const openAt = (step) => {
+    const candle = chart.series.candles[step];
+    const signals = candle ? chart.series.signalsAt(candle.time) : [];
+    if (signals.length) opens(signals);
+  };
   const gestures = new Gestures(at("plots"), () => chart.inner, {
-    cursor(part) {
+    cursor(part, root, top) {
       if (!chart.count) return;
+      chart.pointer = part === null ? null : { root, top };
       chart.cursor = part === null ? null : Math.max(0, Math.min(chart.count - 1, Math.floor(stepOf(part))));
       chart.drawCursor();
+    },
+    open(root, left, top) {
+      if (!root) return openAt(chart.cursor);
+      const near = chart.marks.find((each) => Math.hypot(each.left - left, each.top - top) < NEAR_PX);
+      if (near && root === chart.price.root) openAt(near.step);
     },
     slide: move,
     zoom,
@@ -66,11 +83,4 @@ export function navigate(chart, redraw, needs) {
   ])
     at(id).addEventListener("click", act);
   new ResizeObserver(redraw).observe(at("plots"));
-}
-
-function spoken(chart) {
-  const candle = chart.series.candles[chart.cursor];
-  const signals = chart.series.signalsAt(candle.time).map(({ direction, rule }) => `${direction} signal of ${rule}`);
-  const prices = ["open", "high", "low", "close"].map((name) => `${name} ${fixed(candle[name], chart.decimals)}`);
-  return [moment(candle.time / 1000), ...prices, ...signals].join(", ");
 }

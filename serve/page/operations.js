@@ -1,10 +1,13 @@
 // How the pipeline stands: venues, stages, topics, dead letters; asked for every two seconds.
 
-import { at, fill, light, made, momentOf, rate, row, seconds } from "./elements.js";
+import { showDetail, timeField } from "./detail.js";
+import { at, fill, keyed, light, made, momentOf, rate, row, seconds } from "./elements.js";
 import { ask } from "./rest.js";
 
 const EVERY_MS = 2000;
-const LATE_S = 10;
+const LATE_S = 10,
+  SKEWED_S = 1,
+  LETTERS = 20;
 
 export class Operations {
   /** `fails(error)` is told when the server does not answer; `venues()` gives the venues that have markets. */
@@ -25,9 +28,8 @@ export class Operations {
     try {
       const state = await ask("pipeline");
       if (this.looking !== own) return;
-      this.drawVenues(state.venues);
-      this.drawFlow(state);
-      this.drawTopics(state);
+      this.seen = state;
+      this.show(state);
       await this.drawLetters(state.dead_letters);
       this.fails(null);
     } catch (error) {
@@ -47,7 +49,9 @@ export class Operations {
       ...names.map((name) => {
         const feed = known.get(name);
         if (!feed) return row(name, light("unknown", feeds ? "not heard" : "not known"), "–", "–", "–");
-        return row(name, feedLight(feed), seconds(feed.delay_s), seconds(feed.skew_s), gaps(feed.gaps));
+        const delay = warned(seconds(feed.delay_s), feed.connected && feed.delay_s > LATE_S);
+        const skew = warned(seconds(feed.skew_s), Math.abs(feed.skew_s ?? 0) > SKEWED_S);
+        return row(name, feedLight(feed), delay, skew, warned(whole(feed.gaps), feed.gaps));
       }),
     );
   }
@@ -84,17 +88,60 @@ export class Operations {
     if (count === this.letters) return;
     const { data } = count ? await ask("dead-letters") : { data: [] };
     this.letters = count;
-    at("letters-table").hidden = !count;
-    fill(at("letters"), ...data.filter((each) => each.records).map((each) => row(each.topic, whole(each.records))));
+    keyed(
+      at("letters"),
+      data.filter((each) => each.records).map((each) => [JSON.stringify(each), () => letterLine(each)]),
+    );
     fill(
       at("letters-note"),
-      ...light(count ? "bad" : "good", count ? `${whole(count)} in all; kandle dlq shows them` : "There are none."),
+      ...light(count ? "bad" : "good", count ? `${whole(count)} in all; kandle dlq settles them` : "There are none."),
     );
+  }
+
+  /** Draw what was seen last again. */
+  draw() {
+    if (this.seen) this.show(this.seen);
+  }
+
+  show(state) {
+    this.drawVenues(state.venues);
+    this.drawFlow(state);
+    this.drawTopics(state);
   }
 }
 
 const whole = (value) => value.toLocaleString("en-US");
-const gaps = (count) => (count ? [made("b", "down", whole(count))] : "0");
+const warned = (text, isBad) => (isBad ? [made("b", "down", text)] : text);
+
+/** A line that opens the newest letters of a topic. */
+function letterLine({ topic, records }) {
+  const line = made("button", "line", made("b", "", topic), " ", made("span", "unit", whole(records)));
+  line.type = "button";
+  line.addEventListener("click", async () => {
+    showDetail(topic, [["Loading …", []]]);
+    try {
+      const { data } = await ask(`dead-letters/${topic}`, { limit: LETTERS });
+      showDetail(topic, data.map(partsOfLetter));
+    } catch (error) {
+      showDetail(topic, [[error.message, []]]);
+    }
+  });
+  return made("li", "", line);
+}
+
+const partsOfLetter = (letter) => [
+  letter.cause,
+  [
+    ["Put aside", timeField(letter.time)],
+    ["By", letter.stage],
+    ["Read at", letter.source],
+    ["Stands at", `${letter.partition}/${letter.offset}`],
+    ["State", letter.outcome ?? "waits"],
+    ["Key", letter.key],
+    ["Value", letter.value],
+    ["Bytes", whole(letter.size)],
+  ],
+];
 
 function feedLight({ connected, ended, silent_s }) {
   if (ended) return light("bad", "ended");

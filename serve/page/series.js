@@ -1,7 +1,8 @@
 // Candles of one market and interval with what belongs to them: values of indicators, and signals.
 
 const MOST = 20000,
-  KEPT = 15000;
+  KEPT = 15000,
+  FEW = 20;
 
 /** Index of the first candle whose time is not before another. */
 export function indexAt(candles, time) {
@@ -32,10 +33,9 @@ export class Series {
     return this.candles.at(-1);
   }
 
-  /** Take candles in any order; returns how many came before those that were here. */
+  /** Take candles in any order. */
   take(found) {
-    const first = this.candles[0]?.time ?? Infinity;
-    if (found.length === 1 && this.candles.length) this.put(found[0]);
+    if (found.length <= FEW) for (const each of found) this.put(each);
     else {
       const all = new Map(this.candles.map((each) => [each.time, each]));
       for (const each of found) {
@@ -44,7 +44,6 @@ export class Series {
       }
       this.candles = [...all.values()].sort((one, other) => one.time - other.time);
     }
-    return first === Infinity ? 0 : indexAt(this.candles, first);
   }
 
   put(candle) {
