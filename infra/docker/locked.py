@@ -1,8 +1,8 @@
 """Chooses from `requirements.lock` what an image needs; the Dockerfile runs it, with nothing installed.
 
-The lock covers every extra, tests and documentation too. pip resolves what the image asks for under the lock's
-pins (`wanted`, `pins`), without installing; `chosen` then takes those packages out of the lock, hashes and all,
-so that nothing is installed that is not written there.
+The lock covers every extra, tests and documentation too. pip resolves what the image asks for under the
+lock's pins (`wanted`, `pins`), without installing; `chosen` then takes those packages out of the lock, hashes
+and all, so that nothing is installed that is not written there.
 """
 
 import json

@@ -26,6 +26,18 @@ class PostgresEndpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dsn: str
 
 
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a process and its children use.
+
+    Attributes:
+        cpu_percent: Of one core, over the last few seconds: 200 is two cores.
+        memory_bytes: What would be free without them: pages that several share count in part.
+    """
+
+    cpu_percent: float
+    memory_bytes: int
+
+
 class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One supervised process.
 
@@ -36,6 +48,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         metrics_port: Where it serves metrics; 0 for nowhere.
         url: Where it answers people and programs; None for nowhere.
         identity: Tells the process from a later one with the same id.
+        resources: What it uses; None when it does not run or was not measured yet.
     """
 
     state: StageState
@@ -44,6 +57,7 @@ class Stage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics_port: int = 0
     url: str | None = None
     identity: str | None = None
+    resources: Resources | None = None
 
 
 class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -54,12 +68,14 @@ class Endpoints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         kafka: The broker; None before it has been started.
         postgres: The database; None before it has been started.
         stages: By stage name, servers included.
+        disk_bytes: What the directory occupies on the disk; None before it was measured.
     """
 
     pid: int | None = None
     kafka: KafkaEndpoint | None = None
     postgres: PostgresEndpoint | None = None
     stages: dict[str, Stage] = {}
+    disk_bytes: int | None = None
 
 
 class EndpointsFile:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ import msgspec
 from infra.embedded.child import Child, ChildSpec, describe_exit, failed
 from infra.embedded.cluster import end_leftovers
 from infra.embedded.directory_lock import DirectoryLock
-from infra.embedded.disk import DiskBudget
+from infra.embedded.disk import DiskBudget, used_bytes
 from infra.embedded.endpoints import (
     Endpoints,
     EndpointsFile,
@@ -26,33 +26,14 @@ from infra.embedded.endpoints import (
 )
 from infra.embedded.errors import ChildFailedError
 from infra.embedded.identity import process_identity
+from infra.embedded.resources import Meter
+from infra.embedded.restarts import RestartPolicy, Restarts
 from infra.embedded.stage_log import StageLog
 from schemas.errors import KandleError
 
 POLL_S = 0.05
 HOUSEKEEPING_S = 5.0
 FINAL: frozenset[StageState] = frozenset({"finished", "stopped", "failed"})
-
-
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
-    """When a process that died is started again.
-
-    Attributes:
-        first_delay_s: Pause before the first restart; short, since most deaths are single ones.
-        max_delay_s: Pauses double up to this.
-        max_failures: More deaths than this without a healthy time between them: give up.
-        healthy_after_s: Who ran so long is healthy; the count begins anew.
-    """
-
-    first_delay_s: float = 0.1
-    max_delay_s: float = 5.0
-    max_failures: int = 5
-    healthy_after_s: float = 10.0
-
-    def delay_s(self, failures: int) -> float:
-        """Pause after the given number of deaths in a row (1, 2, ...)."""
-        return float(min(self.max_delay_s, self.first_delay_s * 2 ** (failures - 1)))
 
 
 @dataclass(slots=True)
@@ -63,6 +44,7 @@ class _Supervised:
     child: Child | None = None
     restarts: int = 0
     exit_code: int | None = None
+    ready_at: float | None = None
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
@@ -76,8 +58,16 @@ class Supervisor:
             await supervisor.until_failure()
 
     Entering takes the directory's lock and ends what an earlier run left; leaving stops what still runs, in
-    the reverse order of the starts. `endpoints.json` follows every change at once. Use it from the main
-    thread alone: the kernel ends the children when the thread ends that started them.
+    the reverse order of the starts. `endpoints.json` follows every change at once, and every few seconds what
+    the processes use. Use it from the main thread alone: the kernel ends the children when the thread ends
+    that started them.
+
+    Args:
+        data_dir: Whose processes they are.
+        policy: When a process that died is started again.
+        disk: What the directory may use; None: anything.
+        housekeeping_s: How often logs are bounded, and processes and disk measured.
+        tell: Told in words of each process that died and will be started again.
     """
 
     def __init__(
@@ -87,11 +77,16 @@ class Supervisor:
         policy: RestartPolicy | None = None,
         disk: DiskBudget | None = None,
         housekeeping_s: float = HOUSEKEEPING_S,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self._policy = policy or RestartPolicy()
         self._disk = disk
         self._housekeeping_s = housekeeping_s
+        self._tell = tell
+        self.meter = Meter()
+        """What the processes use and have used."""
+        self._measuring = asyncio.Lock()
         self._lock = DirectoryLock(data_dir)
         self._file = EndpointsFile(data_dir)
         self._endpoints = Endpoints()
@@ -222,22 +217,27 @@ class Supervisor:
             await self._set(one, "failed")
 
     async def _keep_alive(self, one: _Supervised) -> None:
-        failures = 0
+        restarts = Restarts(self._policy)
         while True:
-            began = time.monotonic()
+            one.ready_at = None
             problem = await self._run_once(one)
             if one.stop_asked.is_set():
                 return await self._set(one, "stopped")
             if problem is None:
                 return await self._set(one, "finished")
-            failures = 1 if time.monotonic() - began > self._policy.healthy_after_s else failures + 1
-            final = one.exit_code in one.spec.fatal_codes or not one.spec.restarts
-            if final or failures > self._policy.max_failures:
+            pause = restarts.pause_s(0.0 if one.ready_at is None else time.monotonic() - one.ready_at)
+            if one.exit_code in one.spec.fatal_codes or not one.spec.restarts:
                 self._fail(problem)
                 return await self._set(one, "failed")
+            if pause is None:
+                self._fail(ChildFailedError(f"after {restarts.failures} deaths in a row: {problem}"))
+                return await self._set(one, "failed")
             await self._set(one, "restarting")
+            if self._tell is not None:
+                said = str(problem).partition(";")[0]
+                self._tell(f"{said}; it is started again in {pause:.1f} s")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(one.stop_asked.wait(), self._policy.delay_s(failures))
+                await asyncio.wait_for(one.stop_asked.wait(), pause)
             if one.stop_asked.is_set():
                 return await self._set(one, "stopped")
             one.restarts += 1
@@ -258,6 +258,7 @@ class Supervisor:
                 one.exit_code = one.child.exit_code()
                 return problem
             await asyncio.sleep(POLL_S)
+        one.ready_at = time.monotonic()
         await self._set(one, "running")
         while (code := one.child.exit_code()) is None:
             await asyncio.sleep(POLL_S)
@@ -283,6 +284,7 @@ class Supervisor:
             metrics_port=one.spec.metrics_port,
             url=one.spec.url,
             identity=process_identity(pid) if pid is not None else None,
+            resources=self.meter.last.get(one.spec.name) if pid is not None else None,
         )
 
     def _write(self, endpoints: Endpoints) -> None:
@@ -299,16 +301,30 @@ class Supervisor:
             self._has_failed.set()
 
     async def _keep_house(self) -> None:
-        """Bound the logs and watch the disk, now and then."""
+        """Bound the logs, measure the processes and watch the disk, now and then."""
         while True:
             await asyncio.sleep(self._housekeeping_s)
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(_limit, [each.log for each in self._supervised.values()])
+            await self.measure()
             if self._disk is not None:
                 try:
                     await asyncio.to_thread(self._disk.check)
                 except KandleError as error:
                     self._fail(error)
+
+    async def measure(self) -> None:
+        """Look at what the processes and the directory use now; `endpoints.json` says it."""
+        async with self._measuring:
+            pids = {
+                each.spec.name: each.child.pid
+                for each in self._supervised.values()
+                if each.child is not None and each.state in {"starting", "running"}
+            }
+            await asyncio.to_thread(self.meter.look, pids)
+            disk_bytes = await asyncio.to_thread(used_bytes, self.data_dir)
+        stages = {name: self._stage(each) for name, each in self._supervised.items()}
+        self._write(msgspec.structs.replace(self._endpoints, stages=stages, disk_bytes=disk_bytes))
 
 
 def _limit(logs: Iterable[StageLog]) -> None:

@@ -4,11 +4,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from infra.backoff import FullJitter
 from infra.embedded.child import Child, ChildSpec, describe_exit
+from infra.embedded.restarts import RestartPolicy, Restarts
 from infra.logging import get_logger
 
 POLL_S: Final = 0.05
@@ -16,23 +15,6 @@ SIGNALLED: Final = 128
 """A shell's exit code for who was ended by a signal: this and the signal's number."""
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPolicy:
-    """When a worker that died is started again.
-
-    Attributes:
-        base_delay_s: Pauses are drawn from 0 to this, which doubles with each quick death ...
-        max_delay_s: ... up to this.
-        max_failures: More quick deaths in a row than this end the pool.
-        healthy_after_s: Who ran so long did not die quickly; the count begins anew.
-    """
-
-    base_delay_s: float = 0.5
-    max_delay_s: float = 10.0
-    max_failures: int = 5
-    healthy_after_s: float = 20.0
 
 
 class WorkerPool:
@@ -48,9 +30,9 @@ class WorkerPool:
         policy: When to start again.
     """
 
-    def __init__(self, specs: Sequence[ChildSpec], policy: PoolPolicy | None = None) -> None:
+    def __init__(self, specs: Sequence[ChildSpec], policy: RestartPolicy | None = None) -> None:
         self._specs = list(specs)
-        self._policy = policy or PoolPolicy()
+        self._policy = policy or RestartPolicy()
         self._children: dict[str, Child] = {}
 
     @property
@@ -88,8 +70,7 @@ class WorkerPool:
                 child.kill()
 
     async def _keep(self, spec: ChildSpec, stop: asyncio.Event) -> int:
-        policy, failures = self._policy, 0
-        pauses = FullJitter(policy.base_delay_s, policy.max_delay_s)
+        restarts = Restarts(self._policy)
         while not stop.is_set():
             began = time.monotonic()
             code = await self._run_once(spec, stop)
@@ -99,14 +80,10 @@ class WorkerPool:
             if code == 0:
                 log.info("a worker has left", worker=spec.name)
                 return 0
-            if time.monotonic() - began > policy.healthy_after_s:
-                failures = 0
-                pauses.reset()
-            failures += 1
-            if code in spec.fatal_codes or failures > policy.max_failures:
+            pause = restarts.pause_s(time.monotonic() - began)
+            if pause is None or code in spec.fatal_codes:
                 log.error("a worker cannot go on; all stop", worker=spec.name, reason=describe_exit(code))
                 return _status(code)
-            pause = pauses.next_delay_s()
             log.warning(
                 "a worker is started again",
                 worker=spec.name,

@@ -18,9 +18,10 @@ from infra.embedded.endpoints import Endpoints, EndpointsFile, KafkaEndpoint, St
 from infra.embedded.errors import ChildFailedError, DirectoryLockedError
 from infra.embedded.identity import process_identity
 from infra.embedded.stage_log import StageLog
-from infra.embedded.supervisor import RestartPolicy, Supervisor
+from infra.embedded.restarts import RestartPolicy, Restarts
+from infra.embedded.supervisor import Supervisor
 
-QUICK = RestartPolicy(first_delay_s=0.02, max_delay_s=0.05, max_failures=3)
+QUICK = RestartPolicy(base_delay_s=0.02, max_delay_s=0.05, max_failures=3)
 
 
 def script(name: str, code: str, *arguments: str, **options: object) -> ChildSpec:
@@ -62,9 +63,20 @@ async def test_a_killed_child_is_started_again_and_the_file_names_the_new_one(tm
     assert process_identity(second.pid) is None
 
 
-async def test_pauses_between_restarts_grow_up_to_a_bound() -> None:
-    policy = RestartPolicy(first_delay_s=0.1, max_delay_s=1.0)
-    assert [policy.delay_s(failures) for failures in range(1, 7)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+def test_pauses_between_restarts_are_drawn_up_to_a_ceiling_that_doubles_to_a_bound() -> None:
+    policy = RestartPolicy(base_delay_s=0.1, max_delay_s=1.0, max_failures=6)
+    highest = Restarts(policy, draw=lambda: 1.0)
+    assert [highest.pause_s(0.0) for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert highest.pause_s(0.0) is None
+    halved = Restarts(policy, draw=lambda: 0.5)
+    assert [halved.pause_s(0.0) for _ in range(2)] == [0.05, 0.1]
+
+
+def test_who_was_ready_for_long_begins_anew() -> None:
+    restarts = Restarts(RestartPolicy(max_failures=1, healthy_after_s=20.0), draw=lambda: 1.0)
+    assert restarts.pause_s(0.0) == 0.5
+    assert restarts.pause_s(20.1) == 0.5
+    assert restarts.pause_s(19.9) is None
 
 
 async def test_a_child_that_dies_at_start_again_and_again_is_given_up_with_its_last_words(
@@ -143,7 +155,7 @@ async def test_children_are_asked_in_reverse_order_and_the_stubborn_are_killed(t
 
 
 async def test_a_stop_while_a_child_waits_for_its_restart_takes_effect_at_once(tmp_path: Path) -> None:
-    slow = RestartPolicy(first_delay_s=30.0, max_delay_s=30.0)
+    slow = RestartPolicy(base_delay_s=30.0, max_delay_s=30.0)
     async with Supervisor(tmp_path, policy=slow) as supervisor:
         await supervisor.start(script("dying", "import sys; sys.exit(1)"))
         await eventually(lambda: supervisor.endpoints.stages["dying"].state == "restarting")

@@ -14,12 +14,13 @@ import pytest
 
 from infra.embedded.child import ChildSpec
 from infra.embedded.identity import process_identity
-from infra.embedded.worker_pool import PoolPolicy, WorkerPool
+from infra.embedded.restarts import RestartPolicy
+from infra.embedded.worker_pool import WorkerPool
 from infra.settings import MetricsSettings, ProcessorSettings, Settings
 from kandle.workers import worker_specs
 from schemas.errors import ConfigurationError
 
-QUICK = PoolPolicy(base_delay_s=0.01, max_delay_s=0.02, max_failures=2, healthy_after_s=30)
+QUICK = RestartPolicy(base_delay_s=0.01, max_delay_s=0.02, max_failures=2, healthy_after_s=30)
 SLEEP = "import time; time.sleep(60)"
 
 
@@ -79,7 +80,7 @@ async def test_who_lived_long_enough_may_die_any_number_of_times(tmp_path: Path)
     started = tmp_path / "started"
     started.touch()
     code = f"open({str(started)!r}, 'a').write('x'); import time; time.sleep(0.1); raise SystemExit(7)"
-    policy = PoolPolicy(base_delay_s=0.01, max_delay_s=0.01, max_failures=1, healthy_after_s=0.05)
+    policy = RestartPolicy(base_delay_s=0.01, max_delay_s=0.01, max_failures=1, healthy_after_s=0.05)
     async with running(WorkerPool([script("dying", code)], policy), 1) as (task, _, _):
         await eventually(lambda: len(started.read_text()) > 4, 10)
         assert not task.done()
