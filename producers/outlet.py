@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
-from infra.kafka.publisher import Publisher
+from infra.kafka.publisher import Publisher, Told
 from infra.kafka.tally import Age
 from infra.logging import get_logger
+from infra.tracing import SpanContext
 from producers.continuity import BETWEEN_RUNS
 from producers.events import SystemEvents
-from producers.exchange import Channel, Control
+from producers.exchange import Channel, Control, MarketRecord
 from producers.feed import Feed
 from producers.outputs import BookGap, Output, Refusal, Repeat
 from producers.positions import Positions
+from producers.traces import TracedOutputs, publishing
 from schemas.identity import ce_id, market_key
 from schemas.records import (
     BookUpdate,
@@ -124,6 +126,9 @@ class Outlet:
         self._waiting: dict[type[Record], list[_Message]] = {record: [] for record in RECORD_TOPICS}
         self._oldest: Trade | None = None
         """First of the trades that wait."""
+        self._tracer = tracing.current()
+        self._told_of: dict[type[Record], dict[int, Told]] = {}
+        """Headers of the records that wait, by their place; of those that are traced."""
         self._told: dict[str, float] = {}
         self._gaps_told = self._gaps_untold = 0
         self._totals_at_s: float | None = None
@@ -131,7 +136,9 @@ class Outlet:
         self.counts: Counter[str] = Counter()
         """Outputs carried since the start, by the name of their type."""
 
-    async def carry(self, outputs: Sequence[Output], feed: Feed, at_s: float) -> list[Control]:
+    async def carry(
+        self, outputs: Sequence[Output], feed: Feed, at_s: float, traced: TracedOutputs | None = None
+    ) -> list[Control]:
         """Hand outputs to Kafka; returns those that are about the connection.
 
         Args:
@@ -139,6 +146,7 @@ class Outlet:
                 left to the session.
             feed: Where the outputs come from.
             at_s: Monotonic time, s.
+            traced: Those that are traced.
 
         Raises:
             PublishError: Kafka refused a record for good.
@@ -151,6 +159,8 @@ class Outlet:
         for output in outputs:
             if isinstance(output, MARKET_RECORDS):
                 waiting[type(output)].append((self._key(output.symbol), encode(output)))
+                if traced and id(output) in traced:
+                    self._trace(output, traced[id(output)][1])
                 if isinstance(output, Trade):
                     newest = output
                     if self._oldest is None:
@@ -173,6 +183,14 @@ class Outlet:
         await self._flush_records()
         self._count(seen, repeated, newest)
         return controls
+
+    def _trace(self, record: MarketRecord, parent: SpanContext) -> None:
+        """Have the record that was queued last published with its trace."""
+        if self._tracer is not None:
+            number = len(self._waiting[type(record)]) - 1
+            topic = RECORD_TOPICS[type(record)]
+            told = publishing(self._tracer, parent, topic.name, record.symbol)
+            self._told_of.setdefault(type(record), {})[number] = told
 
     async def settle(self, at_s: float) -> None:
         """Do what is due now and then: acknowledgements, positions, totals; call a few times a second.
@@ -212,7 +230,11 @@ class Outlet:
                 self._waiting[record] = []
                 topic = RECORD_TOPICS[record]
                 await self._publisher.publish_batch(
-                    topic.name, messages, record.__name__, age=age if record is Trade else None
+                    topic.name,
+                    messages,
+                    record.__name__,
+                    age=age if record is Trade else None,
+                    told=self._told_of.pop(record, None),
                 )
 
     async def _mark(self, mark: TimeMark, feed: Feed | None, at_s: float) -> None:

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol, TypeAlias
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.logging import get_logger
 from producers.connect_pace import ConnectPace
 from producers.connection import TRADES, Portion, open_connection
@@ -18,6 +18,7 @@ from producers.links import Links
 from producers.outlet import Outlet
 from producers.outputs import Ask, BookGap, Output, Refusal, Repeat
 from producers.rest_queue import Answer, Deliver
+from producers.traces import FrameTraces
 from producers.transport import Opening
 from schemas.records import BookUpdate, Gap, TimeMark
 
@@ -92,6 +93,8 @@ class Session:
         self._received_bytes = metrics.feeds.BYTES_RECEIVED.labels(exchange.venue)
         self._queue = metrics.stages.QUEUE_DEPTH.labels(f"feed-{outlet.source}")
         self._open_gaps = 0
+        tracer = tracing.current()
+        self._traces = None if tracer is None else FrameTraces(exchange.venue, tracer)
         self._has_books = "books" in exchange.channels
         self._wake = asyncio.Event()
         self.links = Links(
@@ -212,7 +215,8 @@ class Session:
         self, line: Line, portion: Portion, outputs: list[Output], heard: Counter[type]
     ) -> list[Output]:
         """Feed the frames of a portion; returns the outputs that are still to be carried."""
-        take, receive_time, at_s = self._feed.take, portion.receive_time, portion.at_s
+        receive_time, at_s = portion.receive_time, portion.at_s
+        take = self._feed.take if self._traces is None else self._traces.of(portion, self._feed.take)
         self._exchange.talk = line.talk
         count = len(outputs)
         for frame in portion.frames:
@@ -232,7 +236,8 @@ class Session:
         return outputs
 
     async def _carry(self, outputs: Sequence[Output], at_s: float, line: Line | None = None) -> None:
-        for control in await self._outlet.carry(outputs, self._feed, at_s):
+        traced = None if self._traces is None else self._traces.outputs()
+        for control in await self._outlet.carry(outputs, self._feed, at_s, traced):
             if line is not None:
                 line.heed(control)
         for output in outputs:

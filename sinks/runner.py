@@ -23,6 +23,7 @@ from infra.kafka.reader import PositionGoneError
 from infra.kafka.record_batches import read_records
 from infra.logging import get_logger
 from infra.metrics.stages import count_error
+from infra.probes import READINESS
 from infra.settings import Settings
 from infra.tasks import until_one_ends
 from infra.tracing import SampledRecords
@@ -88,6 +89,7 @@ class Runner:
         """
         metrics.stages.READY.labels(self._stage).set(0)
         self._blocked.set(0)
+        READINESS.expect(self._stage)
         self._stop = stop
         await self._intake.start()
         try:
@@ -101,6 +103,7 @@ class Runner:
         except KandleError as error:
             self._blocked.set(1)
             count_error(self._stage, error)
+            READINESS.set(self._stage, f"it has stopped: {error}")
             metrics.stages.READY.labels(self._stage).set(0)
             self._log.error("the sink stops, nothing was skipped", code=error.code, error=str(error))
             raise
@@ -222,8 +225,10 @@ class Runner:
 
     def _trace(self, portion: Portion, began_ns: int) -> None:
         """Take spans of the sampled records that were stored just now."""
+        if self._tracer is None:
+            return
         name = self._destination.name
-        for slice_ in portion.slices if self._tracer is not None else ():
+        for slice_ in portion.slices:
             self._tracer.put_batch(
                 "notify" if name == "notifications" else "store",
                 SampledRecords.of(slice_.records),
@@ -302,6 +307,7 @@ class Runner:
         count_error(self._stage, error if isinstance(error, KandleError) else UnavailableError())
         delay_s = self._backoff.next_delay_s()
         self._blocked.set(1)
+        READINESS.set(self._stage, f"it cannot store: {str(error).strip()}")
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
         say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
         await self._destination.recover(error)
@@ -314,6 +320,7 @@ class Runner:
     def _stored_again(self) -> None:
         self._backoff.reset()
         self._blocked.set(0)
+        READINESS.set(self._stage)
 
     async def _show_positions(self) -> None:
         while True:

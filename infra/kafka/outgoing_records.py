@@ -6,8 +6,8 @@ producer's id and sequence are put into the header when a batch is sent, see `ba
 
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import cramjam
@@ -190,7 +190,7 @@ class OutgoingRecords:
 
     @classmethod
     def merged(cls, parts: Sequence[tuple[npt.NDArray[Any], "OutgoingRecords"]]) -> Self:
-        """Several sequences without headers as one.
+        """Several sequences as one.
 
         Args:
             parts: For each the places of its records, ascending: the order of the whole. At one place the
@@ -199,7 +199,22 @@ class OutgoingRecords:
         order = np.argsort(np.concatenate([places for places, _ in parts]), kind="stable")
         keys = Spans.joined([records.keys for _, records in parts])
         values = Spans.joined([records.values for _, records in parts])
-        return cls(keys.take(order), values.take(order))
+        if all(records.headers is None for _, records in parts):
+            return cls(keys.take(order), values.take(order))
+        headers = Spans.joined([records.headers or _no_headers(len(records)) for _, records in parts])
+        return cls(keys.take(order), values.take(order), headers.take(order))
+
+    def with_headers(self, headers: Mapping[int, Sequence[tuple[str, bytes]]]) -> Self:
+        """The same records, where few have headers: those, by their place."""
+        places = sorted(headers)
+        encoded = [_encoded(headers[place]) for place in places]
+        lengths = np.array([len(each) for each in encoded], np.int64)
+        spans = _no_headers(len(self))
+        starts, sizes = spans.starts.copy(), spans.lengths.copy()
+        starts[places] = 1 + np.cumsum(lengths) - lengths
+        sizes[places] = lengths
+        data = np.frombuffer(b"\x00" + b"".join(encoded), np.uint8)
+        return replace(self, headers=Spans(data, starts, sizes))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -235,9 +250,23 @@ class OutgoingRecords:
     def _columns(self) -> tuple[Bytes, Int64s, Int64s, Bytes, Int64s, Int64s, Bytes, Int64s, Int64s]:
         keys, values, headers = self.keys, self.values, self.headers
         if headers is None:
-            headers = Spans(_NO_HEADERS, np.zeros(len(self), np.int64), np.ones(len(self), np.int64))
+            headers = _no_headers(len(self))
         return (
             *(keys.data, keys.starts, keys.lengths),
             *(values.data, values.starts, values.lengths),
             *(headers.data, headers.starts, headers.lengths),
         )
+
+
+def _no_headers(count: int) -> Spans:
+    return Spans(_NO_HEADERS, np.zeros(count, np.int64), np.ones(count, np.int64))
+
+
+def _encoded(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    """Headers as in a record batch."""
+    out = np.empty(10 + sum(20 + len(name.encode()) + len(value) for name, value in headers), np.uint8)
+    position = _put_varint(out, 0, len(headers))
+    for name, value in headers:
+        for part in (name.encode(), value):
+            position = _put_span(out, position, np.frombuffer(part, np.uint8), 0, len(part))
+    return out[:position].tobytes()

@@ -9,7 +9,7 @@ so what is refused for good is a fault of the record or of the topic, counted an
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from aiokafka.errors import KafkaError as AiokafkaError
@@ -37,6 +37,8 @@ FULL_QUEUE_PAUSE_S: Final = 0.005
 MAX_RECORD_BYTES: Final = 16 * 1024 * 1024
 
 Headers: TypeAlias = Sequence[tuple[str, str | bytes | None]]
+Told: TypeAlias = tuple[Headers, Acknowledged]
+"""What one record of many has besides: headers, and whom to tell of it."""
 
 
 class PublishError(KandleError):
@@ -154,6 +156,7 @@ class Publisher:
         kind: str = "bytes",
         partition: int | None = None,
         age: Age | None = None,
+        told: Mapping[int, Told] | None = None,
     ) -> None:
         """Hand over keys and values in order, as `publish` does; records of one key stay in order.
 
@@ -163,6 +166,7 @@ class Publisher:
             kind: Name of the record type, for the metrics.
             partition: Partition of all of them; without one, that of each key.
             age: What is measured, of the first of them for all.
+            told: For the few messages, by their number, that have headers.
 
         Raises:
             PublishError: The producer has failed for good, or a record is too large.
@@ -171,6 +175,15 @@ class Publisher:
         options: dict[str, Any] = {} if partition is None else {"partition": partition}
         options["on_delivery"] = tally if age is None else aged(tally, age)
         offer = self._offer
+        if told:
+            for number, (key, value) in enumerate(messages):
+                own = options if number not in told else options | _of_one(tally, told[number])
+                while not offer(topic, value, key, own):
+                    await self._room()
+                if own is options:
+                    options["on_delivery"] = tally
+            self.poll()
+            return
         for key, value in messages:
             while not offer(topic, value, key, options):
                 await self._room()
@@ -322,3 +335,9 @@ class Publisher:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error.str()
+
+
+def _of_one(tally: Tally, told: Told) -> dict[str, Any]:
+    """Options of a message that has headers."""
+    headers, acknowledged = told
+    return {"headers": list(headers), "on_delivery": tally.then(acknowledged)}

@@ -31,6 +31,10 @@ class HeaderRows:
     def __len__(self) -> int:
         return int(self.rows.size)
 
+    def by_row(self) -> dict[int, bytes]:
+        """The values by row: for topics whose records are few."""
+        return {row: self.values.value(index) or b"" for index, row in enumerate(self.rows.tolist())}
+
 
 @compiled(types.UniTuple(types.int64, 2)(_READABLE, types.int64, types.int64))
 def _read_length(data: Any, position: int, end: int) -> Any:

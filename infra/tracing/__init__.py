@@ -7,7 +7,7 @@ the data. `docs/tracing.md` shows the spans; ADR 026 says why they are made as t
 from infra.tracing.context import CORRELATION, HEADER, SpanContext
 from infra.tracing.sampled import SampledRecords
 from infra.tracing.span import Kind, Span
-from infra.tracing.tracer import Tracer, close, configure, consumed, current, published, root_of
+from infra.tracing.tracer import Tracer, bound, close, configure, consumed, current, published, root_of
 
 __all__ = [
     "CORRELATION",
@@ -17,6 +17,7 @@ __all__ = [
     "Span",
     "SpanContext",
     "Tracer",
+    "bound",
     "close",
     "configure",
     "consumed",

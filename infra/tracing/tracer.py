@@ -6,9 +6,12 @@ import os
 import platform
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Final
+
+import structlog
 
 from infra.settings.tracing import TracingSettings
 from infra.tracing.context import SpanContext
@@ -137,6 +140,14 @@ def root_of(header: bytes | None) -> SpanContext:
     """The span of a request: below what has called us, if it says so, or the first of a trace."""
     caller = SpanContext.read(header)
     return SpanContext.root() if caller is None else caller.fresh()
+
+
+@contextmanager
+def bound(context: SpanContext) -> Iterator[None]:
+    """Lines of the log that are written within name this span, and its trace."""
+    named = {"trace_id": context.trace_id.hex(), "span_id": context.span_id.hex()}
+    with structlog.contextvars.bound_contextvars(**named):
+        yield
 
 
 _current: Tracer | None = None

@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from infra import logging, metrics
+from infra import logging, tracing
+from infra.probes import READINESS
 from infra.settings import Settings, load
+from kandle.process_probes import start_probes, watch_kafka
 from kandle.servers import reach_servers
 
 
@@ -35,8 +37,10 @@ def serve(host: str | None, port: int | None, data_dir: str | None) -> None:
 
     listening = bind(settings.serve)
     logging.configure(settings.logging, "serve")
-    metrics.serve(settings.metrics)
+    start_probes("serve", settings)
+    tracing.configure(settings.tracing, "serve")
     with reach_servers(settings) as reached:
+        watch_kafka(reached)
         logging.get_logger(__name__).info("listening", url=address_of(listening))
         asyncio.run(_run(reached, listening))
 
@@ -46,6 +50,10 @@ async def _run(settings: Settings, listening: Any) -> None:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    beating = asyncio.create_task(READINESS.beat())
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await run(settings, listening, stop)
+    try:
+        await run(settings, listening, stop)
+    finally:
+        beating.cancel()

@@ -8,8 +8,10 @@ from typing import Any, TypeAlias
 
 import click
 
-from infra import logging, metrics
+from infra import logging, metrics, tracing
+from infra.probes import READINESS
 from infra.settings import Settings, load
+from kandle.process_probes import start_probes, watch_kafka
 
 AsyncStage: TypeAlias = Callable[[Settings, asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -19,7 +21,10 @@ def prepare_stage(stage: str, **sections: Any) -> Settings:
     given = {name: values for name, values in sections.items() if values}
     settings = load(**given)
     logging.configure(settings.logging, stage)
-    metrics.serve(settings.metrics)
+    start_probes(stage, settings)
+    if settings.metrics.port and stage != "simulate":
+        watch_kafka(settings)
+    tracing.configure(settings.tracing, stage)
     return settings
 
 
@@ -29,13 +34,18 @@ def run_stage(stage: AsyncStage, settings: Settings) -> None:
     async def until_stopped() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        beating = asyncio.create_task(READINESS.beat())
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await stage(settings, stop)
+        try:
+            await stage(settings, stop)
+        finally:
+            beating.cancel()
 
     try:
         asyncio.run(until_stopped())
     finally:
+        tracing.close()
         metrics.write_last(settings.metrics)
 
 

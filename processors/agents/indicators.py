@@ -5,18 +5,21 @@ Candles and time marks in; values, signals and the same marks out.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 
 from faust.types import TP
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.outgoing_records import OutgoingRecords
-from infra.kafka.publisher import Publisher
+from infra.kafka.publisher import Headers, Publisher
 from infra.kafka.record_batches import RawRecords
+from infra.kafka.record_headers import find_header
 from infra.kafka.tally import Age
 from infra.logging import get_logger
 from infra.settings import Settings
+from infra.tracing import CORRELATION, HEADER, SampledRecords, bound
 from processors.agents.refusals import refuse_undecoded
 from processors.agents.signal_headers import signal_headers
 from processors.agents.venue_prices import VenuePrices
@@ -50,6 +53,7 @@ class IndicatorStep:
     def __init__(self, settings: Settings, publisher: Publisher) -> None:
         self._plan = SeriesPlan.of_settings(settings.processors)
         self._told: set[str] = set()
+        self._tracer = tracing.current()
         self.parameters = self._plan.digest
         self._publisher = publisher
         self._letters = DeadLetters(publisher, f"process-{self.name}")
@@ -85,29 +89,39 @@ class IndicatorStep:
         await refuse_undecoded(self._letters, tp, records, columns)
         candles = dict(zip(columns.rows(Candle).tolist(), _candles(columns), strict=True))
         marks = set(columns.rows(TimeMark).tolist())
+        traced = {} if self._tracer is None else SampledRecords.of(records).contexts()
+        correlations = find_header(records, CORRELATION.encode()).by_row()
+        headers_of: dict[int, list[tuple[str, bytes]]] = {}
         values: list[Message] = []
-        signals: list[tuple[Message, Signal | None]] = []
+        signals: list[tuple[Message, Headers | None, Age | None]] = []
         counted = asdict(state.counts)
         for row in sorted([*candles, *marks]):
             candle = candles.get(row)
             if candle is None:
                 mark: Message = (records.key(row), columns.value(row))
                 values.append(mark)
-                signals.append((mark, None))
+                signals.append((mark, None, None))
                 continue
             key = market_key(candle.venue, candle.symbol).encode()
-            for record in state.fold(candle):
+            span = traced[row].child(self.name) if row in traced else None
+            with contextlib.nullcontext() if span is None else bound(span):
+                derived = state.fold(candle)
+            for record in derived:
                 if isinstance(record, Signal):
-                    signals.append(((key, rows.encode(record)), record))
-                else:
-                    values.append((key, indicator_bytes(record)))
+                    headers = signal_headers(record, span, correlations.get(row))
+                    age = Age("signal", record.event_time)
+                    signals.append(((key, rows.encode(record)), headers, age))
+                    continue
+                if span is not None:
+                    headers_of[len(values)] = [(HEADER, span.traceparent.encode())]
+                values.append((key, indicator_bytes(record)))
         for outcome, count in asdict(state.counts).items():
             metrics.processors.SERIES_CANDLES.labels(outcome).inc(count - counted[outcome])
-        for (key_bytes, value), signal in signals:
-            headers = None if signal is None else signal_headers(signal)
-            age = None if signal is None else Age("signal", signal.event_time)
-            await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, headers, age=age)
+        for (key_bytes, value), told, since in signals:
+            await self._publisher.publish(SIGNALS.name, value, key_bytes, tp.partition, told, age=since)
         outgoing = OutgoingRecords.of(values)
+        if headers_of:
+            outgoing = outgoing.with_headers(headers_of)
         await self._publisher.publish_columns(INDICATORS.name, tp.partition, outgoing, kind="IndicatorValue")
         await self._prices.write(columns, tp.partition)
         finals = columns.column(TimeMark, "final")

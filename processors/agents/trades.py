@@ -16,14 +16,16 @@ import numpy as np
 import numpy.typing as npt
 from faust.types import TP
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
 from infra.metrics.columns import observe_all
 from infra.settings import Settings
+from infra.tracing import SampledRecords
 from processors.agents.candle_messages import CandleMessages, LiveMessages, with_marks
+from processors.agents.candle_traces import CandleTraces, Continued, put_candles, with_traces
 from processors.agents.refusals import refuse, refuse_undecoded
 from processors.agents.signal_headers import signal_headers
 from processors.agents.trade_state import TradeState
@@ -72,6 +74,8 @@ class TradeStep:
         self._messages: dict[int, CandleMessages] = {}
         self._live: dict[int, LiveMessages] = {}
         self._alerts = AlertReader(settings.kafka)
+        self._tracer = tracing.current()
+        self._traces: dict[int, CandleTraces] = {}
 
     @property
     def topic(self) -> str:
@@ -81,27 +85,37 @@ class TradeStep:
     def create(self, tp: TP) -> TradeState:
         """The state before the first record."""
         self._alerts.expire()
+        self._traces[tp.partition] = CandleTraces()
         bars = BarBook(self._plan) if self._plan.specs else None
         return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead), bars)
 
     async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
+        began_ns = time.time_ns()
+        sampled = None if self._tracer is None else SampledRecords.of(records)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)
         state.alerts.learn(await self._alerts.refresh())
         if fired := state.alerts.fold(batch):
-            await self._tell(tp, fired)
+            await self._tell(tp, fired, sampled)
         folded = state.candles.fold(batch)
         await refuse_undecoded(self._letters, tp, records, columns)
         for refused in folded.refused:
             await self._refuse(tp, records, refused)
         candles = self._messages.setdefault(tp.partition, CandleMessages()).of(folded.candles)
+        continued: Continued = {}
+        if sampled is not None:
+            continued = self._traces[tp.partition].fold(sampled, batch, folded.candles)
+            candles = with_traces(candles, continued)
         outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
         ends = folded.candles.ends[folded.candles.revisions == 0]
         await self._publisher.publish_columns(
             CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=partial(_observe, ends)
         )
+        if self._tracer is not None and continued:
+            where = CANDLES.name, tp.partition
+            put_candles(self._tracer, folded.candles, continued, *where, began_ns)
         if len(folded.live):
             live = self._live.setdefault(tp.partition, LiveMessages()).of(folded.live)
             await self._publisher.publish_columns(LIVE_CANDLES.name, tp.partition, live, kind="LiveCandle")
@@ -123,15 +137,19 @@ class TradeStep:
         outgoing = with_marks(mark_rows, derived, marks, records)
         await self._publisher.publish_columns(BARS.name, tp.partition, outgoing, kind="TradeBar")
 
-    async def _tell(self, tp: TP, fired: Sequence[Firing]) -> None:
+    async def _tell(self, tp: TP, fired: Sequence[Firing], sampled: SampledRecords | None) -> None:
         """Publish the signals of alerts and wait until the broker has them: before any mark that follows.
 
         A final mark tells the sinks that all signals before it are there. It is forwarded by way of the
         candles; signals that were still on their way here could come after it.
         """
-        for signal in map(signal_of, fired):
+        traced = {} if sampled is None else sampled.contexts()
+        causes = {sampled.records.value(row): span for row, span in traced.items()} if sampled else {}
+        for firing in fired:
+            signal, cause = signal_of(firing), causes.get(firing.value)
             key = market_key(signal.venue, signal.symbol)
-            await self._publisher.publish(SIGNALS.name, signal, key, tp.partition, signal_headers(signal))
+            headers = signal_headers(signal, cause and cause.child(self.name))
+            await self._publisher.publish(SIGNALS.name, signal, key, tp.partition, headers)
         await self._publisher.flush(FLUSH_TIMEOUT_S)
 
     async def _refuse(self, tp: TP, records: RawRecords, refused: Refused) -> None:

@@ -24,10 +24,11 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from faust.types import TP
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.kafka.raw_fetcher import Chunk
 from infra.kafka.record_batches import RawRecords, read_records
 from infra.logging import get_logger
+from infra.tracing import SampledRecords
 from processors.engine.checkpoint import Checkpoint, Lineage
 from processors.engine.pages import State, load_pages, pages_of
 from schemas.errors import ConflictError
@@ -154,11 +155,14 @@ class Partitions(Generic[S]):
         self.step = step
         self.moved_at = time.monotonic()
         """When a chunk was last folded, or nothing was left to fold; monotonic seconds."""
+        self.is_restored = False
+        """Whether `restore` was called: what is held is known."""
         self._outputs = outputs
         self._changelog = changelog
         self._topic_id = topic_id
         self._interval_s = checkpoint_interval_s
         self._group = group
+        self._tracer = tracing.current()
         self._held: dict[TP, Held[S]] = {}
         self._due_at = self._free_at = 0.0
         self._writing = asyncio.Lock()
@@ -190,6 +194,7 @@ class Partitions(Generic[S]):
         for tp, (first, end) in sorted(bounds.items()):
             self._held[tp] = self._open(tp, generation, first, end, take(tp.topic, tp.partition))
         metrics.stages.READY.labels(self.step.name).set(1)
+        self.is_restored = True
         self.moved_at = self._due_at = self._free_at = time.monotonic()
 
     def _open(self, tp: TP, generation: int, first: int, end: int, entries: dict[bytes, bytes]) -> Held[S]:
@@ -238,7 +243,17 @@ class Partitions(Generic[S]):
         held.sound = False  # an error, or a cancellation, in mid-fold leaves a state that nobody may use
         records = read_records(chunk.batches, held.position)
         records.raise_if_corrupt(tp.topic, tp.partition)
+        began_ns = time.time_ns()
         ended = await self.step.fold(held.state, tp, records)
+        if self._tracer is not None:
+            self._tracer.put_batch(
+                "process",
+                SampledRecords.of(records),
+                (tp.topic, tp.partition),
+                began_ns,
+                self.step.name,
+                {"kandle.step": self.step.name, "kandle.batch.records": len(records)},
+            )
         held.sound = True
         count = len(records)
         held.position = chunk.next_offset

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from infra import metrics
+from infra import metrics, tracing
 from infra.backoff import FullJitter
 from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
-from infra.kafka.publisher import Publisher
+from infra.kafka.publisher import Headers, Publisher
 from infra.logging import get_logger
 from infra.settings import ChannelLimits, QuietHours
 from schemas import rows, topics
@@ -19,6 +19,7 @@ from schemas.errors import BreakerOpenError, ConflictError, DataError, KandleErr
 from schemas.records import Notification, Signal, SystemEvent
 from sinks.database import Connection, is_passing
 from sinks.notifications import outbox
+from sinks.notifications.causality import delivering
 from sinks.notifications.channel import Channel, ChannelBusyError, ChannelRefusedError
 from sinks.notifications.channel_locks import ChannelLocks, ServedElsewhereError
 from sinks.notifications.gate import Gate
@@ -87,7 +88,9 @@ class Delivery:
         self._parcels = Parcels(sink, name)
         self._gate = Gate(name, limits, self._note_suspension)
         self._wake = asyncio.Event()
-        self._taken: dict[str, tuple[Parcel, Notification]] = {}
+        self._taken: dict[str, tuple[Parcel, Notification, Headers]] = {}
+        self._tracer = tracing.current()
+        self._sink = sink
         self._waited = False
         self._suspended = False
         self._patience = FullJitter(0.2, RETRY_CAP_S)
@@ -184,13 +187,14 @@ class Delivery:
             await self._give_up(parcel, UnavailableError(f"channel {self._name} has failed too often"))
             return
         try:
-            occasion, message = await self._message(parcel)
+            cause, message = await self._message(parcel)
         except DataError as error:
             await self._give_up(parcel, error)
             return
         on_trial, key = self._gate.is_on_trial, f"{self._name}/{parcel.key}"
         try:
-            await self._gate.send(lambda left_s: self._channel.send(message, key, left_s))
+            with delivering(self._tracer, cause, self._sink, self._name) as headers:
+                await self._gate.send(lambda left_s: self._channel.send(message, key, left_s))
         except BreakerOpenError:
             return
         except (UnavailableError, ChannelRefusedError) as error:
@@ -202,11 +206,12 @@ class Delivery:
                 await self._failed(parcel, error, on_trial=on_trial)
             return
         metrics.notifications.NOTIFICATIONS_SENT.labels(self._name).inc()
-        self._taken[parcel.key] = parcel, notification_of(occasion, self._name, parcel.key, message)
+        record = notification_of(self._occasion(cause), self._name, parcel.key, message)
+        self._taken[parcel.key] = parcel, record, headers
         await self._settle_taken(parcel.key)
 
-    async def _message(self, parcel: Parcel) -> tuple[Occasion, Message]:
-        """What a message says, and the first cause that it tells of."""
+    async def _message(self, parcel: Parcel) -> tuple[Cause, Message]:
+        """The first cause that a message tells of, and what it says."""
         most = SHOWN_OF_DIGEST if parcel.form == "digest" else SHOWN
         async with self._means.locks.holding(self._name) as db:
             causes = await self._parcels.ends(db, parcel, most)
@@ -221,7 +226,7 @@ class Delivery:
                 message = templates.render_many(occasions, parcel.count, kind)
             case "digest":
                 message = templates.render_digest(occasions, kind, parcel.count)
-        return occasions[0], message
+        return causes[0], message
 
     def _occasion(self, cause: Cause) -> Occasion:
         record = rows.decode(cause.value)
@@ -231,8 +236,8 @@ class Delivery:
 
     async def _settle_taken(self, key: str) -> None:
         """Publish and write down that the channel took a message; again until it holds, never sent again."""
-        parcel, record = self._taken[key]
-        await self._means.publisher.publish(topics.NOTIFICATIONS.name, record, key=record.id)
+        parcel, record, headers = self._taken[key]
+        await self._means.publisher.publish(topics.NOTIFICATIONS.name, record, key=record.id, headers=headers)
         await self._means.publisher.flush()
         await self._settle(parcel, OUTCOMES[parcel.form])
         del self._taken[key]
