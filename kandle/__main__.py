@@ -46,6 +46,7 @@ COMMANDS: Final = {
     "restore": "kandle.commands.backup",
     "doctor": "kandle.commands.doctor",
     "config": "kandle.commands.config",
+    "reference": "kandle.commands.reference",
     "metrics": "kandle.commands.metrics",
 }
 """Where each command lives: a start pays only for what it runs."""

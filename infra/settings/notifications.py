@@ -100,7 +100,7 @@ class ChannelSettings(ChannelLimits):
 class NotificationRule(Section):
     """What goes to which channels. Patterns are shell globs; all that are given have to fit."""
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, description="by which it is known in the ledger")
     channels: NameList = Field(
         default_factory=list, description=f"names of channels; no channels and no urls: {DEFAULT_CHANNEL}"
     )
@@ -110,21 +110,25 @@ class NotificationRule(Section):
         min_length=1,
         description="of what: signal, price_alert, provider_trouble, ...; * for all",
     )
-    venue: str = "*"
-    symbol: str = "*"
-    interval: str = "*"
-    rule: str = "*"
-    direction: str = "*"
+    venue: str = Field("*", description="shell pattern, as the next four")
+    symbol: str = Field("*", description="unified symbol")
+    interval: str = Field("*", description="of the candle")
+    rule: str = Field("*", description="name of the signal rule with its parameters")
+    direction: str = Field("*", description="long, short or neutral")
     min_strength: float = Field(0.0, ge=0.0, le=1.0, description="for what has a strength")
-    min_severity: Literal["info", "warning", "error"] = "info"
+    min_severity: Literal["info", "warning", "error"] = Field("info", description="of a system event")
     quiet: QuietHours | None = Field(None, description="quiet hours of this rule, beside the channel's")
 
 
 class NotificationSettings(ChannelLimits):
     """Channels, and the rules that choose among them; the limits are those of channels without their own."""
 
-    channels: dict[ChannelName, ChannelSettings] = Field(default_factory=dict)
-    rules: list[NotificationRule] = Field(default_factory=list)
+    channels: dict[ChannelName, ChannelSettings] = Field(
+        default_factory=dict, description="where messages go, by name"
+    )
+    rules: list[NotificationRule] = Field(
+        default_factory=list, description="what becomes a message, and for which channels"
+    )
     sender: str | None = Field(
         None, description="who messages come from, where a channel shows it; default: the channel's own"
     )

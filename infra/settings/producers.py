@@ -17,20 +17,20 @@ ChannelList = Annotated[list[Channel], NoDecode, BeforeValidator(split), Field(m
 class ProducerSettings(Section):
     """What is read from which venue."""
 
-    venue: str = "binance"
+    venue: str = Field("binance", description="name of the venue; `kandle venues` lists them")
     market: str = Field("spot", description="kind of market: spot, usdm, futures")
     plugins: NameList = Field(default_factory=list, description="modules of your own with venues")
     symbols: SymbolList = Field(
         default_factory=lambda: ["BTC/USDT", "ETH/USDT"], description="as BTC/USDT; */USDT: all of that quote"
     )
-    channels: ChannelList = Field(default=["trades", "quotes"])
+    channels: ChannelList = Field(default=["trades", "quotes"], description="what is fed of each symbol")
     aggregated_symbols: NameList = Field(
         default_factory=list, description="symbols whose trades come from the venue's aggregated stream"
     )
     candle_interval: str = Field("1m", description="interval of the venue's own candles")
     testnet: bool = Field(False, description="the venue's test network instead of its market")
     websocket_url: str | None = Field(None, description="instead of the venue's own: a simulator, a proxy")
-    rest_url: str | None = None
+    rest_url: str | None = Field(None, description="the same, of its REST interface")
     source: str | None = Field(
         None, description="name of the source in time marks; the number of the shard follows"
     )
@@ -57,8 +57,8 @@ class ProducerSettings(Section):
 class VenueSettings(Section):
     """How a venue is called by REST."""
 
-    api_key: SecretStr | None = None
-    secret: SecretStr | None = None
+    api_key: SecretStr | None = Field(None, description="key of an account; market data need none")
+    secret: SecretStr | None = Field(None, description="what requests are signed with")
     passphrase: SecretStr | None = Field(None, description="where the venue wants one besides the key")
     testnet: bool = Field(False, description="the venue's test network instead of its market")
     recv_window_ms: PositiveInt = Field(10_000, description="signed requests older than this are refused")
@@ -80,10 +80,12 @@ class SimulatorSettings(Section):
     """The exchange that runs on this machine: a capture played back, or a market of its own."""
 
     port: int = Field(0, ge=0, le=65535, description="0 takes a free one")
-    capture: Path | None = None
+    capture: Path | None = Field(None, description="is played back; none: a seeded market is made")
     speed: FinitePositive | Literal["max"] = Field(1.0, description="times real time, or as fast as it goes")
-    symbols: SymbolList = Field(default_factory=lambda: ["BTC/USDT", "ETH/USDT", "SOL/USDT"])
-    seed: int = 1
+    symbols: SymbolList = Field(
+        default_factory=lambda: ["BTC/USDT", "ETH/USDT", "SOL/USDT"], description="of the seeded market"
+    )
+    seed: int = Field(1, description="the same one makes the same market")
     trades_per_second: PositiveFloat = Field(20.0, description="of the seeded market, per symbol, on average")
     rewind: bool = Field(True, description="a feed that comes back gets the playback again; else it goes on")
     faults: NameList = Field(default_factory=list, description="what goes wrong, as gap@5000:20 or 429@0:3")

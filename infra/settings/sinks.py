@@ -10,8 +10,8 @@ from infra.settings.section import NameList, Section
 class DatabaseSettings(Section):
     """Where PostgreSQL or TimescaleDB is. Without a URL the embedded PostgreSQL is used."""
 
-    url: SecretStr | None = None
-    connect_timeout_s: PositiveFloat = 5.0
+    url: SecretStr | None = Field(None, description="postgresql://user:password@host:port/name")
+    connect_timeout_s: PositiveFloat = Field(5.0, description="an attempt to connect ends after so long")
     pool_min: PositiveInt = Field(2, description="connections of a process, at least ...")
     pool_max: PositiveInt = Field(10, description="... and at most")
     acquire_timeout_s: PositiveFloat = Field(10.0, description="waiting for a connection ends after so long")

@@ -1,4 +1,4 @@
-"""examples/own_venue.py reads recorded frames, and feeds a broker from a server that speaks as Pebble does."""
+"""examples/own_venue.py reads recorded frames, and feeds a broker from a server that speaks like Pebble."""
 
 from __future__ import annotations
 
