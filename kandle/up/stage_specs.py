@@ -11,6 +11,7 @@ from infra.embedded.child import ChildSpec
 from infra.embedded.ports import free_ports, is_listening
 from infra.settings import Settings
 from kandle.up.feed import Feed
+from kandle.up.page_feed import page_feed
 from kandle.up.scrape import gauge_now
 
 EMBEDDED_SESSION_TIMEOUT_MS = 10_000
@@ -31,6 +32,7 @@ class StageSpecs:
 
     def __init__(self, settings: Settings, feed: Feed, *, embedded_kafka: bool) -> None:
         self._feed = feed
+        self._fed, self._made = page_feed(settings, feed)
         self._data_dir = settings.data_dir.resolve()
         ports = free_ports(7)
         self._simulator_port = ports[0]
@@ -80,14 +82,12 @@ class StageSpecs:
         if self._feed.simulated:
             extra["KANDLE_PRODUCER__WEBSOCKET_URL"] = f"ws://127.0.0.1:{self._simulator_port}"
             extra["KANDLE_PRODUCER__REST_URL"] = f"http://127.0.0.1:{self._simulator_port}"
-        for name, value in self._feed.producer.items():
-            text = ",".join(value) if isinstance(value, list) else str(value).lower()
-            extra[f"KANDLE_PRODUCER__{name.upper()}"] = text
+        extra |= _named("PRODUCER", self._feed.producer | self._fed)
         return self._spec("produce", extra, None)
 
     def process(self) -> ChildSpec:
         """The Faust worker; ready once it has its partitions and their state."""
-        return self._spec("process", {}, self._reports_ready("process"))
+        return self._spec("process", _named("PROCESSORS", self._made), self._reports_ready("process"))
 
     def sink(self) -> ChildSpec:
         """Database and notifications; ready once it has its partitions."""
@@ -119,6 +119,15 @@ class StageSpecs:
             ready=ready,
             metrics_port=port,
         )
+
+
+def _named(section: str, values: dict[str, Any]) -> dict[str, str]:
+    """Settings of a section as the environment names them."""
+    texts = {
+        name: ",".join(value) if isinstance(value, list) else str(value).lower()
+        for name, value in values.items()
+    }
+    return {f"KANDLE_{section}__{name.upper()}": text for name, text in texts.items()}
 
 
 def produced_file(data_dir: Path) -> Path:
