@@ -1,6 +1,6 @@
 // Small pieces of the page: elements, rows and texts.
 
-import { clock, day } from "/charts/axes.js";
+import { clock, day, percent, span } from "/charts/axes.js";
 
 export const at = (id) => document.getElementById(id);
 
@@ -69,12 +69,16 @@ export function exactly(time) {
   return `${day(ms)} ${withSeconds(ms)}.${String(ms % 1000).padStart(3, "0")}`;
 }
 
-/** Seconds for people: milliseconds below one, a digit below ten. */
+/** Seconds for people: milliseconds below one, a digit below ten, minutes, hours and days of long times. */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (Math.abs(value) < 0.9995) return `${Math.round(value * 1000)} ms`;
-  return Math.abs(value) < 10 ? `${value.toFixed(1)} s` : `${Math.round(value).toLocaleString("en-US")} s`;
+  if (Math.abs(value) < 9.95) return `${value.toFixed(1)} s`;
+  return Math.abs(value) < 120 ? `${Math.round(value)} s` : `${value < 0 ? "-" : ""}${span(Math.abs(value) * 1000)}`;
 }
+
+/** A part as percent, always with its sign. */
+export const signed = (part) => percent(Math.abs(part) < 0.00005 ? 0 : part).replace(/^(?!-)/, "+");
 
 /** Records per second for people. */
 export function rate(value) {

@@ -1,7 +1,6 @@
 // What a market says besides candles and trades: quote, book, figures of the day.
 
-import { number, percent } from "/charts/axes.js";
-import { at, decimalsBy, fill, fixed, made, paced, row } from "./elements.js";
+import { at, decimalsBy, fill, fixed, made, paced, row, signed } from "./elements.js";
 
 const LEVELS = 10;
 
@@ -67,7 +66,7 @@ export class Market {
     const parts = [made("b", "", this.prices(last)(last))];
     const change = this.ticker?.change_percent;
     if (change !== undefined && change !== null) {
-      const text = `${percent(change / 100).replace(/^(?!-)/, "+")} in 24 h`;
+      const text = `${signed(change / 100)} in 24 h`;
       parts.push(made("span", change >= 0 ? "up" : "down", text));
     }
     fill(at("ticker"), ...parts);
@@ -94,7 +93,7 @@ export class Market {
       ),
     );
     if (quote)
-      parts.push(made("div", "", made("dt", "", "Spread"), made("dd", "", spread(quote.bid, quote.ask))));
+      parts.push(made("div", "", made("dt", "", "Spread"), made("dd", "", spread(quote.bid, quote.ask, price))));
     fill(at("quote"), ...parts);
   }
 
@@ -112,16 +111,15 @@ export class Market {
       size = this.sizes(...[...asks, ...bids].map((each) => each.size));
     ladder("asks", asks.reverse(), most, price, size);
     ladder("bids", bids, most, price, size);
-    const cell = made("th", "unit", `spread ${spread(book.bid_prices[0], book.ask_prices[0])}`);
+    const cell = made("th", "unit", `spread ${spread(book.bid_prices[0], book.ask_prices[0], price)}`);
     cell.colSpan = 3;
     fill(at("between"), made("tr", "", cell));
   }
 }
 
-function spread(bid, ask) {
+function spread(bid, ask, price) {
   if (bid === null || ask === null || bid === undefined || ask === undefined) return "–";
-  const difference = Number((ask - bid).toPrecision(6));
-  return `${number(difference)} (${fixed(((ask - bid) / ((ask + bid) / 2)) * 10000, 2)} bp)`;
+  return `${price(ask - bid)} (${fixed(((ask - bid) / ((ask + bid) / 2)) * 10000, 2)} bp)`;
 }
 
 function levels(prices, sizes) {

@@ -1,8 +1,8 @@
 // What stands at a candle: the line above the charts, their keys, the note at a signal, and words for screen readers.
 
-import { moment, number, percent } from "/charts/axes.js";
+import { moment, number } from "/charts/axes.js";
 import { COLOURS } from "./drawings.js";
-import { at, fill, fixed, made } from "./elements.js";
+import { at, fill, fixed, made, signed } from "./elements.js";
 import { titled } from "./panes.js";
 
 /** Write what stands at a candle of the chart. */
@@ -16,13 +16,11 @@ export function tell(chart, candle, step) {
     ["high", price(candle.high)],
     ["low", price(candle.low)],
     ["close", price(candle.close)],
-    ["", percent(change).replace(/^(?!-)/, "+")],
+    ["", signed(change)],
     ["volume", number(Number(candle.volume.toPrecision(6)))],
   ];
   if (candle.closed === false) parts.push(["", "open"]);
   if (candle.complete === false) parts.push(["", "incomplete: trades are missing"]);
-  for (const { rule, direction, strength } of chart.series.signalsAt(candle.time))
-    parts.push(["signal", `${direction}, ${rule}, strength ${strength.toFixed(2)}`]);
   const spans = parts.map(([name, text]) => made("span", "", name ? `${name} ` : "", made("b", "", text)));
   spans[5].classList.add(change >= 0 ? "up" : "down");
   fill(at("reading"), ...spans);

@@ -115,7 +115,7 @@ def test_notifications_dead_letters_and_the_pipeline_are_shown(
     desk.notifies("BTC/USDT long")
     until(seen, "document.getElementById('notifications').textContent.includes('BTC/USDT long')", within_s=2)
     desk.fails()
-    until(seen, "document.getElementById('letters').textContent === 'market.trades.v1.dlq1'")
+    until(seen, "document.getElementById('letters').textContent === 'market.trades.v1.dlq 1'")
     stages = seen.value("[...document.querySelectorAll('#flow .box b')].map((each) => each.textContent)")
     assert stages[:4] == ["venues", "produce", "topics", "process"]
     assert "sink timescale" in stages
@@ -123,10 +123,10 @@ def test_notifications_dead_letters_and_the_pipeline_are_shown(
 
 def test_another_symbol_is_shown_and_the_address_keeps_it(opened: Callable[..., Chromium]) -> None:
     seen = opened(f"?venue=binance&symbol={BTC}&interval=1m")
-    seen.value(
-        f"((picker) => {{ picker.value = '{ETH}'; picker.dispatchEvent(new Event('change')); }})"
-        "(document.getElementById('symbol'))"
-    )
+    seen.press("/")
+    for key in "thus":
+        seen.press(key)
+    seen.press("Enter")
     close = f"close {price(ETH, STORED[ETH] - 1):,.2f}"
     until(seen, f"{READING}.includes('{close}')")
     assert f"{ETH} on binance" in seen.value("document.getElementById('market').textContent")
