@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import importlib
+import importlib.util
 import json
 import sys
 
@@ -19,7 +19,11 @@ MARKS = {"ok": "ok  ", "warning": "note", "failed": "FAIL"}
 @click.command()
 @click.option("--data", "data_dir", type=click.Path(file_okay=False), help="Data directory; default ./var.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a check.")
-@click.option("--prepare", is_flag=True, help="First fetch Kafka's jars and compile the kernels.")
+@click.option(
+    "--prepare",
+    is_flag=True,
+    help="First fetch Kafka's jars, if the extra embedded is there, and compile the kernels.",
+)
 def doctor(data_dir: str | None, as_json: bool, prepare: bool) -> None:
     """Check the installation: what is wrong, and how to mend it. Exits with 1 if something is.
 
@@ -45,9 +49,10 @@ def doctor(data_dir: str | None, as_json: bool, prepare: bool) -> None:
 
 
 def _prepare() -> None:
-    from infra.embedded.jars import JarCache
+    if importlib.util.find_spec("jgo") is not None:
+        from infra.embedded.jars import JarCache
 
-    JarCache.of_user().ensure(TerminalProgress())
+        JarCache.of_user().ensure(TerminalProgress())
     click.echo("loading the kernels; the first time they are compiled, for some seconds ...", err=True)
     for name in KERNELS:
         importlib.import_module(name)

@@ -5,22 +5,20 @@ import json
 import signal
 import sys
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import click
 from rich.console import Console
-from rich.live import Live
 
 from infra import logging
 from infra.settings import LoggingSettings, Settings, load
 from kandle.preflight import check
-from kandle.up.feed import Feed, choose
+from kandle.up.feed import choose
 from kandle.up.pipeline import run_pipeline
+from kandle.up.screen import LineScreen, TerminalScreen
 from kandle.up.summary import Summary
-from kandle.up.view import Picture, line, render
 from schemas.errors import ConfigurationError
-
-LINE_EVERY_S = 10.0
 
 
 class Speed(click.ParamType):
@@ -104,56 +102,10 @@ async def _run(settings: Settings, option: str | None, *, began: float, once: bo
     stop = asyncio.Event()
     _stop_on_signals(stop)
     console = Console(stderr=True)
-    if console.is_terminal:
-        return await _run_in_terminal(settings, feed, console, began, once, serve, stop)
-    return await _run_in_log(settings, feed, console, began, once, serve, stop)
-
-
-async def _run_in_terminal(
-    settings: Settings,
-    feed: Feed,
-    console: Console,
-    began: float,
-    once: bool,
-    serve: bool,
-    stop: asyncio.Event,
-) -> Summary:
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
-
-        def show(picture: Picture) -> None:
-            live.update(render(picture))
-
-        def say(text: str) -> None:
-            live.update(f"[bold]kandle[/] {text} ...")
-
+    with TerminalScreen(console) if console.is_terminal else nullcontext(LineScreen(console)) as screen:
         return await run_pipeline(
-            settings, feed, began=began, once=once, serve=serve, show=show, say=say, stop=stop
+            settings, feed, began=began, once=once, serve=serve, screen=screen, stop=stop
         )
-
-
-async def _run_in_log(
-    settings: Settings,
-    feed: Feed,
-    console: Console,
-    began: float,
-    once: bool,
-    serve: bool,
-    stop: asyncio.Event,
-) -> Summary:
-    last = 0.0
-
-    def show(picture: Picture) -> None:
-        nonlocal last
-        if picture.elapsed_s - last >= LINE_EVERY_S:
-            last = picture.elapsed_s
-            console.print(line(picture), soft_wrap=True, highlight=False)
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False)
-
-    return await run_pipeline(
-        settings, feed, began=began, once=once, serve=serve, show=show, say=say, stop=stop
-    )
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

@@ -4,17 +4,11 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import SecretStr
-
 from infra.embedded.disk import MIB, DiskBudget
-from infra.embedded.endpoints import KafkaEndpoint, PostgresEndpoint
-from infra.embedded.kafka import KafkaServer
-from infra.embedded.postgres import PostgresServer
-from infra.embedded.progress import TerminalProgress
 from infra.embedded.supervisor import Supervisor
 from infra.kafka.admin import Admin
 from infra.settings import Settings
@@ -22,15 +16,16 @@ from kandle.up import feed as feeds
 from kandle.up.database import Database
 from kandle.up.feed import Feed
 from kandle.up.market_watch import MarketWatch
-from kandle.up.prometheus_targets import remove_targets, write_targets
+from kandle.up.prometheus_targets import remove_targets
 from kandle.up.scrape import Scrape, ports_of
+from kandle.up.screen import Screen
 from kandle.up.stage_specs import StageSpecs, produced_file
+from kandle.up.startup import start_servers, start_stages
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
 from kandle.up.tally import Stored, Tally, expected_streams
 from kandle.up.view import Picture, StageRow
 from schemas.errors import ConfigurationError
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
-from sinks.migrator import migrate
 
 WATCH_S = 0.2
 PICTURE_S = 1.0
@@ -84,8 +79,18 @@ class Run:
         """The run so far."""
         letters = await asyncio.to_thread(count_dead_letters, self.admin) - self.letters_before
         stored = await self.stored()
-        description = self.feed.description
-        return summarize(description, self.scrape, stored, letters, self.elapsed_s, self.first_candle_s)
+        supervisor = self.supervisor
+        await supervisor.measure()
+        return summarize(
+            self.feed.description,
+            self.scrape,
+            stored,
+            letters,
+            self.elapsed_s,
+            self.first_candle_s,
+            supervisor.meter.used,
+            supervisor.endpoints.disk_bytes or 0,
+        )
 
 
 async def run_pipeline(
@@ -95,8 +100,7 @@ async def run_pipeline(
     began: float,
     once: bool,
     serve: bool,
-    show: Callable[[Picture], None],
-    say: Callable[[str], None],
+    screen: Screen,
     stop: asyncio.Event,
 ) -> Summary:
     """Start everything, watch it until the feed has drained or `stop` is set, stop everything.
@@ -107,8 +111,7 @@ async def run_pipeline(
         began: Monotonic time of the command's start, for the durations.
         once: End when the feed has ended and has drained.
         serve: Whether the page and the API are served.
-        show: Called once a second with what is to be seen.
-        say: Told what happens while everything starts and stops.
+        screen: Told what happens.
         stop: Ends the run.
 
     Returns:
@@ -119,14 +122,15 @@ async def run_pipeline(
     """
     disk = DiskBudget(settings.data_dir, settings.disk_budget_mb * MIB)
     async with contextlib.AsyncExitStack() as stack:
-        supervisor = await stack.enter_async_context(Supervisor(settings.data_dir, disk=disk))
-        reached = await _start_servers(settings, supervisor, say)
+        supervisor = await stack.enter_async_context(
+            Supervisor(settings.data_dir, disk=disk, tell=screen.say)
+        )
+        reached = await start_servers(settings, supervisor, screen)
         admin = Admin(reached.kafka)
         url = reached.database.url
         if url is None:
             raise ConfigurationError("no database is configured")
         dsn = url.get_secret_value()
-        await asyncio.gather(asyncio.to_thread(admin.ensure_topics), asyncio.to_thread(migrate, dsn))
         database = Database(dsn)
         stack.push_async_callback(database.close)
         tally = Tally(database)
@@ -135,7 +139,7 @@ async def run_pipeline(
             seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
             notice = feeds.check_age(feed, seen, settings)
             if notice:
-                say(notice)
+                screen.say(notice)
         intervals = settings.processors.intervals
         run = Run(
             began=began,
@@ -152,67 +156,14 @@ async def run_pipeline(
             notice=notice,
         )
         stack.callback(remove_targets, settings.data_dir)
-        embedded = not settings.kafka.bootstrap_servers
-        if await _unless_stopped(_start_stages(run, embedded_kafka=embedded, serve=serve, say=say), stop):
-            await _watch(run, once=once, show=show, stop=stop)
-        say("stopping")
+        specs = StageSpecs(reached, feed, embedded_kafka=not settings.kafka.bootstrap_servers)
+        run.page = specs.page if serve else None
+        starting = start_stages(specs, supervisor, screen, simulated=feed.simulated, serve=serve)
+        if await _unless_stopped(starting, stop):
+            screen.say(f"running: {feed.description}" + (f"; page and API: {run.page}" if run.page else ""))
+            await _watch(run, once=once, show=screen.show, stop=stop)
+        screen.say("stopping")
         return await _wind_down(run)
-
-
-async def _start_servers(settings: Settings, supervisor: Supervisor, say: Callable[[str], None]) -> Settings:
-    """Kafka and PostgreSQL, side by side, as far as they are not configured."""
-    update: dict[str, object] = {}
-
-    async def kafka() -> None:
-        if settings.kafka.bootstrap_servers:
-            return
-        budget = settings.disk_budget_mb * MIB // 2
-        server = await asyncio.to_thread(
-            KafkaServer.prepare, settings.data_dir, budget_bytes=budget, progress=TerminalProgress()
-        )
-        await supervisor.start(server.spec)
-        supervisor.publish(kafka=KafkaEndpoint(bootstrap_servers=server.bootstrap_servers))
-        update["kafka"] = settings.kafka.model_copy(update={"bootstrap_servers": server.bootstrap_servers})
-
-    async def postgres() -> None:
-        if settings.database.url:
-            return
-        server = await asyncio.to_thread(PostgresServer.prepare, settings.data_dir)
-        await supervisor.start(server.spec)
-        supervisor.publish(postgres=PostgresEndpoint(dsn=server.dsn))
-        update["database"] = settings.database.model_copy(update={"url": SecretStr(server.dsn)})
-
-    ours = [
-        name
-        for name, given in (
-            ("Kafka", settings.kafka.bootstrap_servers),
-            ("PostgreSQL", settings.database.url),
-        )
-        if not given
-    ]
-    if ours:
-        say(f"starting {' and '.join(ours)}")
-    if settings.kafka.bootstrap_servers:
-        say(f"using Kafka at {settings.kafka.bootstrap_servers}")
-    await _together(kafka(), postgres())
-    return settings.model_copy(update=update)
-
-
-async def _start_stages(run: Run, *, embedded_kafka: bool, serve: bool, say: Callable[[str], None]) -> None:
-    specs = StageSpecs(run.settings, run.feed, embedded_kafka=embedded_kafka)
-    say("starting the stages")
-    # Who computes and stores is there before the first trade comes: no start-up time in the latencies.
-    early = [specs.process(), specs.sink(), *([specs.simulate()] if run.feed.simulated else [])]
-    if serve:
-        early.append(specs.serve())
-        run.page = specs.page
-        say(f"page and API: {run.page}")
-    produce = specs.produce()
-    write_targets(run.settings.data_dir, {spec.name: spec.metrics_port for spec in (*early, produce)})
-    await _together(*(run.supervisor.start(spec) for spec in early))
-    produced_file(run.settings.data_dir).unlink(missing_ok=True)
-    await run.supervisor.start(produce)
-    say(f"running: {run.feed.description}")
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
@@ -228,20 +179,6 @@ async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) 
         for task in (working, stopped):
             task.cancel()
         await asyncio.gather(working, stopped, return_exceptions=True)
-
-
-async def _together(*starts: Awaitable[None]) -> None:
-    """Run starts side by side; the first failure is raised as it is, after the others were cancelled."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            for start in starts:
-                group.create_task(_awaited(start))
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-
-
-async def _awaited(start: Awaitable[None]) -> None:
-    await start
 
 
 async def _watch(run: Run, *, once: bool, show: Callable[[Picture], None], stop: asyncio.Event) -> None:
@@ -309,7 +246,13 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
         feed=run.feed.description + (" (has ended)" if ended else ""),
         elapsed_s=elapsed,
         stages=[
-            StageRow(name, stage.state, stage.pid, stage.restarts)
+            StageRow(
+                name,
+                stage.state,
+                stage.restarts,
+                None if stage.resources is None else stage.resources.cpu_percent,
+                None if stage.resources is None else stage.resources.memory_bytes,
+            )
             for name, stage in run.supervisor.endpoints.stages.items()
         ],
         rates=rates,
@@ -321,6 +264,7 @@ async def _picture(run: Run, earlier: tuple[float, dict[str, int]] | None) -> Pi
         interval=run.watch.interval,
         notice=run.notice or _missing_venue(run),
         page=run.page,
+        disk_bytes=run.supervisor.endpoints.disk_bytes,
     )
 
 

@@ -94,8 +94,9 @@ class StageSpecs:
         return self._spec("sink", {}, self._reports_ready("sink"))
 
     def serve(self) -> ChildSpec:
-        """The page and the API; nobody waits for them."""
-        spec = self._spec("serve", {"KANDLE_SERVE__PORT": self._page_port}, None)
+        """The page and the API."""
+        port, host = self._page_port, self._page_host
+        spec = self._spec("serve", {"KANDLE_SERVE__PORT": port}, lambda: is_listening(port, host))
         return replace(spec, url=self.page)
 
     @property

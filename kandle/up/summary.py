@@ -1,10 +1,13 @@
 """What a run came to, for people and for programs."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from infra.embedded.resources import Used
 from kandle.up.scrape import Scrape
 from kandle.up.tally import Stored
+from kandle.up.view import size
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TRADES
 
 STORED_LATENCY = "kandle_stored_latency_seconds"
@@ -23,6 +26,9 @@ class Summary:
         duration_s: From the command to the drained pipeline, start included.
         first_candle_s: From the command to the first candle in the database; None if there was none.
         latency_ms: From frame received to row committed, trades; None without any.
+        processes: Of each process `cpu_s`, seconds of CPU that it used, and `memory_peak_bytes`, over its
+            restarts.
+        disk_bytes: What the data directory occupies at the end.
     """
 
     feed: str
@@ -37,6 +43,8 @@ class Summary:
     duration_s: float
     first_candle_s: float | None
     latency_ms: dict[str, float | None]
+    processes: dict[str, dict[str, float]]
+    disk_bytes: int
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -60,8 +68,16 @@ class Summary:
                 f"dead letters   {self.dead_letters:,}",
                 f"latency        {latency}, from frame received to row committed",
                 f"duration       {self.duration_s:.1f} s",
+                f"resources      {self._resources()}",
             ]
         )
+
+    def _resources(self) -> str:
+        each = [
+            f"{name} {used['cpu_s']:.1f} s of CPU, {size(int(used['memory_peak_bytes']))}"
+            for name, used in self.processes.items()
+        ]
+        return "\n               ".join([*each, f"{size(self.disk_bytes)} of disk"])
 
 
 def summarize(
@@ -71,6 +87,8 @@ def summarize(
     dead_letters: int,
     duration_s: float,
     first_candle_s: float | None,
+    used: Mapping[str, Used],
+    disk_bytes: int,
 ) -> Summary:
     """Put the sources together: metrics for what was received, database and log for what was stored."""
     return Summary(
@@ -93,4 +111,9 @@ def summarize(
             else round(found * 1000, 1)
             for name, share in (("p50", 0.5), ("p99", 0.99))
         },
+        processes={
+            name: {"cpu_s": round(each.cpu_s, 3), "memory_peak_bytes": each.peak_bytes}
+            for name, each in used.items()
+        },
+        disk_bytes=disk_bytes,
     )

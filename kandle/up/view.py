@@ -1,8 +1,10 @@
-"""What one sees while the pipeline runs: a live picture in a terminal, a line now and then elsewhere."""
+"""What one sees while the pipeline starts and runs: values in, something to draw out."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -20,14 +22,24 @@ class MarketRow:
     indicators: Mapping[str, float]
 
 
+@dataclass(slots=True)
+class Step:
+    """Something that is being started, on the monotonic clock."""
+
+    name: str
+    began: float
+    ready_at: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """One process."""
+    """One process; CPU and memory are None where they are not known."""
 
     name: str
     state: str
-    pid: int | None
     restarts: int
+    cpu_percent: float | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,17 @@ class Picture:
     interval: str = "1m"
     notice: str | None = None
     page: str | None = None
+    disk_bytes: int | None = None
+
+
+def render_start(steps: Sequence[Step]) -> RenderableType:
+    """What is ready, and what is waited for."""
+    table = Table.grid(padding=(0, 2))
+    for step in steps:
+        took = (step.ready_at or time.monotonic()) - step.began
+        state = Text("starting", style="yellow") if step.ready_at is None else Text("ready", style="green")
+        table.add_row(Text(step.name, style="bold"), state, Text(f"{took:.1f} s", style="dim"))
+    return table
 
 
 def render(picture: Picture) -> RenderableType:
@@ -60,7 +83,7 @@ def render(picture: Picture) -> RenderableType:
     parts: list[RenderableType] = [head]
     if picture.notice:
         parts.append(Text(picture.notice, style="yellow"))
-    parts += [_flow(picture), _markets(picture), _signals(picture), _stages(picture.stages)]
+    parts += [_flow(picture), _markets(picture), _signals(picture), _stages(picture)]
     return Group(*parts)
 
 
@@ -101,15 +124,24 @@ def _signals(picture: Picture) -> RenderableType:
     return Panel(Text(text), title="signals", title_align="left")
 
 
-def _stages(stages: Sequence[StageRow]) -> RenderableType:
-    text = Text()
-    for stage in stages:
+def _stages(picture: Picture) -> RenderableType:
+    items = []
+    for stage in picture.stages:
         style = {"running": "green", "finished": "green", "starting": "yellow"}.get(stage.state, "red")
-        restarts = f", restarted {stage.restarts}x" if stage.restarts else ""
-        text.append(stage.name, style="bold")
-        text.append(f" {stage.state}", style=style)
-        text.append(f"{restarts}   ", style="dim")
-    return text
+        item = Text.assemble((stage.name, "bold"), " ", (stage.state, style))
+        if stage.restarts:
+            item.append(f" (restarted {stage.restarts}x)", style="yellow")
+        if stage.cpu_percent is not None and stage.memory_bytes is not None:
+            item.append(f" {stage.cpu_percent:.0f} % {size(stage.memory_bytes)}", style="dim")
+        items.append(item)
+    used = "" if picture.disk_bytes is None else f", disk {size(picture.disk_bytes)}"
+    title = f"processes: state, CPU of a core, memory{used}"
+    return Panel(Columns(items, padding=(0, 3)), title=title, title_align="left")
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _number(value: float | None) -> str:
