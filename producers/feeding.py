@@ -9,6 +9,7 @@ from infra import metrics
 from infra.clock import SystemClock
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
+from infra.probes import READINESS
 from infra.settings import Settings
 from producers.connect_pace import ConnectPace
 from producers.control import Requests, shard_of
@@ -112,6 +113,7 @@ class Feeding:
                 if following.done():
                     following.result()
                 self.has_ended = self._is_all_finished(lease.held)
+                READINESS.set("feed", self._objection(lease))
                 await pause(stop, POLL_S)
         finally:
             hand_over = bool(self._shards) and await lease.has_standby()
@@ -121,6 +123,14 @@ class Feeding:
     def _is_all_finished(self, held: frozenset[int]) -> bool:
         fed = {number for number in held if self._wanted[number]}
         return bool(self._finished) and not self._shards and self._finished >= fed
+
+    def _objection(self, lease: ShardLease) -> str | None:
+        """Why what is fed does not come; None: it does, or another process feeds it."""
+        reasons = [lease.objection]
+        reasons += [running.shard.objection for running in self._shards.values() if not running.is_leaving]
+        idle = sorted(lease.held - self._shards.keys() - self._finished)
+        reasons += [f"shard {number} is to be started" for number in idle if self._wanted[number]]
+        return "; ".join(filter(None, reasons)) or None
 
     def _settle(self, lease: ShardLease) -> None:
         """Start, change and stop shards: those run that are held, with the symbols that are wanted."""

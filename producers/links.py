@@ -72,6 +72,11 @@ class Links:
         )
 
     @property
+    def is_connected(self) -> bool:
+        """Whether every link has a connection, or needs none any more."""
+        return all(link.lines or link.has_ended or link.is_retired for link in self._tasks)
+
+    @property
     def heard_s(self) -> float | None:
         """When the link that has been silent for longest was last heard of, by the monotonic clock, s."""
         return min((link.heard_s for link in self._tasks), default=None)

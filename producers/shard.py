@@ -109,6 +109,13 @@ class Shard:
             # The session has flushed what it could; this only lets go.
             await publisher.close(timeout_s=CLOSE_TIMEOUT_S)
 
+    @property
+    def objection(self) -> str | None:
+        """Why nothing comes of the venue now; None: it can."""
+        if self._session is None:
+            return f"{self._source} reads where its log stands"
+        return None if self._session.links.is_connected else f"{self._source} is not connected to the venue"
+
     def change(self, wanted: Mapping[str, Instrument]) -> None:
         """Feed these symbols from now on: new ones are subscribed, others no longer."""
         exchange, session, feed = self._exchange, self._session, self._feed

@@ -84,6 +84,13 @@ class ShardLease:
         """Whether the group may have given the shards to others: this process has not asked for too long."""
         return time.monotonic() - self._polled_s > self._takeover_s
 
+    @property
+    def objection(self) -> str | None:
+        """Why it is not known yet what is held; None: it is."""
+        if not self._consumer.memberid():
+            return f"the group {self._group} is being joined"
+        return "the control topic is being read" if self._unread else None
+
     def start(self) -> None:
         """Join the group."""
         self._consumer.subscribe(

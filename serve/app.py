@@ -11,9 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
+from infra.probes import READINESS
 from infra.settings import Settings
 from serve.access import Access
-from serve.api import dead_letters, documentation, health, market, operations, stream
+from serve.api import dead_letters, documentation, health, market, operations, probes, stream
 from serve.health import routes as health_services
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
@@ -28,6 +29,7 @@ from serve.registry import routes
 from serve.requests import Requests
 from serve.services import Services
 from serve.store import Store
+from sinks.database_watch import watch_database
 
 SUMMARY: Final = "Markets as streams: what is stored, what comes, and how the pipeline stands."
 
@@ -55,7 +57,8 @@ def make_app(settings: Settings) -> FastAPI:
             Pipeline(settings, store, feeds),
             watch,
         )
-        tasks = [asyncio.create_task(each) for each in (tail.run(), hub.sweep(), watch.run())]
+        database = watch_database(settings.database, READINESS)
+        tasks = [asyncio.create_task(each) for each in (tail.run(), hub.sweep(), watch.run(), database)]
         try:
             yield
         finally:
@@ -81,6 +84,7 @@ def make_app(settings: Settings) -> FastAPI:
     app.include_router(dead_letters.router)
     app.include_router(health.router)
     app.include_router(health_services.router)
+    app.include_router(probes.router)
     app.include_router(stream.router)
     app.include_router(documentation.router)
     app.include_router(routes.router)

@@ -11,10 +11,12 @@ from infra.backoff import FullJitter
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
+from infra.probes import READINESS
 from infra.settings import Settings
 from schemas.errors import KandleError, UnavailableError
 from sinks.database import Database, database_url
 from sinks.database_destination import DatabaseDestination
+from sinks.database_watch import CHECK, watch_database
 from sinks.migrator import migrate
 from sinks.registry import Parts, make
 from sinks.runner import Runner
@@ -47,7 +49,10 @@ async def run(settings: Settings, stop: asyncio.Event, only: Sequence[str] | Non
         stored = any(isinstance(each, DatabaseDestination) for each in destinations)
         if not stored or await _migrated(settings, stop):
             runners = [Runner(settings, each, dead_letters).run(stop) for each in destinations]
-            await _run_all(runners, [each.serve() for each in destinations])
+            beside = [each.serve() for each in destinations]
+            if stored:
+                beside.append(watch_database(settings.database, READINESS))
+            await _run_all(runners, beside)
     except BaseException:
         # What stopped us is the error to tell, not what closing makes of it.
         with contextlib.suppress(KandleError):
@@ -89,6 +94,7 @@ async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
             delay_s = backoff.next_delay_s()
             say = log.warning if backoff.attempts == 1 else log.info
             say("the database is away and is tried again", error=str(error), attempt=backoff.attempts)
+            READINESS.set(CHECK, str(error))
             await asyncio.sleep(delay_s)
         else:
             return True

@@ -18,7 +18,7 @@ from infra.metrics import (
     stages,
     tracing,
 )
-from infra.metrics.exposition import serve, write_last
+from infra.metrics.exposition import show_process, write_last
 
 GROUPS = tuple(
     module.GROUP
@@ -47,8 +47,8 @@ __all__ = [
     "notifications",
     "processors",
     "publishing",
-    "serve",
     "serving",
+    "show_process",
     "sinks",
     "stages",
     "tracing",

@@ -1,18 +1,27 @@
-"""How the values leave the process: over HTTP, and in a file at its end."""
+"""What every process shows of itself, and the file that it leaves at its end."""
 
-from prometheus_client import REGISTRY, start_http_server, write_to_textfile
+import platform
+import shutil
+from functools import partial
+from importlib import metadata
+from pathlib import Path
 
+from prometheus_client import REGISTRY, write_to_textfile
+
+from infra.metrics.stages import BUILD_INFO, DISK_FREE
 from infra.settings import MetricsSettings
 
 
-def serve(settings: MetricsSettings) -> None:
-    """Answer scrapes on the configured port; port 0 serves none.
+def show_process(data_dir: Path) -> None:
+    """Show what runs, and what is free where the data is, looked up at each scrape."""
+    BUILD_INFO.labels(metadata.version("kandle"), platform.python_version()).set(1)
+    DISK_FREE.labels(str(data_dir)).set_function(partial(_free_bytes, data_dir.absolute()))
 
-    Raises:
-        OSError: The port is taken.
-    """
-    if settings.port:
-        start_http_server(settings.port, settings.host)
+
+def _free_bytes(path: Path) -> float:
+    """Free on the file system of a path that may not be there yet."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return float(shutil.disk_usage(there).free)
 
 
 def write_last(settings: MetricsSettings) -> None:

@@ -15,6 +15,7 @@ from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.metrics.stages import count_error
+from infra.probes import READINESS
 from infra.settings import Settings
 from processors.agents.watermark_delays import WatermarkDelays
 from processors.candles.comparison_reader import ComparisonReader
@@ -122,7 +123,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
     comparing = asyncio.ensure_future(_compare(settings))
     stall_s = settings.processors.stall_timeout_s
     watching = asyncio.ensure_future(_watch(worker, stall_s))
-    beating = asyncio.ensure_future(LoopWatch(stall_s, StalledError.exit_code).run())
+    beating = asyncio.gather(LoopWatch(stall_s, StalledError.exit_code).run(), READINESS.beat())
     starting = asyncio.ensure_future(worker.app.start())
     starting.add_done_callback(lambda task: _report_start(task, worker))
     try:
@@ -193,12 +194,21 @@ async def _end(worker: Worker, publishers: Iterable[Publisher]) -> None:
         await publisher.close()
 
 
+def _objection(worker: Worker) -> str | None:
+    """Why the worker cannot fold now; None: it does."""
+    if worker.app.rebalancing:
+        return "partitions are being assigned"
+    waiting = [part.step.name for part in worker.parts.values() if not part.is_restored]
+    return f"the state is being restored of {', '.join(waiting)}" if waiting else None
+
+
 async def _watch(worker: Worker, stall_timeout_s: float) -> None:
     """Look after lag and progress; a worker that stands still with records waiting is ended."""
     is_away = False
     delays = WatermarkDelays()
     while True:
         await asyncio.sleep(WATCH_INTERVAL_S)
+        READINESS.set("partitions", _objection(worker))
         delays.show([each.state for part in worker.parts.values() for each in part.held.values()])
         for partitions in worker.parts.values():
             held = dict(partitions.held)

@@ -3,6 +3,7 @@
 import asyncio
 
 from infra.logging import get_logger
+from infra.probes import READINESS
 from infra.settings import Settings
 from producers.simulator.faults import parse_fault
 from producers.simulator.market import SeededMarket
@@ -32,6 +33,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         market = SeededMarket(chosen.symbols, chosen.seed, chosen.trades_per_second)
     server = SimulatorServer(market, chosen.port, faults)
     await server.start()
+    READINESS.set("listening")
     logger.info(
         "the simulated exchange listens",
         websocket_url=server.websocket_url,

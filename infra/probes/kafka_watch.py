@@ -1,0 +1,61 @@
+"""Looks whether Kafka answers, for the readiness of a process."""
+
+import threading
+from typing import Final
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from infra.kafka.connection import librdkafka_config
+from infra.probes.readiness import Readiness
+from infra.settings import KafkaSettings
+
+CHECK: Final = "kafka"
+EVERY_S: Final = 2.0
+ANSWER_S: Final = 3.0
+
+
+class KafkaWatch:
+    """A thread that asks the cluster who belongs to it, every two seconds.
+
+    A connection of its own says it sooner than those of the stages, which wait for a broker without end, and
+    costs their event loop nothing.
+
+    Args:
+        settings: Where Kafka is.
+        readiness: Told what is found, as `kafka`.
+
+    Raises:
+        ConfigurationError: No brokers are configured.
+    """
+
+    def __init__(self, settings: KafkaSettings, readiness: Readiness) -> None:
+        # That a broker is away is what is asked for here: nobody needs to read it in the log, every time.
+        self._client = AdminClient(librdkafka_config(settings) | {"log_level": 0})
+        self._readiness = readiness
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="kafka watch", daemon=True)
+        readiness.expect(CHECK)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more; waits for an answer that is under way."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._readiness.set(CHECK, self._objection())
+            if self._stopped.wait(EVERY_S):
+                return
+
+    def _objection(self) -> str | None:
+        try:
+            found = self._client.describe_cluster(request_timeout=ANSWER_S).result(ANSWER_S + 1)
+        except (KafkaException, TimeoutError) as error:
+            reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+            return f"Kafka does not answer: {reason}"
+        return None if found.nodes else "Kafka names no broker"

@@ -1,0 +1,103 @@
+"""Probes: what a process says of itself over HTTP."""
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from infra import metrics
+from infra.embedded.ports import free_ports
+from infra.probes import Readiness, serve
+from infra.settings import MetricsSettings
+
+SILENCE_S = 0.3
+
+
+class Port:
+    """A port that answers for a process."""
+
+    def __init__(self, readiness: Readiness) -> None:
+        self.number = free_ports(1)[0]
+        settings = MetricsSettings(port=self.number, loop_silence_s=SILENCE_S)
+        server = serve(settings, readiness)
+        assert server is not None
+        self.server = server
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and text."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.number}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read().decode()
+
+    def probe(self, path: str) -> tuple[int, str, dict[str, str]]:
+        """Status, word and checks."""
+        status, text = self.get(path)
+        found = json.loads(text)
+        return status, found["status"], found["checks"]
+
+
+@pytest.fixture
+def readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture
+def port(readiness: Readiness) -> Iterator[Port]:
+    made = Port(readiness)
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_process_is_ready_once_all_that_is_expected_passes(readiness: Readiness, port: Port) -> None:
+    assert port.probe("/readyz") == (503, "not ready", {})
+    readiness.expect("kafka", "feed")
+    readiness.set("kafka")
+    assert port.probe("/readyz") == (503, "not ready", {"kafka": "ok", "feed": "not yet"})
+    assert port.probe("/startupz")[:2] == (503, "starting")
+    readiness.set("feed")
+    assert port.probe("/readyz") == (200, "ready", {"kafka": "ok", "feed": "ok"})
+
+
+def test_it_has_started_for_good_but_is_ready_only_while_checks_pass(
+    readiness: Readiness, port: Port
+) -> None:
+    readiness.set("kafka")
+    readiness.set("kafka", "Kafka does not answer")
+    assert port.probe("/startupz")[0] == 200
+    assert port.probe("/readyz") == (503, "not ready", {"kafka": "Kafka does not answer"})
+    readiness.set("kafka")
+    assert port.probe("/readyz")[0] == 200
+
+
+async def test_it_lives_while_its_event_loop_moves(readiness: Readiness, port: Port) -> None:
+    assert port.probe("/livez") == (200, "alive", {"loop": "ok"}), "before the loop runs nothing hangs"
+    beating = asyncio.create_task(readiness.beat())
+    await asyncio.sleep(0.05)
+    assert port.probe("/livez")[0] == 200
+    time.sleep(2 * SILENCE_S)  # noqa: ASYNC251 - the loop is to stand still
+    status, word, checks = port.probe("/livez")
+    assert (status, word) == (503, "hung")
+    assert checks["loop"].startswith("the event loop has not moved for")
+    async with asyncio.timeout(5):
+        while port.probe("/livez")[0] != 200:
+            await asyncio.sleep(0.02)
+    beating.cancel()
+
+
+def test_metrics_are_on_the_same_port(port: Port) -> None:
+    metrics.stages.READY.labels("probed").set(1)
+    status, text = port.get("/metrics")
+    assert status == 200
+    assert 'kandle_ready{stage="probed"} 1.0' in text
+
+
+def test_without_a_port_nothing_is_served(readiness: Readiness) -> None:
+    assert serve(MetricsSettings(port=0), readiness) is None
