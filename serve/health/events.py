@@ -65,10 +65,11 @@ def event_of(notice: Notice, every_us: int) -> SystemEvent:
         every_us: Length of the times within which ids are the same, µs.
     """
     name, result = notice.service, notice.result
+    checks = "check" if notice.failures == 1 else "checks"
     texts = {
         "failed": f"{name} is not healthy: {result.message}",
         "alert": f"{name} has failed {notice.failures} checks in a row: {result.message}",
-        "recovered": f"{name} is healthy again, after {notice.failures} failed checks",
+        "recovered": f"{name} is healthy again, after {notice.failures} failed {checks}",
     }
     details: dict[str, object] = {
         **{key: value for key, value in result.details.items() if value is not None},

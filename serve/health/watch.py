@@ -1,9 +1,11 @@
 """The loop of the monitor: checks, figures, log lines, events."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Final
 
 from infra.health.monitor import HealthMonitor
+from infra.health.results import State
 from infra.health.service import Notice
 from infra.logging import get_logger
 from infra.metrics.health import OVERALL, STATE
@@ -54,19 +56,25 @@ class HealthWatch:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + self.every_s
-            await self._tell(await self.once())
+            await self._check(None)
             while (left := due - loop.time()) > 0:
                 unsure = any(service.state == "unknown" for service in self.monitor.services)
                 await asyncio.sleep(min(left, SOON_S) if unsure else left)
                 if unsure and loop.time() < due:
-                    await self._checks.register_venues(self.monitor)
-                    await self._tell(await self.monitor.round({"unknown"}))
+                    await self._check({"unknown"})
 
     async def close(self) -> None:
         """Let the publisher of events go, and what is under way."""
         await self._checks.close()
         if self._events is not None:
             await self._events.close()
+
+    async def _check(self, states: Collection[State] | None) -> None:
+        """Check services, and find venues meanwhile: a database that is away holds nothing up."""
+        notices, _ = await asyncio.gather(
+            self.monitor.round(states), self._checks.register_venues(self.monitor)
+        )
+        await self._tell(notices)
 
     async def _tell(self, notices: list[Notice]) -> None:
         for service in self.monitor.services:
