@@ -5,8 +5,8 @@
 \getenv serve_password SERVE_DB_PASSWORD
 \getenv grafana_password GRAFANA_DB_PASSWORD
 
-CREATE ROLE kandle_writer NOLOGIN;
-CREATE ROLE kandle_reader NOLOGIN;
+SELECT format('CREATE ROLE %I NOLOGIN', name) FROM unnest(ARRAY['kandle_writer', 'kandle_reader']) name
+WHERE to_regrole(name) IS NULL \gexec
 CREATE ROLE kandle_sink LOGIN PASSWORD :'sink_password' IN ROLE kandle_writer;
 -- The page and the API read tables of schema `kandle` as well as its views, and write nothing.
 CREATE ROLE kandle_serve LOGIN PASSWORD :'serve_password' IN ROLE kandle_writer;
