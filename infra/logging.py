@@ -1,15 +1,20 @@
-"""Logs: structlog on standard error, for people in a terminal and JSON (ECS names) otherwise.
+"""Logs: structlog on standard error, for people in a terminal and JSON by Elastic's names (ECS) otherwise.
 
 Libraries log through the standard library; their records take the same road, and what they say below a
-warning stays out. Nothing that is not for the user is a warning here.
+warning stays out. Nothing that is not for the user is a warning here. No line holds a secret: all pass
+`infra.secrets`. What is bound as `correlation_id`, `trace_id` and `span_id` (structlog's contextvars) stands
+in every line that is written meanwhile. docs/logs.md lists the fields.
 """
 
 import logging
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
+from infra.ecs import EcsNames
+from infra.secrets import MASK
 from infra.settings import LoggingSettings
 
 QUIET = (
@@ -27,24 +32,35 @@ SILENT = ("aiokafka", "apprise", "psycopg.pool")
 """Libraries that log as errors what they retry by themselves; what they give up on is raised as well."""
 
 
+class _Masked(structlog.stdlib.ProcessorFormatter):
+    """Formats a line, then hides what must not be read in it: tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return MASK.masked(super().format(record))
+
+
 def configure(settings: LoggingSettings, stage: str) -> None:
     """Set up logging for this process; `stage` is part of every line. Call once, at start."""
     human = settings.format == "human" or (settings.format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-        structlog.processors.format_exc_info,
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        [
+            _for_people,
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ]
         if human
-        else [_ecs_names(stage), structlog.processors.JSONRenderer()]
+        else [EcsNames(stage), structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _Masked(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
@@ -64,19 +80,9 @@ def configure(settings: LoggingSettings, stage: str) -> None:
     )
 
 
-def _ecs_names(stage: str) -> Any:
-    def rename(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        named = {
-            "@timestamp": event.pop("timestamp", None),
-            "log.level": event.pop("level", None),
-            "message": event.pop("event", ""),
-            "service.name": f"kandle-{stage}",
-        }
-        if "exception" in event:
-            named["error.stack_trace"] = event.pop("exception")
-        return {**named, **event}
-
-    return rename
+def _for_people(_logger: Any, _method: str, event: dict[str, Any]) -> Mapping[str, Any]:
+    event.pop("logger", None)
+    return event
 
 
 def get_logger(name: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from infra.secrets import MASK, write_traceback
 from schemas.errors import KandleError
 
 COMMANDS: Final = {
@@ -83,6 +84,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; errors raised on purpose become one message and an exit code."""
+    sys.excepthook = write_traceback
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -97,7 +99,7 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except KandleError as error:
-        click.echo(f"kandle: {error}", err=True)
+        click.echo(MASK.masked(f"kandle: {error}"), err=True)
         sys.exit(error.exit_code)
 
 

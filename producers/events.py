@@ -8,6 +8,7 @@ from typing import Final
 from infra.clock import Clock
 from infra.kafka.publisher import Publisher
 from infra.resilience.events import ResilienceEvent
+from infra.secrets import MASK
 from schemas.event_types import checked
 from schemas.records import Severity, SystemEvent
 from schemas.topics import SYSTEM_EVENTS
@@ -52,8 +53,8 @@ class SystemEvents:
             type=checked(kind),
             source=self._source,
             severity=severity,
-            message=message,
-            data={name: str(value) for name, value in data.items()},
+            message=MASK.masked(message),
+            data={name: MASK.masked(str(value)) for name, value in data.items()},
             event_time=self._clock.now_us(),
         )
         when = datetime.fromtimestamp(event.event_time / 1_000_000, UTC).isoformat()

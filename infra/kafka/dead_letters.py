@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 from infra.metrics.publishing import DEAD_LETTERS
 from infra.metrics.stages import count_error
+from infra.secrets import MASK
 from schemas.errors import KandleError, UnavailableError
 from schemas.topics import DEAD_LETTER_SUFFIX
 
@@ -88,7 +89,8 @@ def error_headers(
     }
     if error is not None and not isinstance(error, KandleError):
         values["exception.stacktrace"] = "".join(traceback.format_exception(error))[-4 * MESSAGE_LIMIT :]
-    return [(HEADER_PREFIX + name, value.encode("utf-8", "replace")) for name, value in values.items()]
+    told = {name: MASK.masked(value) for name, value in values.items()}
+    return [(HEADER_PREFIX + name, value.encode("utf-8", "replace")) for name, value in told.items()]
 
 
 class DeadLetters:

@@ -23,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from infra.secrets import MASK
 from infra.settings.archive import ArchiveSettings
 from infra.settings.cache import CacheSettings
 from infra.settings.health import HealthSettings
@@ -196,5 +197,6 @@ def load(**overrides: Any) -> Settings:
         raise ConfigurationError("wrong settings:\n  " + "\n  ".join(lines)) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"the settings cannot be read: {error}") from None
+    MASK.learn(settings)
     enter(settings.namespace)
     return settings

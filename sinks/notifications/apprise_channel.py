@@ -10,10 +10,10 @@ import apprise
 
 from infra.outbound import OutboundPolicy
 from infra.outbound_watch import OutboundWatch
+from infra.secrets import MASK
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import Severity
 from sinks.notifications.message import Message
-from sinks.notifications.secrets import MASK
 from sinks.notifications.verdict import verdict_of_all
 from sinks.notifications.watched_channel import WatchedChannel
 

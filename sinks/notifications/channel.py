@@ -77,7 +77,7 @@ def make_channel(url: str, rule_name: str, settings: NotificationSettings) -> Ch
         ConfigurationError: No channel has such a URL; the message shows nothing but its kind.
     """
     # They take their base from here. Apprise is large, and a signed webhook needs none of it.
-    from sinks.notifications.secrets import MASK
+    from infra.secrets import MASK
     from sinks.notifications.webhook import SCHEME, SignedWebhook
 
     MASK.hide(url)

@@ -14,11 +14,11 @@ from typing import Any, Final
 from infra.logging import get_logger
 from infra.outbound import OutboundPolicy
 from infra.outbound_watch import OutboundWatch
+from infra.secrets import MASK
 from schemas.errors import UnavailableError
 from sinks.notifications.apprise_channel import kind_of
 from sinks.notifications.channel import ChannelRefusedError
 from sinks.notifications.message import Message
-from sinks.notifications.secrets import MASK
 from sinks.notifications.watched_channel import WatchedChannel
 
 KIND: Final = "mailto"

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from infra.http_status import error_of
 from infra.outbound_watch import SeenAnswer
+from infra.secrets import MASK
 from schemas.errors import KandleError, RateLimitedError, ServerError, UnavailableError
 from sinks.notifications.channel import ChannelBusyError, ChannelRefusedError
-from sinks.notifications.secrets import MASK
 
 MAY_PASS: Final = frozenset({408, 425})
 """4xx that a later attempt may not get: too slow, too early."""

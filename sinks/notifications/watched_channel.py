@@ -10,10 +10,10 @@ from typing import Final
 
 from infra.outbound import OutboundPolicy
 from infra.outbound_watch import OutboundWatch
+from infra.secrets import MASK
 from schemas.errors import CallTimeoutError, KandleError, UnavailableError
 from sinks.notifications.channel import Channel, ChannelBusyError, ChannelRefusedError
 from sinks.notifications.message import Message
-from sinks.notifications.secrets import MASK
 from sinks.notifications.verdict import verdict_of_all
 
 STUCK: Final = 8

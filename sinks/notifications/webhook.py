@@ -23,10 +23,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from infra.outbound import AddressRefusedError, OutboundPolicy
 from infra.outbound_client import OutboundClient, Resolver, resolve
+from infra.secrets import MASK
 from schemas.errors import ConfigurationError
 from sinks.notifications.channel import Channel, ChannelRefusedError
 from sinks.notifications.message import Message
-from sinks.notifications.secrets import MASK
 from sinks.notifications.verdict import verdict
 
 SCHEME: Final = "kandle+"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sinks.notifications.secrets import HIDDEN, Mask
+from infra.secrets import HIDDEN, Mask
 
 URL = "jsons://user:p%40ss/word1@hook.example.com/way%2Fin?token=ab%2Fcdefgh&plus=one+two"
 
