@@ -216,7 +216,12 @@ def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
     assert stages["process"]["restarts"] == 1
     assert stages["sink"]["restarts"] == 1
     assert tables(data, tmp_path) == expected
-    assert summary_of(output)["trades_stored"] == total
+    summary = summary_of(output)
+    assert summary["trades_stored"] == total
+    assert errors.count("ended with signal SIGKILL; it is started again in ") == 2
+    assert summary["processes"].keys() == {"kafka", "postgres", "simulate", "produce", "process", "sink"}
+    assert summary["processes"]["kafka"]["memory_peak_bytes"] > 50e6
+    assert summary["disk_bytes"] > 1e6
 
 
 @pytest.mark.full
