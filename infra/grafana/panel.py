@@ -140,7 +140,7 @@ class Panel:
         }
         if self.runbooks:
             found["links"] = [
-                {"title": f"Runbook {name}", "url": f"{RUNBOOKS}/{name}/", "targetBlank": True}
+                {"title": f"Runbook {name}", "url": f"{RUNBOOKS}/{name}.html", "targetBlank": True}
                 for name in self.runbooks
             ]
         if self.interval:

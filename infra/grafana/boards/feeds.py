@@ -169,7 +169,7 @@ FEEDS: Final = Dashboard(
                 ),
                 Panel(
                     title="Attempts after the first",
-                    text="Within a step.",
+                    text="Calls that were tried again, by provider and operation, within a step.",
                     unit="short",
                     width=8,
                     queries=[

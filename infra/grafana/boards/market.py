@@ -35,9 +35,9 @@ _CHART: Final = Row(
     [
         Panel(
             title="Candles $interval",
-            text="Closed candles in their newest revision and the open one, prices in quote currency per "
-            "base unit, volume in base units; the indicators that are chosen above lie over them. Blue "
-            "marks are signals, orange ones candles that miss trades.",
+            text="Closed candles in their newest revision and the open one, prices in quote currency per base "
+            "unit, volume in base units; the indicators chosen above lie over them. Blue marks are signals, "
+            "orange ones gaps and breaks of the feed.",
             unit="short",
             kind="candlestick",
             width=24,
@@ -171,7 +171,7 @@ MARKET: Final = Dashboard(
     ],
     annotations=[
         Annotation("Signals", "blue", sql.SIGNAL_MARKS),
-        Annotation("Incomplete candles", "orange", sql.INCOMPLETE_MARKS),
+        Annotation("Gaps and breaks of the feed", "orange", sql.FEED_MARKS),
     ],
     rows=[_CHART, _TRADING, _NEWEST],
 )

@@ -23,8 +23,8 @@ _OF_HUNDRED: Final = "^(rsi|stochastic|adx)_"
 VENUES: Final = "SELECT DISTINCT venue FROM live_candles ORDER BY 1"
 SYMBOLS: Final = "SELECT DISTINCT symbol FROM live_candles WHERE venue = '$venue' ORDER BY 1"
 INTERVALS: Final = """\
-SELECT i FROM unnest(ARRAY['1s', '5s', '10s', '15s', '30s', '1m', '3m', '5m', '15m', '30m', '1h', '2h', '4h',
-                           '6h', '8h', '12h', '1d', '3d', '1w']) WITH ORDINALITY AS known(i, place)
+SELECT i FROM unnest(ARRAY['1s', '1m', '3m', '5m', '15m', '30m', '1h', '4h', '1d', '1w'])
+     WITH ORDINALITY AS known(i, place)
 WHERE EXISTS (SELECT FROM candles WHERE venue = '$venue' AND symbol = '$symbol' AND "interval" = i)
 ORDER BY place"""
 OVERLAYS: Final = _of_series("""
@@ -37,10 +37,11 @@ SIGNAL_MARKS: Final = _of_series("""
 SELECT time, rule || ' ' || direction AS text, rule || ',' || direction AS tags FROM signals
 WHERE [series] ORDER BY time LIMIT 1000
 """)
-INCOMPLETE_MARKS: Final = _of_series("""
-SELECT time, 'trades are missing' AS text, 'incomplete' AS tags FROM candles
-WHERE [series] AND NOT complete ORDER BY time LIMIT 1000
-""")
+FEED_MARKS: Final = """\
+SELECT time, message AS text, type AS tags FROM system_events
+WHERE source LIKE '$venue%' AND coalesce(data ->> 'symbol', '$symbol') = '$symbol'
+  AND (severity <> 'info' OR type IN ('gap', 'resync')) AND $__timeFilter(time)
+ORDER BY time LIMIT 1000"""
 
 CANDLES: Final = _of_series("""
 SELECT time, open, high, low, close, volume FROM candles
