@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 SOURCES := schemas infra producers processors sinks backtest serve kandle examples tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench chaos lock clean
+.PHONY: help setup run test check format docs bench chaos coverage mutants audit licences lock lock-check clean
 
 help:  ## what the targets do
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY)  ## virtual environment, locked packages, Kafka's jars, compiled kernels
 
@@ -46,9 +46,24 @@ chaos: $(READY)  ## every fault in full, under an hour
 	$(BIN)/python -m pytest tests/chaos --run-chaos --timeout=3600 $(ARGS)
 	$(BIN)/python -m pytest tests/integration tests/contract -m full --run-chaos --timeout=3600 $(ARGS)
 
-lock:  ## resolve requirements.lock again (needs uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras \
+coverage: $(READY)  ## branch coverage of all tests, the core above 90 %
+	$(BIN)/python -m tests.quality.coverage $(ARGS)
+
+mutants: $(READY)  ## do the tests notice mistakes made on purpose in candles, books and checkpoints?
+	$(BIN)/python -m tests.mutation $(ARGS)
+
+audit: $(READY)  ## known vulnerabilities of the locked packages (asks the package index)
+	$(BIN)/python -m tests.quality.audit
+
+licences: $(READY)  ## docs/licences.md: what is needed at run time, and whether it is allowed
+	$(BIN)/python -m tests.quality.licences --write
+
+lock: $(READY)  ## resolve requirements.lock again
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --all-extras \
 	  pyproject.toml -o requirements.lock
+
+lock-check: $(READY)  ## is requirements.lock what the resolver gives?
+	$(BIN)/python -m tests.quality.lock
 
 clean:  ## remove the environment, caches and local data
 	rm -rf $(VENV) var build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
