@@ -39,6 +39,9 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
 
+docs: $(READY)  ## the site of the documentation, into build/site; links are checked
+	$(BIN)/zensical build --strict
+
 bench: $(READY)  ## measurements with their peers, into docs/performance.md; make bench ARGS="--quick"
 	$(BIN)/python -m tests.bench $(ARGS)
 
