@@ -15,6 +15,7 @@ from infra.probes import READINESS
 from infra.settings import Settings
 from serve.access import Access
 from serve.api import dead_letters, documentation, health, market, operations, probes, stream
+from serve.broker_watch import BrokerWatch
 from serve.health import routes as health_services
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
@@ -57,8 +58,9 @@ def make_app(settings: Settings) -> FastAPI:
             Pipeline(settings, store, feeds),
             watch,
         )
-        database = watch_database(settings.database, READINESS)
-        tasks = [asyncio.create_task(each) for each in (tail.run(), hub.sweep(), watch.run(), database)]
+        database, brokers = watch_database(settings.database, READINESS), BrokerWatch(settings).run()
+        beside = (tail.run(), hub.sweep(), watch.run(), database, brokers)
+        tasks = [asyncio.create_task(each) for each in beside]
         try:
             yield
         finally:

@@ -1,7 +1,8 @@
 """Topics on the broker: made from the topic table, checked against it, looked up by id."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import ConsumerGroupTopicPartitions as _ConsumerGroupTopicPartitions
@@ -17,6 +18,8 @@ from schemas.topics import DLQ_RETENTION_MS, TOPICS, Topic
 
 TIMEOUT_S = 15.0
 PASSING_S = 10.0
+NEW_TOPICS_S = 60.0
+"""New partitions have leaders after milliseconds; on a machine that is busy otherwise, it took 12 s."""
 PASSING = frozenset(
     {
         KafkaError.NOT_LEADER_FOR_PARTITION,
@@ -39,6 +42,19 @@ OFFSETS_TOPIC = "__consumer_offsets"
 """A broker that has had no group has none."""
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Largest record that a topic takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLayout:
+    """Brokers and replicas.
+
+    Attributes:
+        brokers: How many are up.
+        replicas: By topic, of each of its partitions how many replicas it has and how many are in sync.
+    """
+
+    brokers: int
+    replicas: Mapping[str, Sequence[tuple[int, int]]]
 
 
 class Admin:
@@ -99,6 +115,22 @@ class Admin:
             for name, found in self._existing().items()
             if not name.startswith("__")
         }
+
+    def cluster(self) -> ClusterLayout:
+        """The brokers that are up, and the replicas of all topics but the brokers' own.
+
+        Raises:
+            UnavailableError: The broker does not answer.
+        """
+        found = self._metadata()
+        return ClusterLayout(
+            len(found.brokers),
+            {
+                name: [(len(each.replicas), len(each.isrs)) for each in topic.partitions.values()]
+                for name, topic in found.topics.items()
+                if not name.startswith("__")
+            },
+        )
 
     def end_offsets(self, topic: str, partitions: int) -> list[int]:
         """The offset after the last record, by partition.
@@ -227,9 +259,13 @@ class Admin:
                 raise UnavailableError(f"Kafka still lists deleted topics, as {left[0]}: try again")
             time.sleep(0.1)
 
-    def _offsets(self, asked: list[_TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    def _offsets(
+        self, asked: list[_TopicPartition], spec: OffsetSpec, patience_s: float = PASSING_S
+    ) -> dict[tuple[str, int], int]:
         specs = dict.fromkeys(asked, spec)
-        found = self._ask(lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S))
+        found = self._ask(
+            lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S), patience_s=patience_s
+        )
         return {(tp.topic, tp.partition): answer.offset for tp, answer in found.items()}
 
     def _layout(self, topics: Iterable[Topic]) -> Iterable[tuple[str, int, dict[str, str]]]:
@@ -256,6 +292,10 @@ class Admin:
             lambda: self._client.create_topics(topics, request_timeout=TIMEOUT_S),
             tolerated=KafkaError.TOPIC_ALREADY_EXISTS,
         )
+        partitions = [
+            _TopicPartition(name, number) for name, (count, _) in wanted.items() for number in range(count)
+        ]
+        self._offsets(partitions, OffsetSpec.earliest(), patience_s=NEW_TOPICS_S)
 
     def _config_problems(self, wanted: dict[str, dict[str, str]]) -> list[str]:
         if not wanted:
@@ -276,20 +316,29 @@ class Admin:
         return AdminClient(librdkafka_config(self._settings) | config)
 
     def _existing(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = self._client.list_topics(timeout=TIMEOUT_S).topics
-        except KafkaException as error:
-            raise self._unavailable(error) from error
+        found: dict[str, Any] = self._metadata().topics
         return found
 
-    def _ask(self, request: Callable[[], Mapping[Any, Any]], tolerated: int | None = None) -> dict[Any, Any]:
+    def _metadata(self) -> Any:
+        try:
+            return self._client.list_topics(timeout=TIMEOUT_S)
+        except KafkaException as error:
+            raise self._unavailable(error) from error
+
+    def _ask(
+        self,
+        request: Callable[[], Mapping[Any, Any]],
+        tolerated: int | None = None,
+        patience_s: float = PASSING_S,
+    ) -> dict[Any, Any]:
         """Send a request and wait for its answers; what passes by itself, as with new topics, is asked again.
 
         Args:
             request: Gives a future for each thing asked.
             tolerated: An error code that counts as an answer, None.
+            patience_s: For how long it is asked again.
         """
-        deadline = time.monotonic() + PASSING_S
+        deadline = time.monotonic() + patience_s
         while True:
             try:
                 return {key: _answer(future, tolerated) for key, future in request().items()}

@@ -57,7 +57,7 @@ async def _events(services: Services, asked: list[Subscription]) -> AsyncIterato
     if task is None:
         raise RuntimeError("a client is served in a task")
     try:
-        outbox = services.hub.enter(task)
+        outbox = services.hub.enter(task, "sse")
     except ConflictError as error:
         yield f"event: error\ndata: {error}\n\n"
         return

@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
+from infra import metrics
 from infra.logging import get_logger
 from infra.settings import ServeSettings
 from schemas import rows
 from schemas.errors import ConflictError, DataError, ValidationError
 from schemas.records import Record, TimeMark
 from serve.hub.channels import CHANNELS, Data, Subscription, is_outdated, series_of, shown
-from serve.hub.outbox import Message, Outbox, message
+from serve.hub.outbox import ClientKind, Message, Outbox, message
 
 SWEEP_S: Final = 1.0
 KEYS: Final = 50_000
@@ -55,8 +56,12 @@ class Hub:
         """Records that may come at once: then whoever reads must run, or a burst is dropped for fast ones."""
         return max(self._settings.queue // 2, 1)
 
-    def enter(self, task: "asyncio.Task[None]") -> Outbox:
+    def enter(self, task: "asyncio.Task[None]", kind: ClientKind = "websocket") -> Outbox:
         """A new client; `task` is cancelled when it takes nothing for too long.
+
+        Args:
+            task: Serves the client.
+            kind: How it is connected, for the metrics.
 
         Raises:
             ConflictError: There are too many.
@@ -65,13 +70,15 @@ class Hub:
             raise ConflictError(
                 f"{self._settings.clients} clients are connected, as many as serve.clients allows"
             )
-        outbox = Outbox(self._settings.queue)
+        outbox = Outbox(self._settings.queue, kind)
         self._clients[outbox] = task
+        metrics.serving.CLIENTS.labels(kind).inc()
         return outbox
 
     def leave(self, outbox: Outbox) -> None:
         """A client has gone."""
-        self._clients.pop(outbox, None)
+        if self._clients.pop(outbox, None) is not None:
+            metrics.serving.CLIENTS.labels(outbox.kind).dec()
         for subscription in [each for each, readers in self._readers.items() if outbox in readers]:
             self.unsubscribe(outbox, subscription)
 
@@ -152,6 +159,7 @@ class Hub:
             for outbox, task in list(self._clients.items()):
                 if outbox.sending_since is not None and outbox.sending_since < oldest:
                     log.info("a client takes nothing and is disconnected", waiting=len(outbox))
+                    metrics.serving.CLIENTS_DROPPED.labels(outbox.kind).inc()
                     outbox.given_up = True
                     task.cancel()
 

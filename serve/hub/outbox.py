@@ -5,10 +5,14 @@ import time
 from collections.abc import Hashable
 from dataclasses import dataclass
 from itertools import count
+from typing import Literal, TypeAlias
 
 import msgspec
 
+from infra import metrics
 from serve.hub.channels import CHANNELS, Data, Subscription
+
+ClientKind: TypeAlias = Literal["websocket", "sse"]
 
 _encoder = msgspec.json.Encoder()
 
@@ -37,6 +41,7 @@ class Outbox:
 
     Args:
         limit: Messages that wait, at most.
+        kind: How the client is connected.
 
     Attributes:
         sending_since: Monotonic time since which what was taken is on its way, s; None while nothing is.
@@ -44,8 +49,10 @@ class Outbox:
         given_up: Whether the client is disconnected since it takes nothing.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, kind: ClientKind = "websocket") -> None:
         self._limit = limit
+        self.kind = kind
+        self._deliveries = metrics.serving.DELIVERIES.labels(kind)
         self._waiting: dict[Hashable, tuple[Subscription | None, Message]] = {}
         self._held: dict[Subscription, dict[Hashable, Message]] = {}
         self._dropped: dict[Subscription, int] = {}
@@ -108,6 +115,7 @@ class Outbox:
         taken += [said for _, said in self._waiting.values()]
         self._dropped.clear()
         self._waiting.clear()
+        self._deliveries.inc(len(taken))
         return taken
 
     def _put(self, slot: Hashable, about: Subscription | None, said: Message) -> None:

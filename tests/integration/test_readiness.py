@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.embedded.ports import free_ports
-from infra.kafka.admin import Admin
 from infra.settings import KafkaSettings
 from tests.kandle_command import start
+from tests.sink_harness import PARTITIONS, fresh_topics
 from tests.tcp_proxy import TcpProxy
 
 TIMEOUT_S = 60.0
@@ -53,7 +53,8 @@ class Probed:
 async def test_a_dependency_that_goes_away_and_comes_back(
     kafka: str, postgres: Callable[[], str], tmp_path: Path
 ) -> None:
-    await asyncio.to_thread(Admin(KafkaSettings(bootstrap_servers=kafka)).ensure_topics)
+    settings = KafkaSettings(bootstrap_servers=kafka, partitions=PARTITIONS)
+    await asyncio.to_thread(fresh_topics, settings)
     process = Probed()
     async with TcpProxy.before_kafka(kafka) as broker, TcpProxy.before(postgres()) as database:
         sink = start(
