@@ -1,5 +1,6 @@
 """Books: the rules one by one."""
 
+import msgspec
 import pytest
 
 from infra.order_book import OrderBook
@@ -196,3 +197,60 @@ def test_a_snapshot_is_due_every_minute_of_the_market(chain: BookChain) -> None:
     assert (held.last_sequence, held.event_time, held.bid_sizes) == (6, 61_500_000, [3.0])
     assert not chain.snapshot_due(121_000_000)
     assert chain.snapshot_due(121_500_000)
+
+
+def test_deltas_without_numbers_fit_between_numbered_ones(chain: BookChain) -> None:
+    loose = update("delta", None, None, {10.0: 2.0})
+    first = snapshot(5)
+    assert take(chain, loose, delta(6, 6), first) == [first, loose, delta(6, 6)]
+    assert take(chain, loose, delta(7, 7)) == [loose, delta(7, 7)]
+    assert chain.last_sequence == 7
+
+
+def test_a_full_message_of_the_same_moment_as_the_book_is_passed_over(chain: BookChain) -> None:
+    levels = {10.0: 1.0}, {11.0: 1.0}
+    take(chain, update("snapshot", 5, 5, *levels, time=50), update("delta", 6, 9, time=90))
+    assert take(chain, update("snapshot", 7, 7, *levels, time=90)) == []
+
+
+def test_a_snapshot_without_a_number_ends_the_counting_of_the_book_before(chain: BookChain) -> None:
+    whole = snapshot(None)
+    assert take(chain, snapshot(5), whole) == [snapshot(5), whole]
+    assert chain.last_sequence is None
+    assert take(chain, delta(90, 91), delta(92, 92)) == [delta(90, 91), delta(92, 92)]
+
+
+def test_the_delta_that_crosses_the_book_is_kept_for_the_next_snapshot(chain: BookChain) -> None:
+    take(chain, snapshot(5, {10.0: 1.0}, {11.0: 1.0}))
+    crossing = delta(6, 6, {11.0: 1.0})
+    take(chain, crossing)
+    right = snapshot(5, {10.0: 1.0}, {12.0: 1.0})
+    assert take(chain, right) == [right, crossing]
+
+
+def test_only_repeats_in_a_row_mean_that_the_venue_counts_anew(chain: BookChain) -> None:
+    take(chain, snapshot(10))
+    repeats = [delta(1, 1)] * (REPEATS - 1)
+    assert take(chain, *repeats, delta(11, 11), *repeats) == [delta(11, 11)]
+    assert take(chain, delta(1, 1)) == [BookBreak("BTC/USDT", "renumbered", 12, 1)]
+    again = snapshot(1)
+    assert take(chain, again, *repeats) == [again], "the count begins anew after a break"
+
+
+def test_the_age_of_a_snapshot_from_rest_counts_from_the_first_delta_after_it(chain: BookChain) -> None:
+    take(chain, snapshot(5))
+    assert not chain.snapshot_due(10**15)
+    take(chain, update("delta", 6, 6, time=1_000_000), update("delta", 7, 7, time=2_000_000))
+    assert not chain.snapshot_due(60_999_999)
+    assert chain.snapshot_due(61_000_000)
+
+
+def test_a_book_is_as_old_as_its_newest_update_by_the_venue_or_else_by_its_arrival(chain: BookChain) -> None:
+    arrived = msgspec.structs.replace(update("delta", 6, 6), receive_time=777)
+    take(chain, snapshot(5), arrived)
+    assert (chain.last_update_time, chain.snapshot().event_time) == (777, None)
+    assert chain.snapshot().receive_time == 777
+    timed = msgspec.structs.replace(update("delta", 7, 7, time=500), receive_time=888)
+    take(chain, timed)
+    assert (chain.last_update_time, chain.snapshot().event_time) == (500, 500)
+    assert chain.snapshot().receive_time == 888
