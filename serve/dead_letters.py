@@ -70,13 +70,13 @@ async def newest(settings: KafkaSettings, topic: str, limit: int) -> list[Letter
         async with asyncio.timeout(PATIENCE_S):
             ends = await _ends(settings, topic)
             await consumer.start()
-            try:
-                consumer.assign([TopicPartition(topic, number) for number in ends])
-                return await _read(consumer, topic, ends, limit)
-            finally:
-                await consumer.stop()
+            consumer.assign([TopicPartition(topic, number) for number in ends])
+            return await _read(consumer, topic, ends, limit)
     except (KafkaError, TimeoutError) as error:
         raise UnavailableError(f"{topic} cannot be read: {error!r}") from error
+    finally:
+        # Also of a start that was cut short.
+        await consumer.stop()
 
 
 async def _ends(settings: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
