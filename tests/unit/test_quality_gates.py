@@ -15,11 +15,12 @@ from tests.mutation.mutants import mutants
 from tests.mutation.targets import TARGETS
 from tests.mutation.trial import ROOT, Copy
 from tests.quality.audit import judged
+from tests.quality.coverage import is_core, missing, shares, told, weakest
 from tests.quality.licences import EXCEPTIONS, PAGE, Package, licence_of, needed, page
 from tests.quality.lock import COMMAND
 
 
-def told(**fields: str | list[str]) -> importlib.metadata.PackageMetadata:
+def fields_of(**fields: str | list[str]) -> importlib.metadata.PackageMetadata:
     message = email.message.Message()
     for name, values in fields.items():
         for value in [values] if isinstance(values, str) else values:
@@ -61,12 +62,12 @@ def test_of_alternatives_one_is_enough_and_of_parts_all_count(licence: str, allo
 
 def test_a_licence_is_read_from_the_expression_then_the_words_then_the_classifiers() -> None:
     classifiers = ["License :: OSI Approved", "License :: OSI Approved :: MIT License", "Typing :: Typed"]
-    expression = told(License_Expression="ISC", License="MIT", Classifier=classifiers)
+    expression = fields_of(License_Expression="ISC", License="MIT", Classifier=classifiers)
     assert licence_of(expression) == "ISC"
-    assert licence_of(told(License="Apache 2.0", Classifier=classifiers)) == "Apache-2.0"
-    assert licence_of(told(License="Copyright (c) us\nAll rights", Classifier=classifiers)) == "MIT"
-    assert licence_of(told(License="Ours alone\nmore")) == "Ours alone"
-    assert licence_of(told()) == "unknown"
+    assert licence_of(fields_of(License="Apache 2.0", Classifier=classifiers)) == "Apache-2.0"
+    assert licence_of(fields_of(License="Copyright (c) us\nAll rights", Classifier=classifiers)) == "MIT"
+    assert licence_of(fields_of(License="Ours alone\nmore")) == "Ours alone"
+    assert licence_of(fields_of()) == "unknown"
 
 
 def test_the_lock_is_compared_by_the_command_that_makes_it() -> None:
@@ -95,6 +96,29 @@ def test_an_audit_tells_what_was_found_and_what_was_not_looked_up() -> None:
     )
 
 
+def test_coverage_counts_lines_and_branches_and_names_the_weak_parts_of_the_core() -> None:
+    def file(lines: int, hit: int, branches: int, branches_hit: int) -> dict[str, Any]:
+        counts = (lines, hit, branches, branches_hit)
+        names = ("num_statements", "covered_lines", "num_branches", "covered_branches")
+        rest = {"missing_lines": [7], "missing_branches": [[3, 4]]} if hit < lines else {}
+        empty: dict[str, Any] = {"missing_lines": [], "missing_branches": []}
+        return {"summary": dict(zip(names, counts, strict=True))} | (rest or empty)
+
+    files = {
+        "schemas/rows.py": file(80, 80, 20, 20),
+        "sinks/portion.py": file(80, 70, 20, 10),
+        "sinks/stage.py": file(10, 0, 0, 0),
+        "kandle/__main__.py": file(10, 5, 0, 0),
+    }
+    found = shares(files)
+    assert (found["core"].percent, found["core"].percent_of_branches) == (90.0, 75.0)
+    assert (found["sinks"].lines, found["all"].lines, found["serve"].percent) == (90, 180, 100.0)
+    assert weakest(files) == [(80.0, "sinks/portion.py")]
+    assert list(missing(files, "core")) == ["sinks/portion.py: 7; 3->4"]
+    assert not is_core("infra/embedded/kafka.py")
+    assert "   80.0% sinks/portion.py" in list(told(files))
+
+
 SOURCE = '''
 LIMIT = 3
 
@@ -117,15 +141,15 @@ class Counter:
 
 def test_each_mistake_is_one_change_and_the_module_still_parses() -> None:
     found = mutants("made.py", SOURCE)
-    told = {mutant.name.removeprefix("made.py ") for mutant in found}
-    assert "near: return min(value, 7) >= -LIMIT -> return (min(value, 7) > -LIMIT)" in told
-    assert "near: return min(value, 7) >= -LIMIT -> return max(value, 7) >= -LIMIT" in told
-    assert "near: return min(value, 7) >= -LIMIT -> return min(value, 8) >= -LIMIT" in told
-    assert "near: return min(value, 7) >= -LIMIT -> return min(value, 7) >= (LIMIT)" in told
-    assert "Counter.add: self.total += count -> self.total -= count" in told
-    assert "Counter.add: self.told(count) -> pass" in told
-    assert "Counter.add: continue -> pass" in told
-    assert not any("LIMIT = 3" in name or "is low" in name or "total: int" in name for name in told)
+    made = {mutant.name.removeprefix("made.py ") for mutant in found}
+    assert "near: return min(value, 7) >= -LIMIT -> return (min(value, 7) > -LIMIT)" in made
+    assert "near: return min(value, 7) >= -LIMIT -> return max(value, 7) >= -LIMIT" in made
+    assert "near: return min(value, 7) >= -LIMIT -> return min(value, 8) >= -LIMIT" in made
+    assert "near: return min(value, 7) >= -LIMIT -> return min(value, 7) >= (LIMIT)" in made
+    assert "Counter.add: self.total += count -> self.total -= count" in made
+    assert "Counter.add: self.told(count) -> pass" in made
+    assert "Counter.add: continue -> pass" in made
+    assert not any("LIMIT = 3" in name or "is low" in name or "total: int" in name for name in made)
     for mutant in found:
         ast.parse(mutant.source)
         assert mutant.source != SOURCE
