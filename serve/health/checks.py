@@ -90,7 +90,7 @@ class Checks:
         """Whether the producer is ready; where it is run by somebody else, whether any feed is heard."""
         stages = self._processes.supervised()
         if stages:
-            return await self._processes.verdict(stages, "produce")
+            return await self._processes.verdict(stages, "produce", "produce")
         if await self._heard(None):
             return healthy(feeds=sum(state.connected for state in self._feeds.states().values()))
         return unhealthy("no feed of any venue is heard")
@@ -98,7 +98,7 @@ class Checks:
     async def group(self, service: str, stage: str) -> Verdict:
         """Whether a stage runs, has members in its group, and has handled what is not quite new."""
         stages = self._processes.supervised()
-        process = await self._processes.verdict(stages, stage) if stages else healthy()
+        process = await self._processes.verdict(stages, stage, service) if stages else healthy()
         if process.state != "healthy":
             return process
         name = self._groups_of[service]

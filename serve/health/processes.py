@@ -1,12 +1,13 @@
 """Whether a process of `kandle up` runs and is ready, as its supervisor and its probe tell."""
 
 import asyncio
-import json
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from infra.embedded.endpoints import EndpointsFile, Stage
 from infra.health.results import Verdict, healthy, unhealthy, unknown
@@ -14,8 +15,16 @@ from infra.health.results import Verdict, healthy, unhealthy, unknown
 PROBE_TIMEOUT_S: Final = 2.0
 START_S: Final = 30.0
 """A process that was never ready is not yet called unhealthy for so long after it was first seen."""
+SINK: Final = "sink-"
+"""How names begin of sinks, as services and as checks of a probe."""
 STAGES: Final = frozenset({"produce", "process", "sink"})
 """Processes that a pipeline consists of, by their names in endpoints.json."""
+
+
+class _Answer(msgspec.Struct):
+    """What a probe answers (see `infra.probes`)."""
+
+    checks: dict[str, str]
 
 
 class Processes:
@@ -35,8 +44,14 @@ class Processes:
         stages = {} if live is None else live.stages
         return stages if STAGES & stages.keys() else {}
 
-    async def verdict(self, stages: dict[str, Stage], name: str) -> Verdict:
-        """How one of the processes is: one that has only begun has some time to become ready."""
+    async def verdict(self, stages: dict[str, Stage], name: str, service: str) -> Verdict:
+        """How one of the processes is: one that has only begun has some time to become ready.
+
+        Args:
+            stages: The processes.
+            name: Of the process.
+            service: The one that is judged: what fails of another sink of the same process is not its fault.
+        """
         stage = stages.get(name)
         if stage is None:
             return unknown("was not started yet")
@@ -44,7 +59,9 @@ class Processes:
             return unknown("is starting", restarts=stage.restarts)
         if stage.state != "running":
             return unhealthy(f"the process {name} is {stage.state}", restarts=stage.restarts)
-        reason = await asyncio.to_thread(_not_ready, stage.metrics_port) if stage.metrics_port else None
+        reason = None
+        if stage.metrics_port:
+            reason = await asyncio.to_thread(_not_ready, stage.metrics_port, service)
         facts = {"pid": stage.pid, "restarts": stage.restarts}
         first_seen = self._seen.setdefault((name, stage.pid), time.monotonic())
         if reason is None:
@@ -55,22 +72,25 @@ class Processes:
         return unhealthy(f"the process {name} is not ready: {reason}", **facts)
 
 
-def _not_ready(port: int) -> str | None:
-    """Why a process is not ready; None if it is. Blocks, for `PROBE_TIMEOUT_S` at most."""
+def _not_ready(port: int, service: str) -> str | None:
+    """Why a service of a process is not ready; None if it is. Blocks, for `PROBE_TIMEOUT_S` at most."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=PROBE_TIMEOUT_S):
             return None
     except urllib.error.HTTPError as error:
         with error:
-            return _reasons(error.read()) or f"its probe answers {error.code}"
+            checks = _checks(error.read())
+        if checks is None:
+            return f"its probe answers {error.code}"
+        own = {name: said for name, said in checks.items() if name == service or not name.startswith(SINK)}
+        return "; ".join(f"{name}: {said}" for name, said in own.items() if said != "ok") or None
     except (OSError, urllib.error.URLError) as error:
         return f"its probe on port {port} does not answer ({getattr(error, 'reason', error)})"
 
 
-def _reasons(body: bytes) -> str:
-    """What does not hold, of the answer of a probe."""
+def _checks(body: bytes) -> dict[str, str] | None:
+    """The checks of the answer of a probe; None if it is no such answer."""
     try:
-        checks = json.loads(body)["checks"]
-        return "; ".join(f"{name}: {said}" for name, said in checks.items() if said != "ok")
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return ""
+        return msgspec.json.decode(body, type=_Answer).checks
+    except msgspec.DecodeError:
+        return None

@@ -20,6 +20,7 @@ from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
 from schemas.topics import TRADES
+from tests.chromium import Chromium, browser
 from tests.serve_harness import Server, serving, with_serve
 from tests.sink_harness import Log, fresh_topics, settings_for
 
@@ -181,3 +182,21 @@ def test_what_cannot_be_asked_is_an_error(settings: Settings, server: Server, tm
         quoted = urllib.parse.quote("sink-timescale")
         path = f"/api/v1/health/services/{quoted}/results"
         assert guarded.get(path).status == 401
+
+
+@pytest.mark.skipif(browser() is None, reason="no Chromium here: apt-get install chromium")
+def test_the_page_shows_every_service_with_its_last_checks(server: Server, tmp_path: Path) -> None:
+    until(lambda: services(server)["process"]["failures"] > 1)
+    with Chromium(tmp_path) as seen:
+        seen.open(f"{server.url}/")
+        until(lambda: bool(seen.value("document.querySelectorAll('#health tr').length > 5")))
+        said = seen.value("document.getElementById('health-note').textContent")
+        assert " degraded: " in said
+        assert "process" in said
+        rows = "[...document.querySelectorAll('#health tr')]"
+        row = f"{rows}.find((each) => each.textContent.startsWith('process'))"
+        assert "nobody reads" in seen.value(f"{row}.textContent")
+        assert seen.value(f"{row}.querySelector('.light').className") == "light bad"
+        assert seen.value(f"{row}.querySelectorAll('.strip .bad').length") > 1
+        assert "unhealthy" in seen.value(f"{row}.querySelector('.strip').getAttribute('aria-label')")
+        assert seen.said == []

@@ -63,24 +63,36 @@ def stage(state: str, port: int = 0, pid: int = 1) -> dict[str, Stage]:
     ],
 )
 async def test_the_state_of_the_supervisor_decides_first(tmp_path: Path, state: str, verdict: str) -> None:
-    found = await Processes(tmp_path).verdict(stage(state), "sink")
+    found = await Processes(tmp_path).verdict(stage(state), "sink", "sink-timescale")
     assert found.state == verdict
     assert found.details["restarts"] == 2
-    assert (await Processes(tmp_path).verdict(stage(state), "process")).state == "unknown"
+    assert (await Processes(tmp_path).verdict(stage(state), "process", "process")).state == "unknown"
 
 
-async def test_a_probe_that_says_no_is_quoted(
-    tmp_path: Path, probe: Probe, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_probe_that_says_no_is_quoted(tmp_path: Path, probe: Probe) -> None:
     seen, running = Processes(tmp_path), stage("running", probe.server_port)
-    assert (await seen.verdict(running, "sink")).state == "healthy"
+    assert (await seen.verdict(running, "sink", "sink-timescale")).state == "healthy"
     checks = {"kafka": "ok", "database": "does not answer"}
     probe.status, probe.body = 503, json.dumps({"status": "down", "checks": checks}).encode()
-    found = await seen.verdict(running, "sink")
+    found = await seen.verdict(running, "sink", "sink-timescale")
     assert found.state == "unhealthy"
     assert found.message == "the process sink is not ready: database: does not answer"
     probe.body = b"<html>"
-    assert (await seen.verdict(running, "sink")).message.endswith("its probe answers 503")
+    assert (await seen.verdict(running, "sink", "sink-timescale")).message.endswith("its probe answers 503")
+
+
+async def test_a_sink_is_not_blamed_for_another_of_its_process(tmp_path: Path, probe: Probe) -> None:
+    seen, running = Processes(tmp_path), stage("running", probe.server_port)
+    for service in ("sink-timescale", "sink-notifications"):
+        assert (await seen.verdict(running, "sink", service)).state == "healthy"
+    checks = {"kafka": "ok", "sink-timescale": "storing fails", "sink-notifications": "ok"}
+    probe.status, probe.body = 503, json.dumps({"status": "not ready", "checks": checks}).encode()
+    assert (await seen.verdict(running, "sink", "sink-notifications")).state == "healthy"
+    found = await seen.verdict(running, "sink", "sink-timescale")
+    assert (found.state, found.message) == (
+        "unhealthy",
+        "the process sink is not ready: sink-timescale: storing fails",
+    )
 
 
 async def test_a_process_that_has_only_begun_has_time_to_become_ready(
@@ -88,11 +100,11 @@ async def test_a_process_that_has_only_begun_has_time_to_become_ready(
 ) -> None:
     (port,) = free_ports(1)
     seen, running = Processes(tmp_path), stage("running", port)
-    found = await seen.verdict(running, "sink")
+    found = await seen.verdict(running, "sink", "sink-timescale")
     assert found.state == "unknown"
     assert found.message.startswith("is not ready yet: its probe on port")
     monkeypatch.setattr(processes, "START_S", 0.0)
-    assert (await seen.verdict(running, "sink")).state == "unhealthy"
+    assert (await seen.verdict(running, "sink", "sink-timescale")).state == "unhealthy"
 
 
 def test_only_a_pipeline_that_runs_is_looked_at(tmp_path: Path) -> None:
