@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tests.grafana_files import Asked, dashboards, metric_names, queries
 from tests.grafana_macros import Value, as_promql, with_macros, with_variables
@@ -151,3 +151,12 @@ def test_prometheus_scrapes_every_stage_and_reads_every_rule(observed: Observed)
     groups = observed.prometheus.get("rules")["groups"]
     assert len(groups) == len(list((FOLDER / "rules").glob("*.yml")))
     assert all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+
+
+def test_an_alert_tells_of_the_record_that_nobody_could_read(observed: Observed) -> None:
+    fired = [each for each in observed.prometheus.get("alerts")["alerts"] if each["state"] == "firing"]
+    names = {each["labels"]["alertname"] for each in fired}
+    assert "KandleDeadLettersGrowing" in names
+    assert not names & {"KandleStageDown", "KandleStageMissing", "KandleReplicationFactorOne"}
+    told = [text for each in fired for text in each["annotations"].values()]
+    assert not [text for text in told if "<no value>" in text or "error" in text]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard as Model
@@ -145,6 +145,15 @@ def test_every_metric_that_is_asked_for_is_in_the_catalogue() -> None:
         names = metric_names(text)
         assert names, place
         assert names <= known | recorded, place
+
+
+def test_every_variable_of_the_sources_is_documented_and_set_in_the_compose_file() -> None:
+    sources = (GRAFANA / "provisioning" / "datasources" / "kandle.yml").read_text()
+    wanted = set(re.findall(r"\$\{(\w+)\}", sources))
+    documented = set(re.findall(r"`(GRAFANA_\w+)`", (ROOT / "docs" / "grafana.md").read_text()))
+    assert wanted == documented
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert wanted <= set(services["grafana"]["environment"])
 
 
 def test_panels_link_to_runbooks_that_there_are() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from kandle.__main__ import cli
 from tests.markdown_blocks import fenced

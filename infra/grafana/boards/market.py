@@ -35,10 +35,10 @@ _CHART: Final = Row(
     [
         Panel(
             title="Candles $interval",
-            text="Closed candles in their newest revision and the open one, prices in quote currency per base "
-            "unit, volume in base units; the indicators chosen above lie over them. Blue marks are signals, "
-            "orange ones gaps and breaks of the feed.",
-            unit="short",
+            text="Closed candles in their newest revision and the open one, prices in quote currency per "
+            "base unit, volume in base units; the indicators chosen above lie over them. Blue marks are "
+            "signals, orange ones gaps and breaks of the feed.",
+            unit="none",
             kind="candlestick",
             width=24,
             height=15,
@@ -61,7 +61,7 @@ _CHART: Final = Row(
             title="Other indicators",
             text="What lies neither over the prices nor between 0 and 100, as MACD, ATR and OBV, each in a "
             "unit of its own.",
-            unit="short",
+            unit="none",
             minimum=None,
             queries=[Sql(sql.APART, "time_series")],
             empty="No such indicator is computed: processors.indicators",
@@ -72,7 +72,7 @@ _CHART: Final = Row(
 _TRADING: Final = Row(
     "Trading",
     [
-        _figure("Last price", "Close of the newest candle, quote currency per base unit.", sql.LAST, "short"),
+        _figure("Last price", "Close of the newest candle, quote currency per base unit.", sql.LAST, "none"),
         _figure("Change in this range", "Last close against the first open.", sql.CHANGE, "percentunit"),
         _figure("Turnover", "Traded in this range, quote currency.", sql.TURNOVER, "short"),
         _figure("Trades", "Number of trades in the candles of this range.", sql.TRADE_COUNT, "short"),
@@ -102,7 +102,7 @@ _TRADING: Final = Row(
         Panel(
             title="Best bid and ask",
             text="Highest bid and lowest ask of each step, quote currency per base unit.",
-            unit="short",
+            unit="none",
             minimum=None,
             queries=[Sql(sql.BEST)],
             interval="1s",
