@@ -6,8 +6,8 @@ python -m tests.quality.coverage --report               of the run before
 python -m tests.quality.coverage --missing core         lines and branches that no test reaches, of the core
 
 Processes that tests start are counted as well. Kernels run as machine code, of which nothing is traced: they
-are left out here (pyproject.toml), and `make mutants` changes them instead. Ends with 1 if tests fail or the core
-is not above 90 %.
+are left out here (pyproject.toml); `make mutants` changes them. Ends with 1 if tests fail, or if the core is
+not above 90 %.
 """
 
 import argparse

@@ -62,6 +62,7 @@ def test_levels_far_from_the_market_are_forgotten() -> None:
 
 def test_levels_behind_a_forgotten_one_are_not_certain() -> None:
     book = OrderBook("test", "BTC/USDT", levels=2)
+    assert book.is_certain(3), "nothing was forgotten yet"
     book.apply(snapshot(1, {8.0: 1.0, 10.0: 2.0, 9.0: 1.0}, {11.0: 3.0, 12.0: 1.0}))
     assert book.is_certain(2)
     assert not book.is_certain(3), "there was a third bid"

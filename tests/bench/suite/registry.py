@@ -154,6 +154,17 @@ BENCHES: Final = (
         ratios=(Ratio("rows/s by pyarrow alone, from memory", "ratio_to_pyarrow_alone"),),
     ),
     Bench(
+        "tracing",
+        "what traces of 1 % cost the producer, the worker and the sink",
+        "tests.bench.tracing",
+        minutes=8,
+        quick=("--pairs", "1"),
+        ratios=tuple(
+            Ratio(f"CPU of the {path} with traces by without", f"{path}/on/ratio", "", True, tolerance=0.02)
+            for path in ("producer", "worker", "sink")
+        ),
+    ),
+    Bench(
         "serve",
         "a thousand WebSocket clients, 10,000 messages a second",
         "tests.bench.serve",
@@ -216,7 +227,7 @@ BENCHES: Final = (
     ),
 )
 
-PARTS_OF_OTHERS: Final = {"tests.bench.replay": "backtest"}
+PARTS_OF_OTHERS: Final = {"tests.bench.replay": "backtest", "tests.bench.tracing_paths": "tracing"}
 """Modules that can be run by themselves, and belong to another measurement here."""
 
 

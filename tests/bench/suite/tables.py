@@ -174,6 +174,17 @@ def archive(figures: Figures) -> str:
     )
 
 
+def tracing(figures: Figures) -> str:
+    """With and without, by part; `off` is beside the code before traces, where that was measured."""
+    rows = []
+    for path in ("producer", "worker", "sink"):
+        for kind, label in (("on", "traced"), ("off", "tracing off, beside the code before")):
+            found = [figure_at(figures, f"{path}/{kind}/{key}") for key in ("without_us", "with_us", "ratio")]
+            if found[2] is not None:
+                rows.append((path, label, number(found[0]), number(found[1]), f"{found[2]:.3f}"))
+    return table(("", "", "µs without", "µs with", "ratio, median of pairs"), rows)
+
+
 def serve(figures: Figures) -> str:
     """Latency and cost."""
     return named(
@@ -249,6 +260,7 @@ TABLES: Final[Mapping[str, Callable[[Figures], str]]] = {
     "sinks": sinks,
     "sinks-memory": sinks_memory,
     "archive": archive,
+    "tracing": tracing,
     "serve": serve,
     "backtest": backtest,
     "codec": codec,
