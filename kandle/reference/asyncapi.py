@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any, Final
 
 from infra.settings import KafkaSettings, ServeSettings
+from infra.tracing import CORRELATION, HEADER
 from schemas.registry import BY_RECORD, CURRENT
 from schemas.topics import DLQ_RETENTION_MS, TOPICS, Topic
 
@@ -30,6 +31,10 @@ HEADERS: Final = {
     "ce_source": "Who says so.",
     "ce_time": "When it happened, RFC 3339 in UTC.",
     "ce_specversion": "Version of CloudEvents: 1.0.",
+}
+TRACES: Final = {
+    HEADER: "Of a record that is traced: the span that it came of, as W3C Trace Context writes it.",
+    CORRELATION: "Id of what has caused it, where something outside has.",
 }
 
 
@@ -85,16 +90,7 @@ def document() -> dict[str, Any]:
             "schemas": {
                 entry.record.__name__: {"schemaFormat": AVRO, "schema": entry.definition} for entry in CURRENT
             },
-            "messageTraits": {
-                "cloudEvent": {
-                    "headers": {
-                        "type": "object",
-                        "properties": {
-                            name: {"type": "string", "description": told} for name, told in HEADERS.items()
-                        },
-                    }
-                }
-            },
+            "messageTraits": {"cloudEvent": _headers(HEADERS), "trace": _headers(TRACES)},
         },
     }
 
@@ -146,14 +142,14 @@ def _binding(
 
 def _message(name: str) -> dict[str, Any]:
     entry = next(each for each in CURRENT if each.record.__name__ == name)
-    traits = {"traits": [{"$ref": "#/components/messageTraits/cloudEvent"}]} if name in WITH_HEADERS else {}
+    traits = ["cloudEvent", "trace"] if name in WITH_HEADERS else ["trace"]
     return {
         "name": name,
         "title": name,
         "summary": entry.definition["doc"],
         "contentType": CONTENT,
         "payload": {"$ref": f"#/components/schemas/{name}"},
-        **traits,
+        "traits": [{"$ref": f"#/components/messageTraits/{trait}"} for trait in traits],
         "bindings": {
             "kafka": {
                 "key": {"type": "string", "description": "See the channel's x-key."},
@@ -163,6 +159,11 @@ def _message(name: str) -> dict[str, Any]:
             }
         },
     }
+
+
+def _headers(told: dict[str, str]) -> dict[str, Any]:
+    properties = {name: {"type": "string", "description": text} for name, text in told.items()}
+    return {"headers": {"type": "object", "properties": properties}}
 
 
 def _dead_letter() -> dict[str, Any]:
