@@ -42,6 +42,13 @@ def test_the_size_at_a_price_is_told_by_side() -> None:
     assert (book.size_at("ask", 9.5), book.size_at("bid", 10.5)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["snapshot", "delta"])
+def test_prices_without_sizes_are_refused(kind: str) -> None:
+    wrong = msgspec.structs.replace(update(kind, 1, 1, {9.5: 1.0, 9.0: 1.0}), bid_sizes=[1.0])
+    with pytest.raises(ValueError, match="shorter"):
+        OrderBook("test", "BTC/USDT").apply(wrong)
+
+
 def test_a_snapshot_of_the_book_is_best_first() -> None:
     book = OrderBook("test", "BTC/USDT")
     book.apply(snapshot(1, {9.0: 1.0, 10.0: 2.0}, {12.0: 1.0, 11.0: 3.0, 13.0: 4.0}))
@@ -221,6 +228,14 @@ def test_deltas_without_numbers_fit_between_numbered_ones(chain: BookChain) -> N
     assert take(chain, loose, delta(6, 6), first) == [first, loose, delta(6, 6)]
     assert take(chain, loose, delta(7, 7)) == [loose, delta(7, 7)]
     assert chain.last_sequence == 7
+
+
+def test_a_snapshot_is_of_no_use_where_a_hole_follows_it_behind_a_delta_without_a_number(
+    chain: BookChain,
+) -> None:
+    loose = update("delta", None, None, {10.0: 2.0})
+    assert take(chain, delta(6, 6), loose, delta(9, 9), snapshot(6)) == []
+    assert len(take(chain, snapshot(8))) == 3
 
 
 def test_a_full_message_of_the_same_moment_as_the_book_is_passed_over(chain: BookChain) -> None:
