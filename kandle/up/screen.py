@@ -1,5 +1,6 @@
 """Where `kandle up` says what happens: a picture in a terminal, lines elsewhere."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ from rich.live import Live
 from kandle.up.view import Picture, Step, line, render, render_start
 
 LINE_EVERY_S: Final = 10.0
-REFRESH_HZ: Final = 4
+REFRESH_S: Final = 0.25
 
 
 class Screen(Protocol):
@@ -32,7 +33,11 @@ class Screen(Protocol):
 
 
 class TerminalScreen:
-    """A picture that is drawn anew, below what was said; leaving the context removes it."""
+    """A picture that is drawn anew, below what was said; leaving the context removes it.
+
+    It is drawn from the event loop alone, in which the context is entered: with a thread beside it, what is
+    said while the picture grows may leave a piece of the old one.
+    """
 
     def __init__(self, console: Console) -> None:
         self._steps: list[Step] = []
@@ -40,18 +45,24 @@ class TerminalScreen:
         self._live = Live(
             console=console,
             get_renderable=self._render,
-            refresh_per_second=REFRESH_HZ,
+            auto_refresh=False,
             transient=True,
             vertical_overflow="crop",
         )
 
     def __enter__(self) -> Self:
         self._live.start()
+        self._tick()
         return self
+
+    def _tick(self) -> None:
+        self._live.refresh()
+        self._next = asyncio.get_running_loop().call_later(REFRESH_S, self._tick)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._next.cancel()
         self._live.stop()
 
     def say(self, text: str) -> None:

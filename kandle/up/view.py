@@ -3,12 +3,18 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
+
+CANDLE: Final = {"open": 0, "high": 1, "low": 2, "close": 3, "volume": 4}
+"""Columns of a candle, and where each stands in `MarketRow.candle`."""
+NUMBER_WIDTH: Final = 10
+"""Of a column of numbers, its distance to the next one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +112,36 @@ def _flow(picture: Picture) -> RenderableType:
     return Panel(Group(table, foot), title="flow", title_align="left")
 
 
+class _Markets:
+    """A row for each market, with as many columns as there is room for."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._rows = picture.markets
+        self._names = sorted({name for row in picture.markets for name in row.indicators})
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        symbols = max((len(f"{row.venue} {row.symbol}") for row in self._rows), default=0)
+        room = (options.max_width - symbols) // NUMBER_WIDTH
+        # What is newest goes last: the price and the indicators stay where there is little room.
+        candle = CANDLE if room > len(CANDLE) + len(self._names) else {}
+        table = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+        table.add_column("symbol", no_wrap=True)
+        for heading in ("last", *candle, *self._names):
+            table.add_column(heading, justify="right")
+        for row in self._rows:
+            values = [row.candle[place] if row.candle else None for place in candle.values()]
+            values += [row.indicators.get(name) for name in self._names]
+            table.add_row(
+                f"{row.venue} {row.symbol}",
+                Text(_number(row.price), style="bold"),
+                *(_number(value) for value in values),
+            )
+        yield table
+
+
 def _markets(picture: Picture) -> RenderableType:
-    names = sorted({name for row in picture.markets for name in row.indicators})
-    table = Table(expand=True, box=None, header_style="dim")
-    table.add_column("symbol", no_wrap=True)
-    for heading in ("last", "open", "high", "low", "close", "volume", *names):
-        table.add_column(heading, justify="right")
-    for row in picture.markets:
-        candle = [_number(value) for value in row.candle] if row.candle else ["-"] * 5
-        values = [_number(row.indicators.get(name)) for name in names]
-        table.add_row(f"{row.venue} {row.symbol}", Text(_number(row.price), style="bold"), *candle, *values)
-    return Panel(table, title=f"closed {picture.interval} candles and indicators", title_align="left")
+    title = f"closed {picture.interval} candles and indicators"
+    return Panel(_Markets(picture), title=title, title_align="left")
 
 
 def _signals(picture: Picture) -> RenderableType:
@@ -145,7 +170,11 @@ def size(count: int) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.7g}"
+    """Few enough digits to stand in a column, enough to see it move."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    return f"{value:,.1f}" if size >= 10_000 else f"{value:,.2f}" if size >= 100 else f"{value:.5g}"
 
 
 def _rate(value: float | None) -> str:

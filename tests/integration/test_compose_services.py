@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,8 @@ def run(service: str, more: Mapping[str, str], cwd: Path, log: Path | None = Non
     """Start a service's command with its environment, addresses replaced."""
     words = [sys.executable, "-m", "kandle", *OURS[service]["command"]]
     given = environment() | OURS[service]["environment"] | {"KANDLE_TRACING__SAMPLE": "0"} | dict(more)
-    output = subprocess.PIPE if log is None else log.open("wb")
-    return subprocess.Popen(words, cwd=cwd, env=given, stdout=output, stderr=subprocess.STDOUT)
+    with nullcontext(subprocess.PIPE) if log is None else log.open("wb") as output:
+        return subprocess.Popen(words, cwd=cwd, env=given, stdout=output, stderr=subprocess.STDOUT)
 
 
 def test_the_logins_may_do_what_their_services_do_and_no_more(
@@ -106,7 +106,8 @@ def test_every_process_starts_with_its_environment_and_passes_its_healthcheck(
             "KANDLE_PRODUCER__WEBSOCKET_URL": f"ws://127.0.0.1:{ports['simulate']}",
             "KANDLE_PRODUCER__REST_URL": f"http://127.0.0.1:{ports['simulate']}",
         }
-        assert run("migrate", common | {"DATABASE_URL": database}, tmp_path).wait(100) == 0
+        migrated = run("migrate", common | {"DATABASE_URL": database}, tmp_path, tmp_path / "migrate.log")
+        assert migrated.wait(100) == 0
         simulator = [sys.executable, "-m", "kandle", "simulate", "--port", str(ports["simulate"])]
         started = [subprocess.Popen(simulator, env=environment(), cwd=tmp_path, stderr=subprocess.DEVNULL)]
         stack.callback(_end, started)

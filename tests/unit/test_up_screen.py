@@ -1,5 +1,6 @@
 """What `kandle up` shows: what is ready, how everything stands, what happened meanwhile."""
 
+import asyncio
 import io
 from dataclasses import replace
 
@@ -43,6 +44,20 @@ def test_the_picture_names_processes_with_what_they_use() -> None:
     assert "49,990" in text
 
 
+@pytest.mark.parametrize(("width", "has_candle"), [(80, False), (110, True)])
+def test_numbers_are_whole_however_wide_the_terminal_is(width: int, has_candle: bool) -> None:
+    indicators = {"ema(20)": 59_946.123456, "rsi(14)": 43.5830512, "sma(20)": 2_997.456789}
+    row = MarketRow(
+        "binance", "BTC/USDT", 59_914.654, (59_932.1, 59_932.1, 59_908.2, 59_914.6, 0.57175), indicators
+    )
+    file = io.StringIO()
+    Console(file=file, width=width).print(render(replace(PICTURE, markets=[row])))
+    text = file.getvalue()
+    assert "…" not in text
+    assert all(number in text for number in ("59,914.7", "59,946.1", "43.583", "2,997.46"))
+    assert ("0.57175" in text) == has_candle
+
+
 @pytest.mark.parametrize(("count", "text"), [(999_400_000, "999 MB"), (1_000_000_000, "1.0 GB"), (0, "0 MB")])
 def test_bytes_are_written_for_people(count: int, text: str) -> None:
     assert size(count) == text
@@ -72,12 +87,14 @@ def test_without_a_terminal_each_start_and_the_whole_now_and_then_is_a_line() ->
     assert "\x1b" not in file.getvalue()
 
 
-def test_in_a_terminal_what_is_said_stays_above_the_picture() -> None:
+async def test_in_a_terminal_what_is_said_stays_above_the_picture() -> None:
     out, file = console(terminal=True)
     with TerminalScreen(out) as screen:
         with screen.step("kafka"):
             screen.say("using Kafka at there:9092")
         screen.show(PICTURE)
+        while "trades stored" not in file.getvalue():
+            await asyncio.sleep(0.05)
     text = file.getvalue()
     assert "using Kafka at there:9092\n" in text
     assert text.index("using Kafka") < text.index("trades stored")
