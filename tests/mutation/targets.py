@@ -33,15 +33,14 @@ TARGETS: Final = (
         (
             "processors/engine/checkpoint.py",
             "processors/engine/pages.py",
-            "processors/engine/partitions.py",
+            "processors/engine/snapshots.py",
             "processors/candles/pages.py",
         ),
         (
-            "tests/unit/test_partitions.py",
             "tests/property/test_checkpoint_model.py",
             "tests/property/test_saved_states.py",
         ),
-        most=100,
+        most=80,
     ),
     Target(
         "candles",

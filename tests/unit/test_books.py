@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from infra.order_book import OrderBook
+from infra.order_book import OrderBook, reaches_back_to
 from producers.books import BUFFER, REPEATS, BookBreak, BookChain
 from schemas.records import BookUpdate
 from tests.book_updates import delta, snapshot, update
@@ -118,6 +118,15 @@ def test_a_venue_that_names_the_update_before_is_chained_by_it(chain: BookChain)
     deltas = [update("delta", 95, 110, previous=94), update("delta", 115, 120, previous=110)]
     assert take(chain, first, *deltas) == [first, *deltas]
     assert take(chain, update("delta", 130, 140, previous=125)) == [BookBreak("BTC/USDT", "gap", 121, 126)]
+
+
+@pytest.mark.parametrize(
+    ("first", "previous", "back_to"), [(None, None, 7), (9, None, 8), (None, 5, 5), (9, 5, 5), (3, 5, 2)]
+)
+def test_how_far_a_delta_reaches_back_is_told_by_its_numbers(
+    first: int | None, previous: int | None, back_to: int
+) -> None:
+    assert reaches_back_to(update("delta", first, 20, previous=previous), 7) == back_to
 
 
 def test_the_first_delta_may_start_where_the_snapshot_ends_although_ids_have_holes(chain: BookChain) -> None:
