@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 SOURCES := schemas infra producers processors sinks backtest serve kandle examples tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format docs bench chaos coverage mutants audit licences lock lock-check clean
+.PHONY: help setup run test check format docs reference bench chaos coverage mutants audit licences lock lock-check clean
 
 help:  ## what the targets do
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,10 @@ format: $(READY)  ## put the code in shape
 
 docs: $(READY)  ## the site of the documentation, into build/site; links are checked
 	$(BIN)/zensical build --strict
+
+reference: $(READY)  ## renew the pages of docs/reference/, and docs/metrics.md, from the code
+	$(BIN)/kandle reference --out docs/reference
+	$(BIN)/kandle metrics > docs/metrics.md
 
 bench: $(READY)  ## measurements with their peers, into docs/performance.md; make bench ARGS="--quick"
 	$(BIN)/python -m tests.bench $(ARGS)
