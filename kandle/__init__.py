@@ -5,6 +5,7 @@
     from kandle import ClosedCandle, Line, Strategy           # write a strategy
     from kandle import Candle, ce_id, decode                  # read the topics
     from kandle import Counts, Portion, Sink, Slice           # store them elsewhere
+    from kandle.venue import Call, Exchange, Limits, Stream   # write a venue
 
 Names are imported when they are asked for, so that a reader of topics does not load the engine.
 """
