@@ -44,8 +44,8 @@ channels = ["desk", "mail"]
 """
 FAULTS = (
     "429@0:1",
-    *(f"gap@{frame}:20/trades" for frame in range(500, 60_000, 1_500)),
-    *(f"disconnect@{frame}:5" for frame in range(1_000, 60_000, 3_000)),
+    *(f"gap@{frame}:20/trades" for frame in range(500, 60_000, 900)),
+    *(f"disconnect@{frame}:5" for frame in range(1_000, 60_000, 1_300)),
 )
 RAREST_ROWS = (
     "SELECT 1 FROM signals",
@@ -134,7 +134,7 @@ def _wait(running: subprocess.Popen[str], condition: Callable[[], object]) -> No
 
 def _end(running: subprocess.Popen[str]) -> None:
     """Nobody waits for what is on its way: the second signal ends the run at once."""
-    for timeout_s in (2.0, 30.0):
+    for timeout_s in (2.0, 60.0):
         running.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             running.communicate(timeout=timeout_s)
