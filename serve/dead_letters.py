@@ -65,10 +65,13 @@ async def newest(settings: KafkaSettings, topic: str, limit: int) -> list[Letter
     Raises:
         UnavailableError: Kafka does not answer.
     """
+    ends = await _ends(settings, topic)
+    if not ends:
+        # A consumer that is stopped before it has waited for anything cancels whoever stops it.
+        return []
     consumer = AIOKafkaConsumer(**aiokafka_config(settings), enable_auto_commit=False, fetch_max_wait_ms=50)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            ends = await _ends(settings, topic)
             await consumer.start()
             consumer.assign([TopicPartition(topic, number) for number in ends])
             return await _read(consumer, topic, ends, limit)
