@@ -297,6 +297,9 @@ def test_many_candles_at_one_mark_and_many_symbols_grow_the_tables() -> None:
     assert builder.held == 0
     assert builder.watermark("binance") == NOON + 1_000 * SECOND
     assert builder.watermark("gateio") is None
+    assert builder.watermarks == {"binance": NOON + 1_000 * SECOND}
+    fold_in_batches(builder, [mark(1_001, final=True)], (500,))
+    assert builder.watermarks == {}, "a feed that has ended is not behind"
 
 
 def test_snapshots_of_other_rules_or_damaged_ones_are_refused_and_change_nothing() -> None:
