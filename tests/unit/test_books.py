@@ -165,6 +165,7 @@ def test_too_many_deltas_without_a_snapshot_push_out_the_oldest(chain: BookChain
 def test_of_too_many_deltas_the_newer_half_is_kept() -> None:
     chain = BookChain("test", "BTC/USDT", buffer=4)
     assert take(chain, *(delta(number, number) for number in range(1, 5))) == [], "as many as it keeps"
+    assert take(chain, delta(4, 4)) == [], "a repeat takes no room"
     assert len(take(chain, delta(5, 5))) == 1
     assert take(chain, snapshot(2)) == [], "the delta after it is gone"
     assert take(chain, snapshot(3))[1:] == [delta(4, 4), delta(5, 5)]
