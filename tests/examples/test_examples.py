@@ -29,7 +29,7 @@ from tests.sink_harness import Log, fresh_topics, running, until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FEED = market(seconds=40, rate=200, symbols=4)
-OWN = {"KANDLE_PROCESSORS__PLUGINS": "own_indicator,own_signal"}
+OWN = "own_indicator,own_signal"
 SENT = [item for items in FEED.values() for item in items if isinstance(item, Trade)]
 SYMBOLS = sorted({each.symbol for each in SENT})
 
@@ -61,7 +61,7 @@ def filled(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> str:
         PYTHONPATH=str(EXAMPLES),
         KANDLE_PROCESSORS__INDICATORS="streak@1s",
         KANDLE_PROCESSORS__SIGNALS="streak_end(3)@1s",
-        **OWN,
+        KANDLE_PROCESSORS__PLUGINS=OWN,
     ) as started:
         until_drained(kafka, [started])
         assert started.stop() == 0, started.log()
@@ -122,7 +122,9 @@ def test_the_rule_runs_over_a_file(tmp_path: Path) -> None:
     rows = [f"{60 * number},{close},{close},{close},{close},1" for number, close in enumerate(closes)]
     (tmp_path / "candles.csv").write_text("\n".join(["time,open,high,low,close,volume", *rows]) + "\n")
     kandle = (sys.executable, "-m", "kandle", "signals", "--candles", str(tmp_path / "candles.csv"))
-    printed = run(*kandle, *("--rule", "streak_end", "--param", "length=4", "--json"), **OWN)
+    printed = run(
+        *kandle, *("--rule", "streak_end", "--param", "length=4", "--json"), KANDLE_PROCESSORS__PLUGINS=OWN
+    )
     assert [(row["direction"], row["values"]) for row in lines_of(printed)] == [("long", {"streak": -4.0})]
 
 
