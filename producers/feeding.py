@@ -9,6 +9,7 @@ from infra import metrics
 from infra.clock import SystemClock
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
+from infra.metrics.stages import count_error
 from infra.probes import READINESS
 from infra.settings import Settings
 from producers.connect_pace import ConnectPace
@@ -175,6 +176,7 @@ class Feeding:
             has_ended = running.task.result()
         except UnavailableError as error:
             logger.warning("a shard has stopped, and will go on where the log stands", why=str(error))
+            count_error("produce", error)
             self._retry_at_s[number] = asyncio.get_running_loop().time() + RETRY_S
             return
         if has_ended and not running.is_leaving:

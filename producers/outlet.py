@@ -124,6 +124,7 @@ class Outlet:
         self.events = SystemEvents(publisher, source, clock)
         self._keys: dict[str, bytes] = {}
         self._waiting: dict[type[Record], list[_Message]] = {record: [] for record in RECORD_TOPICS}
+        self._batch_records = metrics.stages.BATCH_RECORDS.labels(STAGE)
         self._oldest: Trade | None = None
         """First of the trades that wait."""
         self._tracer = tracing.current()
@@ -229,6 +230,7 @@ class Outlet:
             if messages:
                 self._waiting[record] = []
                 topic = RECORD_TOPICS[record]
+                self._batch_records.observe(len(messages))
                 await self._publisher.publish_batch(
                     topic.name,
                     messages,

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from infra.logging import get_logger
+from infra.metrics.stages import count_error
 from schemas.errors import ConfigurationError, UnavailableError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -65,6 +66,7 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(UnavailableError)
     async def away(request: Request, error: UnavailableError) -> JSONResponse:
         log.warning("a service does not answer", error=str(error))
+        count_error("serve", error)
         # What a driver says may name hosts and users: that is for the log.
         detail = "the database or Kafka does not answer; try again"
         return problem(request, 503, detail, {"Retry-After": RETRY_AFTER_S})
@@ -81,6 +83,7 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(psycopg.OperationalError)
     async def lost(request: Request, error: psycopg.OperationalError) -> JSONResponse:
         log.warning("the database does not answer", error=repr(error))
+        count_error("serve", UnavailableError())
         return problem(
             request, 503, "the database does not answer; try again", {"Retry-After": RETRY_AFTER_S}
         )
@@ -92,4 +95,5 @@ def answer_problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> JSONResponse:
         log.error("a request has failed", exc_info=error, path=request.url.path)
+        count_error("serve", error)
         return problem(request, 500, "the server has failed; its log says why under this request_id")

@@ -94,7 +94,7 @@ async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
             delay_s = backoff.next_delay_s()
             say = log.warning if backoff.attempts == 1 else log.info
             say("the database is away and is tried again", error=str(error), attempt=backoff.attempts)
-            READINESS.set(CHECK, str(error))
+            READINESS.set(CHECK, "PostgreSQL does not answer, see the log")
             await asyncio.sleep(delay_s)
         else:
             return True

@@ -56,6 +56,6 @@ class KafkaWatch:
         try:
             found = self._client.describe_cluster(request_timeout=ANSWER_S).result(ANSWER_S + 1)
         except (KafkaException, TimeoutError) as error:
-            reason = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
-            return f"Kafka does not answer: {reason}"
+            reason = error.args[0].name() if isinstance(error, KafkaException) else "no answer in time"
+            return f"Kafka does not answer ({reason})"
         return None if found.nodes else "Kafka names no broker"

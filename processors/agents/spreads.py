@@ -10,6 +10,7 @@ from faust.types import TP
 from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
+from infra.kafka.tally import Age
 from infra.logging import get_logger
 from infra.settings import Settings
 from processors.agents.refusals import refuse, refuse_undecoded
@@ -77,7 +78,8 @@ class SpreadStep:
                 continue
             for signal in signals:
                 key = market_key(signal.venue, signal.symbol)
-                await self._publisher.publish(SIGNALS.name, signal, key, tp.partition, signal_headers(signal))
+                age, headers = Age("signal", signal.event_time), signal_headers(signal)
+                await self._publisher.publish(SIGNALS.name, signal, key, tp.partition, headers, age=age)
             if forwarded is not None:
                 await self._publisher.publish(SIGNALS.name, forwarded, partition=tp.partition)
         if state.counts.given_up > given_up:

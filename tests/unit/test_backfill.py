@@ -76,9 +76,11 @@ def test_missing_ids_are_announced_asked_for_and_filled() -> None:
     assert case.said() == [("opened", 3, 5)]
     assert [(call.first, call.last) for call in case.asked()] == [(3, 5)]
     assert case.backfill.is_open
+    assert case.backfill.announced == 1
     case.answer([3, 4, 5, 6, 7])
     assert case.said() == [("opened", 3, 5), ("filled", 3, 5)]
     assert not case.backfill.is_open
+    assert case.backfill.announced == 0
 
 
 def test_ids_that_were_only_late_fill_the_hole_themselves() -> None:
@@ -207,3 +209,11 @@ def test_what_is_open_at_the_end_is_given_up() -> None:
     case.backfill.give_up(case.out)
     assert case.said() == [("opened", 2, 3), ("given_up", 2, 3)]
     assert not case.backfill.is_open
+
+
+def test_what_may_only_be_missing_is_open_but_no_gap_yet() -> None:
+    case = Case()
+    case.take(1)
+    case.backfill.suspect(SYMBOL, Position(1, 1_000), HOLD_S, "disconnected", 0.0)
+    assert case.backfill.is_open
+    assert case.backfill.announced == 0
