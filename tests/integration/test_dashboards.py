@@ -3,6 +3,7 @@
 import datetime
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,10 @@ def variables(observed: Observed) -> dict[str, Value]:
 
 
 def ask(
-    observed: Observed, sql: str, chosen: dict[str, Value]
+    observed: Observed, sql: str, chosen: dict[str, Value], interval: str = "1s"
 ) -> tuple[list[psycopg.Column], list[tuple[Any, ...]]]:
     """Ask as Grafana would."""
-    span = observed.span
+    span = replace(observed.span, interval=interval)
     text = with_macros(with_variables(sql, chosen, span), span)
     assert "$__" not in text
     with psycopg.connect(observed.dsn, autocommit=True) as connection:
@@ -99,6 +100,18 @@ def test_a_query_of_the_database_answers_what_its_panel_draws(
                 assert names[1:] == ["open", "high", "low", "close", "volume"]
             for name in cells.keys() - {"time"}:
                 _are_numbers(cells[name])
+
+
+@pytest.mark.parametrize("asked", [each for each in SQL if "$__interval" in (each.sql or "")], ids=str)
+def test_every_width_of_a_step_that_grafana_chooses_is_understood(
+    asked: Asked, observed: Observed, variables: dict[str, Value]
+) -> None:
+    counts = [
+        len(ask(observed, asked.sql or "", variables, interval)[1])
+        for interval in ("200ms", "1s", "15s", "1m", "6h", "7d")
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[-1] >= 1
 
 
 def _is_time(cells: list[Any]) -> None:

@@ -46,6 +46,19 @@ def test_promtool_accepts_the_configuration_and_its_rules(name: str) -> None:
     assert said.count("rules found") == len(list((FOLDER / "rules").glob("*.yml")))
 
 
+def test_prometheus_asks_for_the_services_of_the_compose_file_that_show_metrics() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    scraped = {
+        name
+        for name, service in services.items()
+        if "KANDLE_METRICS__PORT" in service.get("environment", {}) and name != "migrate"
+    }
+    job = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"][0]
+    (found,) = job["dns_sd_configs"]
+    assert set(found["names"]) == scraped
+    assert found["port"] == 9100
+
+
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
 def test_alerts_fire_when_they_should_and_not_when_they_should_not(file: Path) -> None:
     promtool("test", "rules", str(file))
