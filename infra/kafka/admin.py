@@ -214,6 +214,9 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer.
         """
+        # librdkafka (2.16) ends the process where a broker that is not the group's coordinator yet answers this
+        # with NOT_COORDINATOR; asked who is in the group, it waits until the broker has become that.
+        self.members(group)
         asked = [_ConsumerGroupTopicPartitions(group)]
         found = self._ask(
             lambda: self._client.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_S),
