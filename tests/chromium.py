@@ -16,6 +16,7 @@ from websockets.sync.client import connect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 DEADLINE_S = 60.0
+CODES = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
 
 
 def browser() -> str | None:
@@ -123,11 +124,24 @@ class Chromium:
 
     def press(self, key: str, shift: bool = False) -> None:
         """A key, on what has the focus."""
-        text = {"text": key} if len(key) == 1 else {}
+        text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
+        # What the browser itself does with a key, it does by its code.
+        code = {"windowsVirtualKeyCode": CODES[key]} if key in CODES else {}
         for kind in ("keyDown", "keyUp"):
-            more = text if kind == "keyDown" else {}
+            more = code | (text if kind == "keyDown" else {})
             self.call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 if shift else 0, **more)
         self.settle()
+
+    def until(self, condition: str, within_s: float = 10.0) -> float:
+        """Wait until an expression holds on the page; returns after how many seconds."""
+        began = time.monotonic()
+        while not self.value(f"Boolean({condition})"):
+            waited = time.monotonic() - began
+            assert waited < within_s, (
+                f"not in time: {condition}; {self.value('document.body.innerText')[:600]}"
+            )
+            time.sleep(0.02)
+        return time.monotonic() - began
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """An event of the mouse: mousePressed, mouseMoved, mouseReleased, mouseWheel."""
@@ -169,6 +183,8 @@ class Chromium:
                 self.said.append(f"exception: {given['exceptionDetails']}")
             case "Log.entryAdded":
                 self.said.append(f"{given['entry']['level']}: {given['entry']['text']}")
+            case "Network.webSocketCreated":
+                self.asked.append(given["url"])
             case "Network.requestWillBeSent":
                 self.asked.append(given["request"]["url"])
 

@@ -14,6 +14,7 @@ from schemas.records import (
     Direction,
     IndicatorValue,
     LiveCandle,
+    Micros,
     Notification,
     Quote,
     Record,
@@ -38,6 +39,7 @@ MINUTE_US = 60_000_000
 FIRST_US = BASE_US - BASE_US % MINUTE_US
 STORED = {"BTC/USDT": 700, "ETH/USDT": 50}
 """Candles that are stored of each market: more than a snapshot holds, and less."""
+TRADES_STORED = 120
 LEVELS = {"BTC/USDT": 60_000.0, "ETH/USDT": 3_000.0}
 
 
@@ -63,7 +65,7 @@ def candle(symbol: str, number: int) -> Candle:
 
 
 def open_candle(symbol: str, number: int, close: float) -> LiveCandle:
-    """The candle of a minute that is not over."""
+    """The candle of a minute that is half over."""
     at = FIRST_US + number * MINUTE_US
     first = price(symbol, number - 1)
     prices = (first, max(first, close), min(first, close), close)
@@ -112,10 +114,11 @@ class Desk:
     def signals(self, symbol: str, number: int, direction: Direction) -> None:
         self.put(SIGNALS, signal(symbol, number, direction))
 
-    def trades(self, symbol: str, trade_id: int, paid: float) -> None:
-        now = time.time_ns() // 1000
+    def trades(self, symbol: str, trade_id: int, paid: float, at: Micros | None = None) -> None:
+        """A trade of now, or of another time."""
+        at = time.time_ns() // 1000 if at is None else at
         self.put(
-            TRADES, Trade("binance", symbol, str(trade_id), trade_id, paid, 0.25, "sell", now, now + 5_000)
+            TRADES, Trade("binance", symbol, str(trade_id), trade_id, paid, 0.25, "sell", at, at + 5_000)
         )
 
     def quotes(self, symbol: str, bid: float) -> None:
@@ -158,12 +161,19 @@ class Desk:
             ]
             self._log.put(INDICATORS, 0, values, key)
             self._log.put(SIGNALS, 0, [signal(symbol, count - 10, "long")], key)
+        trades = [
+            Trade(
+                "binance", "BTC/USDT", str(at), at, price("BTC/USDT", at), 0.5, "buy", FIRST_US + at, FIRST_US
+            )
+            for at in range(TRADES_STORED)
+        ]
+        self._log.put(TRADES, 0, trades)
         final = mark(FIRST_US + 1000 * MINUTE_US, final=True)
         for topic in (TRADES, CANDLES, INDICATORS, SIGNALS):
             for partition in range(PARTITIONS):
                 self._log.put(topic, partition, [final])
         async with running(settings, ["timescale"]) as task:
-            for topic in (CANDLES, INDICATORS, SIGNALS):
+            for topic in (TRADES, CANDLES, INDICATORS, SIGNALS):
                 await until_passed(url, "timescale", topic, task=task)
             await until(lambda: bool(query(url, "SELECT FROM candles")), task=task)
 

@@ -70,11 +70,12 @@ function drawLast(chart, plot, y) {
 
 /** Where the stored candles begin, or that older ones are on their way. */
 function drawBeginning(chart, plot) {
-  const left = chart.x(0);
-  if (chart.readsOlder) plot.add("text", { x: 6, y: TOP + 12 }, "reading older candles …");
-  else if (chart.series.older === null && left > 0) {
+  const left = chart.x(0),
+    place = { class: "label", y: TOP + 12 };
+  if (chart.readsOlder) plot.add("text", { ...place, x: 6 }, "reading older candles …");
+  else if (chart.series.older === null && left >= 0) {
     plot.add("line", { class: "beginning", x1: left, x2: left, y1: TOP, y2: plot.bottom });
-    plot.add("text", { x: left - 6, y: TOP + 12, "text-anchor": "end" }, left > 130 ? "nothing older is stored" : "");
+    plot.add("text", { ...place, x: left + 6 }, "nothing older is stored");
   }
 }
 

@@ -149,11 +149,9 @@ function feedLight({ connected, ended, silent_s }) {
 }
 
 function stageBox({ name, rate: each, lag_records, lag_s }) {
-  const behind = [
-    lag_records === null ? null : `${whole(lag_records)} behind`,
-    lag_s === null ? null : `lag ${seconds(lag_s)}`,
-  ].filter(Boolean);
-  return box(name, [rate(each), behind.join(", ")], lag_s !== null && lag_s > LATE_S);
+  const behind = lag_records === null ? null : `${whole(lag_records)} behind`;
+  const lag = lag_s === null ? null : `lag ${seconds(lag_s)}`;
+  return box(name, [rate(each), behind, lag], lag_s !== null && lag_s > LATE_S);
 }
 
 function box(name, texts, late = false) {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import time
 import urllib.parse
 import urllib.request
@@ -23,8 +25,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from infra.settings import Settings
-from schemas.records import TimeMark, Trade
+from schemas.records import Quote, TimeMark, Trade
 from schemas.topics import CANDLES, LIVE_CANDLES, QUOTES, TRADES
+from serve.hub.channels import CHANNELS
 from tests.processor_harness import expected
 from tests.serve_harness import FEED, Client, Server, serving, store, with_serve
 from tests.sink_harness import BASE_US, Log, fresh_topics, settings_for
@@ -161,6 +164,7 @@ def test_the_api_is_as_it_is_described(server: Server) -> None:
     schema = schemathesis.openapi.from_dict(described)
     checks = [status_code_conformance, content_type_conformance, response_schema_conformance]
     known = {"venue": "binance", "symbol": "S0/USDT", "interval": "1s"}
+    places = {"topic": "market.trades.v1.dlq", "name": "kafka"}
     asked = []
     for operation in schema.get_all_operations():
         api: Any = operation.ok()  # type: ignore[union-attr]
@@ -173,7 +177,9 @@ def test_the_api_is_as_it_is_described(server: Server) -> None:
             bounded(hypothesis.given(case=api.as_strategy(generation_mode=mode))(ask))()
         # What is asked for exists, so that rows are held against the models.
         named = {parameter.name for parameter in api.query}
-        ask(api.Case(query={name: value for name, value in known.items() if name in named}))
+        inside = {each.name: places[each.name] for each in api.path_parameters}
+        query = {name: value for name, value in known.items() if name in named}
+        ask(api.Case(path_parameters=inside, query=query))
         asked.append(api.path)
     assert len(asked) >= 11
 
@@ -268,13 +274,39 @@ def type_of(topic: Any) -> Any:
     return topic.records[0]
 
 
-def test_event_source_gets_the_same(server: Server) -> None:
-    path = "/api/v1/stream?channel=quotes&channel=tickers&venue=binance&symbol=BTC/USDT"
-    with urllib.request.urlopen(server.url + path, timeout=20) as stream:
-        assert stream.headers["content-type"].startswith("text/event-stream")
-        lines = [stream.readline().decode().strip() for _ in range(12)]
-    assert lines[0::3] == ["event: subscribed"] * 2 + ["event: snapshot"] * 2
-    assert '"bid":100.5' in "".join(lines[1::3])
+async def test_event_source_gets_the_same(server: Server, kafka: str) -> None:
+    """Each channel's messages are, by SSE, those of a WebSocket."""
+    wanted = "&".join(f"channel={name}" for name in CHANNELS)
+    path = f"/api/v1/stream?{wanted}&venue=binance&symbol=BTC/USDT&interval=1m"
+
+    def events(count: int) -> dict[tuple[str, str], Any]:
+        with urllib.request.urlopen(server.url + path, timeout=20) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            found = {}
+            while len(found) < count:
+                name, data, _ = (stream.readline().decode().strip() for _ in range(3))
+                if name.startswith(":"):
+                    continue
+                said = json.loads(data.removeprefix("data: "))
+                assert name == f"event: {said['type']}"
+                found[said["type"], said["channel"]] = said
+        return found
+
+    async with server.connected() as client:
+        for name, channel in CHANNELS.items():
+            parts = {"venue": "binance", "symbol": "BTC/USDT", "interval": "1m"}
+            used = {part: parts[part] for part in (*channel.needs, *channel.narrowed_by)}
+            await client.ask(action="subscribe", channel=name, **used)
+        count = 2 * len(CHANNELS) + 1
+        streamed = asyncio.create_task(asyncio.to_thread(events, count))
+        heard: dict[tuple[str, str], Any] = {}
+        async with asyncio.timeout(20):
+            while len(heard) < count:
+                if not streamed.done():
+                    Log(kafka).put(QUOTES, 0, [sample(Quote, 7)])
+                said = await client.until(lambda _: True)
+                heard[said["type"], said["channel"]] = said
+        assert await streamed == heard
 
 
 def test_health_says_which_service_is_down_and_up(server: Server, kafka: str) -> None:
@@ -340,9 +372,17 @@ async def test_with_a_token_only_who_names_it_is_answered(
         with pytest.raises(websockets.InvalidStatus):
             async with server.connected():
                 pass
-        async with server.connected("?token=geheim") as client:
-            await client.ask(action="subscribe", channel="events")
-            await client.next("snapshot")
+        # In a protocol's name, where a page can put it without its standing in an address.
+        named = base64.urlsafe_b64encode(b"geheim").decode().rstrip("=")
+        protocols = [websockets.Subprotocol(name) for name in ("kandle.v1", f"token.{named}")]
+        for query, offered in (("?token=geheim", None), ("", protocols)):
+            async with server.connected(query, subprotocols=offered) as client:
+                assert client.connection.subprotocol == (offered and "kandle.v1")
+                await client.ask(action="subscribe", channel="events")
+                await client.next("snapshot")
+        with pytest.raises(websockets.InvalidStatus):
+            async with server.connected(subprotocols=[websockets.Subprotocol("token.Z2VoZQ")]):
+                pass
         allowed = server.get(f"{path}?token=geheim", Origin="https://desk.example.com")
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example.com"
         assert server.get(f"{path}?token=geheim", Origin="https://elsewhere.example.com").status == 403

@@ -202,6 +202,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+def test_processors_are_behind_by_their_slowest_partition() -> None:
+    feeds = Feeds()
+    assert feeds.process_lag_s() is None
+
+    def value(second: int) -> bytes:
+        return rows.encode(TimeMark("binance", "a", second * 1_000_000, False, "r"))
+
+    feeds.take([(value(10), 10_000)])
+    feeds.processed(0, [value(9), value(10)])
+    assert feeds.process_lag_s() == 0
+    feeds.processed(1, [value(7), b"no record"])
+    assert feeds.process_lag_s() == 3
+
+
 def test_a_feed_without_marks_is_not_connected_and_one_that_ended_neither(clock: list[float]) -> None:
     feeds = Feeds()
 
