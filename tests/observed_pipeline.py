@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from confluent_kafka import Producer
 
 from schemas.topics import TRADES
 from tests.grafana_macros import Range
-from tests.kandle_command import endpoints, start, wait_until
+from tests.kandle_command import endpoints, processes_of, start, wait_until
 from tests.notification_receivers import web
 from tests.prometheus_server import Prometheus, prometheus
 
@@ -120,7 +119,7 @@ def observed_pipeline(folder: Path) -> Iterator[Observed]:
                 _wait(running, lambda: _is_shown(found, data))
                 yield found
         finally:
-            _end(running)
+            _end(running, data)
 
 
 def _wait(running: subprocess.Popen[str], condition: Callable[[], object]) -> None:
@@ -132,15 +131,11 @@ def _wait(running: subprocess.Popen[str], condition: Callable[[], object]) -> No
     wait_until(met, timeout_s=PATIENCE_S, pause_s=0.2)
 
 
-def _end(running: subprocess.Popen[str]) -> None:
-    """Nobody waits for what is on its way: the second signal ends the run at once."""
-    for timeout_s in (2.0, 60.0):
-        running.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            running.communicate(timeout=timeout_s)
-            return
+def _end(running: subprocess.Popen[str], data: Path) -> None:
+    """At once: nobody wants what is on its way, and the kernel ends what the command has started."""
     running.kill()
     running.communicate()
+    wait_until(lambda: not processes_of(data), timeout_s=PATIENCE_S)
 
 
 def _reader(running: subprocess.Popen[str], data: Path) -> str:

@@ -126,6 +126,7 @@ def test_nothing_is_left_running_and_nothing_is_in_the_logs_but_information(
 ) -> None:
     _, _, cwd = undisturbed
     assert processes_of(cwd / "data") == []
+    assert list((cwd / "data" / "prometheus").iterdir()) == [], "Prometheus finds nothing any more"
     for stage in ("simulate", "produce", "process", "sink"):
         for text in (cwd / "data" / "log" / f"{stage}.log").read_text().splitlines():
             assert json.loads(text)["log.level"] == "info", (stage, text)
