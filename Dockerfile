@@ -10,7 +10,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /build
 
 # Packages first: a change of our code alone leaves this layer as it is.
-ARG EXTRAS=cache,tracing
+ARG EXTRAS=cache
 COPY pyproject.toml requirements.lock ./
 COPY infra/docker/locked.py infra/docker/
 RUN python -m venv --without-pip /opt/kandle \
