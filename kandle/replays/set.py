@@ -24,7 +24,7 @@ from infra.embedded.supervisor import Supervisor
 from infra.kafka.admin import Admin
 from infra.settings import Settings
 from kandle.up.database import Database
-from kandle.up.scrape import gauge_now
+from kandle.up.scrape import says_ready
 from kandle.up.stage_specs import WRONG_SETTINGS
 from kandle.up.tally import NOTIFICATIONS, TIMESCALE, Stream, Tally, expected_streams
 from kandle.workers import STOP_TIMEOUT_S
@@ -203,4 +203,4 @@ def _spec(name: str, stage: str, environment: dict[str, str], port: int) -> Chil
 
 
 def _is_ready(port: int) -> Callable[[], bool]:
-    return lambda: gauge_now(port, "kandle_ready") == 1.0
+    return lambda: says_ready(port)

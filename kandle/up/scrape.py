@@ -118,9 +118,9 @@ def _matches(key: Sample, name: str, labels: dict[str, str]) -> bool:
     return key[0] == name and labels.items() <= dict(key[1]).items()
 
 
-def _get(port: int) -> str | None:
+def _get(port: int, path: str = "/metrics") -> str | None:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT_S) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=TIMEOUT_S) as answer:
             return str(answer.read(), "utf-8")
     except (OSError, urllib.error.URLError):
         return None
@@ -131,15 +131,6 @@ def ports_of(stages: Iterator[tuple[str, int]]) -> dict[str, int]:
     return {name: port for name, port in stages if port}
 
 
-def gauge_now(port: int, name: str) -> float | None:
-    """A gauge without labels beyond the stage's, asked for at once; None when nobody answers or has it."""
-    text = _get(port)
-    if text is None:
-        return None
-    found = [
-        sample.value
-        for family in text_string_to_metric_families(text)
-        if family.name == name
-        for sample in family.samples
-    ]
-    return min(found) if found else None
+def says_ready(port: int) -> bool:
+    """Whether the stage with this metrics port says now that it does its work; blocks for 1 s at most."""
+    return _get(port, "/readyz") is not None

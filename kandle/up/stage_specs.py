@@ -12,7 +12,7 @@ from infra.embedded.ports import free_ports, is_listening
 from infra.settings import Settings
 from kandle.up.feed import Feed
 from kandle.up.page_feed import page_feed
-from kandle.up.scrape import gauge_now
+from kandle.up.scrape import says_ready
 
 EMBEDDED_SESSION_TIMEOUT_MS = 10_000
 """One machine, one network: a member that is silent so long is gone."""
@@ -107,7 +107,7 @@ class StageSpecs:
 
     def _reports_ready(self, stage: str) -> Callable[[], bool]:
         port = self._metrics[stage]
-        return lambda: gauge_now(port, "kandle_ready") == 1.0
+        return lambda: says_ready(port)
 
     def _spec(self, stage: str, extra: dict[str, Any], ready: Callable[[], bool] | None) -> ChildSpec:
         port = self._metrics[stage]

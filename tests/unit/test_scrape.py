@@ -13,7 +13,10 @@ from prometheus_client import (
     write_to_textfile,
 )
 
-from kandle.up.scrape import Scrape, gauge_now
+from infra.embedded.ports import free_ports
+from infra.probes import Readiness, serve
+from infra.settings import MetricsSettings
+from kandle.up.scrape import Scrape, says_ready
 
 
 class Stage:
@@ -60,20 +63,27 @@ async def test_a_stage_that_does_not_answer_keeps_its_counts_and_loses_its_gauge
     stage.ready.labels("x").set(1)
     await scrape.read({"s": stage.port})
     assert scrape.gauge("ready") == 1
-    assert gauge_now(stage.port, "ready") == 1
     stage.stop()
     await scrape.read({"s": stage.port})
     assert scrape.total("things_total") == 5
     assert scrape.gauge("ready") is None
-    assert gauge_now(stage.port, "ready") is None
 
 
-async def test_a_stage_is_ready_when_all_of_its_parts_are() -> None:
-    stage = Stage()
-    stage.ready.labels("x").set(1)
-    stage.ready.labels("y").set(0)
-    assert gauge_now(stage.port, "ready") == 0
-    stage.stop()
+def test_a_stage_is_ready_when_all_of_its_parts_are() -> None:
+    (port,) = free_ports(1)
+    readiness = Readiness()
+    readiness.expect("kafka", "partitions")
+    assert not says_ready(port)
+    server = serve(MetricsSettings(port=port), readiness)
+    assert server is not None
+    readiness.set("kafka")
+    assert not says_ready(port)
+    readiness.set("partitions")
+    assert says_ready(port)
+    readiness.set("kafka", "it does not answer")
+    assert not says_ready(port)
+    server.shutdown()
+    server.server_close()
 
 
 async def test_quantiles_are_interpolated_within_their_bucket() -> None:
