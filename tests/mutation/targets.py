@@ -37,6 +37,7 @@ TARGETS: Final = (
             "processors/candles/pages.py",
         ),
         (
+            "tests/unit/test_checkpoints.py",
             "tests/property/test_checkpoint_model.py",
             "tests/property/test_saved_states.py",
         ),
