@@ -20,9 +20,10 @@ from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
 from schemas.topics import TRADES
+from sinks.migrator import migrate
 from tests.chromium import Chromium, browser
 from tests.serve_harness import Server, serving, with_serve
-from tests.sink_harness import Log, fresh_topics, settings_for
+from tests.sink_harness import Log, fresh_topics, settings_for, url_of
 
 pytestmark = pytest.mark.timeout(120)
 NOBODY = "postgresql://nobody@127.0.0.1:1/none"
@@ -32,6 +33,7 @@ NOBODY = "postgresql://nobody@127.0.0.1:1/none"
 def settings(kafka: str, postgres: Callable[[], str], tmp_path_factory: pytest.TempPathFactory) -> Settings:
     found = settings_for(kafka, postgres())
     fresh_topics(found.kafka)
+    migrate(url_of(found))
     return found.model_copy(
         update={
             "data_dir": tmp_path_factory.mktemp("health"),
