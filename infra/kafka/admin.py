@@ -214,8 +214,8 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer.
         """
-        # librdkafka (2.16) ends the process where a broker that is not the group's coordinator yet answers this
-        # with NOT_COORDINATOR; asked who is in the group, it waits until the broker has become that.
+        # librdkafka (2.16) ends the process where a broker that is not the group's coordinator yet answers
+        # this with NOT_COORDINATOR; asked who is in the group, it waits until the broker has become that.
         self.members(group)
         asked = [_ConsumerGroupTopicPartitions(group)]
         found = self._ask(
