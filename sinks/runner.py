@@ -26,7 +26,6 @@ from infra.metrics.stages import count_error
 from infra.probes import READINESS
 from infra.settings import Settings
 from infra.tasks import until_one_ends
-from infra.tracing import SampledRecords
 from schemas.columns import ColumnReader
 from schemas.errors import KandleError, UnavailableError
 from sinks.destination import Destination, Log, MovedError
@@ -231,7 +230,7 @@ class Runner:
         for slice_ in portion.slices:
             self._tracer.put_batch(
                 "notify" if name == "notifications" else "store",
-                SampledRecords.of(slice_.records),
+                slice_.records,
                 (slice_.ref.topic, slice_.ref.partition),
                 began_ns,
                 f"sink {name}",

@@ -13,7 +13,7 @@ from schemas.compiled import compiled
 from schemas.spans import Bytes, Int64s, Spans
 
 _READABLE = types.Array(types.uint8, 1, "C", readonly=True)
-_NO_ROWS: Final = np.empty(0, np.int64)
+_EMPTY: Final[Bytes] = np.empty(0, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,9 @@ def _read_length(data: Any, position: int, end: int) -> Any:
 def _find(
     data: Any, counts: Any, begins: Any, ends: Any, name: Any, rows: Any, starts: Any, lengths: Any
 ) -> int:
-    """Walk the headers of all records; returns how many have one of the name, with a value."""
+    """Walk the headers of `rows`; returns how many have one of the name, moved to the front."""
     found = 0
-    for row in range(counts.size):
-        if counts[row] == 0:
-            continue
+    for row in rows:
         position, end = begins[row], min(ends[row], data.size)
         for _ in range(counts[row]):
             size, position = _read_length(data, position, end)
@@ -96,10 +94,10 @@ def _find(
 def find_header(records: RawRecords, name: bytes) -> HeaderRows:
     """The records that have a header of this name, with a value."""
     counts = records.header_count
-    held = int(np.count_nonzero(counts))
-    if not held:
-        return HeaderRows(_NO_ROWS, Spans(_EMPTY, _NO_ROWS, _NO_ROWS))
-    rows, starts, lengths = np.empty((3, held), np.int64)
+    rows = np.flatnonzero(counts)
+    if not rows.size:
+        return HeaderRows(rows, Spans(_EMPTY, rows, rows))
+    starts, lengths = np.empty((2, rows.size), np.int64)
     found = _find(
         records.data,
         counts,
@@ -111,6 +109,3 @@ def find_header(records: RawRecords, name: bytes) -> HeaderRows:
         lengths,
     )
     return HeaderRows(rows[:found], Spans(records.data, starts[:found], lengths[:found]))
-
-
-_EMPTY: Final[Bytes] = np.empty(0, np.uint8)

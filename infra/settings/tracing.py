@@ -3,7 +3,7 @@
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
 
 from infra.settings.section import Section
 
@@ -34,6 +34,10 @@ class TracingSettings(Section):
     )
     headers: Annotated[SecretStr, AfterValidator(_headers)] | None = Field(
         None, description="sent along, name=value between commas: what a collector in a cloud wants"
+    )
+    candle_every_s: NonNegativeFloat = Field(
+        10.0,
+        description="time in the log between trades of a partition whose traces candles continue; 0: any",
     )
     queue: PositiveInt = Field(8_192, description="spans that wait for the collector; more are dropped")
     timeout_s: PositiveFloat = Field(5.0, description="for an answer of the collector")

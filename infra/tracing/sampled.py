@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
+
+import numpy as np
 
 from infra.kafka.record_batches import RawRecords
 from infra.kafka.record_headers import HeaderRows, find_header
@@ -12,6 +14,9 @@ from infra.tracing.context import HEADER, SpanContext
 from schemas.spans import Int64s
 
 _NAME: Final = HEADER.encode()
+_HEADER_BYTES: Final = 55
+_ID_BEGINS: Final = np.arange(3, 11)
+"""Where the first digits of the trace id stand in a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,25 @@ class SampledRecords:
         context = SpanContext.read(self.found.values.value(index))
         return context if context is not None and context.sampled else None
 
-    def newest(self, most: int) -> Iterator[tuple[int, SpanContext]]:
-        """Row and publishing span of the last ones, in order."""
-        count = len(self)
-        for index in range(max(count - most, 0), count):
-            context = self.context(index)
-            if context is not None:
-                yield int(self.rows[index]), context
+    def lowest(self, most: int) -> Iterator[tuple[int, SpanContext]]:
+        """Row and publishing span of those with the lowest trace ids, in order: the same traces everywhere."""
+        yield from self._read(self._lowest(most))
 
     def contexts(self) -> dict[int, SpanContext]:
         """Publishing spans by row: for topics whose records are few."""
-        return dict(self.newest(len(self)))
+        return dict(self._read(range(len(self))))
+
+    def _lowest(self, most: int) -> Iterable[int]:
+        values = self.found.values
+        if len(self) <= most:
+            return range(len(self))
+        whole = np.flatnonzero(values.lengths >= _HEADER_BYTES)
+        begins = values.data[values.starts[whole, None] + _ID_BEGINS]
+        ranks = np.ascontiguousarray(begins).view(">u8").ravel()
+        return sorted(whole[np.argsort(ranks, kind="stable")[:most]].tolist())
+
+    def _read(self, indexes: Iterable[int]) -> Iterator[tuple[int, SpanContext]]:
+        for index in indexes:
+            context = self.context(index)
+            if context is not None:
+                yield int(self.rows[index]), context

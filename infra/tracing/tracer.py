@@ -13,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from infra.kafka.record_batches import RawRecords
 from infra.settings.tracing import TracingSettings
 from infra.tracing.context import SpanContext
 from infra.tracing.exporter import Exporter
@@ -20,9 +21,9 @@ from infra.tracing.sampled import SampledRecords
 from infra.tracing.span import Kind, Span, Value
 
 SCOPE: Final = "kandle"
-SPANS_A_BATCH: Final = 32
-"""Of the sampled records of a batch the newest have spans: a backlog, read at full speed, is not described
-record by record. What follows market data at its own pace stays far below."""
+SPANS_A_BATCH: Final = 4
+"""Of the sampled records of a batch those with the lowest trace ids have spans: so the traces that are left
+out are the same ones in all stages. A live market brings some ten batches a second and partition."""
 
 
 class Tracer:
@@ -47,6 +48,9 @@ class Tracer:
         }
         self._rest = math.log1p(-settings.sample) if settings.sample < 1.0 else -math.inf
         self._skip = self._gap()
+        self.candle_every_us = round(settings.candle_every_s * 1_000_000)
+        """Event time between two trades of a partition whose traces candles continue, at least."""
+        self._looked_at: SampledRecords | None = None
         self._exporter = Exporter(settings, resource, (SCOPE, version))
         self.put = self._exporter.put
         """Takes a finished span; never blocks."""
@@ -68,32 +72,40 @@ class Tracer:
         """Things between two that are chosen: as if each were chosen by chance, without asking for each."""
         return int(math.log(1.0 - random.random()) / self._rest)  # noqa: S311 - no secret depends on it
 
+    def sampled(self, records: RawRecords) -> SampledRecords:
+        """The sampled records of a batch; several steps may ask, it is looked through once."""
+        looked_at = self._looked_at
+        if looked_at is None or looked_at.records is not records:
+            looked_at = self._looked_at = SampledRecords.of(records)
+        return looked_at
+
     def put_batch(
         self,
         operation: str,
-        sampled: SampledRecords,
+        records: RawRecords,
         where: tuple[str, int],
         began_ns: int,
         about: str,
         attributes: Mapping[str, Value],
     ) -> None:
-        """Take a span for each of the newest sampled records of a batch, below what has published it.
+        """Take a span for each of some sampled records of a batch, below what has published it.
 
         Args:
             operation: What was done with it.
-            sampled: The records.
+            records: The batch; it has been worked on.
             where: Their topic and partition.
             began_ns: When the batch was begun, nanoseconds since the epoch; it ends now.
-            about: Names the step; `SampledRecords.contexts` gives the spans that are made here.
+            about: Names the step: `SpanContext.child` of it is the span that is made here.
             attributes: Of all of them.
         """
-        if not sampled:
+        sampled, self._looked_at = self.sampled(records), None
+        if not len(sampled):
             return
         topic, partition = where
         ended_ns = time.time_ns()
         of_all = {**consumed(operation, topic, partition), **attributes}
-        for row, parent in sampled.newest(SPANS_A_BATCH):
-            of_one = {**of_all, "messaging.kafka.offset": int(sampled.records.offsets[row])}
+        for row, parent in sampled.lowest(SPANS_A_BATCH):
+            of_one = {**of_all, "messaging.kafka.offset": int(records.offsets[row])}
             context = parent.child(about)
             self.put(
                 Span(

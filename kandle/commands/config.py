@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from infra.secrets import MASK
 from infra.settings import environment_names, load
 from kandle.preflight import check
 
@@ -28,9 +29,9 @@ def config(as_json: bool, names: bool) -> None:
     hidden = set() if "run_id" in settings.model_fields_set else {"run_id"}
     values = settings.model_dump(mode="json", exclude=hidden)
     if as_json:
-        click.echo(json.dumps(values))
+        click.echo(MASK.masked(json.dumps(values)))
         return
-    click.echo("\n".join(_lines(values, "")))
+    click.echo(MASK.masked("\n".join(_lines(values, ""))))
 
 
 def _lines(values: dict[str, Any], prefix: str) -> list[str]:

@@ -1,15 +1,15 @@
 """Which trace a closed candle continues.
 
-Of the sampled trades between two marks of a partition the last one is kept; a candle continues the newest of
-those that lies in it. So it does not depend on how the log was cut into batches, and the cost follows the
-time in the log: a backlog of trades gives no more traces than its seconds. What is kept is not in
-checkpoints: after a restart, candles that were open continue no trace of before.
+Now and then the last sampled trade before a mark of a partition is kept; a candle continues the newest of
+those that lies in it. So it does not depend on how the log was cut into batches, and what a backlog costs is
+bounded by its time and by its trades. What is kept is in no checkpoint: after a restart, candles that were
+open continue no trace of before.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -18,21 +18,34 @@ from infra.kafka.outgoing_records import OutgoingRecords
 from infra.tracing import HEADER, Kind, SampledRecords, Span, SpanContext, Tracer, published
 from processors.candles.batches import CandleColumns, CandleRows, RowKind
 
-MOST_KEPT: Final = 256
-"""Trades of a partition that are kept: those of its last minutes."""
+MOST_KEPT: Final = 1_024
+"""Candles of a partition whose trades are kept: those of its last minutes."""
+
+LEAST_BETWEEN: Final = 64
+"""Sampled trades from one that is kept to the next: bounds the cost where little is traded."""
 
 Continued: TypeAlias = dict[int, tuple[SpanContext, SpanContext]]
 """By the place of a candle: its own span, and that of the trade."""
 
 
 class CandleTraces:
-    """The sampled trades of one partition, as far as candles may continue them."""
+    """The sampled trades of one partition, as far as candles may continue them.
 
-    def __init__(self) -> None:
+    Args:
+        every_us: Event time between two that are kept, at least; then `LEAST_BETWEEN` sampled trades have to
+            lie between them as well. 0: the last before each mark.
+    """
+
+    def __init__(self, every_us: int) -> None:
+        self._every_us = every_us
+        self._kept_at: int | None = None
+        self._passed = 0
         self._latest: tuple[str, int, SpanContext] | None = None
         """The last sampled trade since the last mark: key, event time, span."""
-        self._kept: dict[str, deque[tuple[int, SpanContext]]] = {}
-        self._order: deque[str] = deque()
+        self._kept: dict[tuple[int, int, int], SpanContext] = {}
+        """Trades by the candles that they lie in: symbol, interval and open time; the oldest first."""
+        self._keys: Sequence[str] = ()
+        self._symbols: dict[str, int] = {}
 
     def fold(self, sampled: SampledRecords, batch: CandleRows, candles: CandleColumns) -> Continued:
         """Take in a batch, and what its marks have closed.
@@ -47,18 +60,23 @@ class CandleTraces:
             return continued
         marks = np.array(sorted(batch.marks), np.int64)
         before = np.searchsorted(sampled.rows, marks).tolist()
-        firsts = np.searchsorted(candles.mark_rows, marks).tolist()
         ends = np.searchsorted(candles.mark_rows, marks, "right").tolist()
-        seen = 0
-        for count, first, end in zip(before, firsts, ends, strict=True):
+        columns = candles.symbols, candles.interval_ids, candles.open_times
+        places = list(zip(*(column.tolist() for column in columns), strict=True))
+        seen = first = 0
+        for count, end in zip(before, ends, strict=True):
             if count > seen:
                 self._note(sampled, count - 1, batch)
+                self._passed += count - seen
                 seen = count
-            self._keep()
-            for place in range(first, end) if self._kept else ():
-                self._continue(candles, place, continued)
+            self._keep(candles)
+            for place in range(first, end):
+                if (trade := self._kept.get(places[place])) is not None:
+                    continued[place] = trade.child(_about(candles, place)), trade
+            first = end
         if len(sampled) > seen:
             self._note(sampled, len(sampled) - 1, batch)
+            self._passed += len(sampled) - seen
         return continued
 
     def _note(self, sampled: SampledRecords, index: int, batch: CandleRows) -> None:
@@ -67,31 +85,35 @@ class CandleTraces:
         if context is not None and batch.kinds[row] == RowKind.TRADE and batch.key_ids[row] >= 0:
             self._latest = batch.keys[batch.key_ids[row]], int(batch.times[row]), context
 
-    def _keep(self) -> None:
+    def _keep(self, candles: CandleColumns) -> None:
+        """Keep the last trade before a mark, for its candle of each interval."""
         if self._latest is None:
             return
         key, at, context = self._latest
         self._latest = None
-        self._kept.setdefault(key, deque()).append((at, context))
-        self._order.append(key)
-        if len(self._order) > MOST_KEPT:
-            oldest = self._order.popleft()
-            entries = self._kept[oldest]
-            entries.popleft()
-            if not entries:
-                del self._kept[oldest]
-
-    def _continue(self, candles: CandleColumns, place: int, continued: Continued) -> None:
-        entries = self._kept.get(candles.keys[candles.symbols[place]])
-        if not entries:
+        is_paced = self._kept_at is not None and self._every_us > 0
+        if is_paced and (at - (self._kept_at or 0) < self._every_us or self._passed < LEAST_BETWEEN):
             return
-        interval = candles.intervals[candles.interval_ids[place]]
-        open_time = int(candles.open_times[place])
-        for at, trade in reversed(entries):
-            if open_time <= at < open_time + interval.length:
-                about = f"candle {interval.name} {open_time} {candles.revisions[place]}"
-                continued[place] = trade.child(about), trade
-                return
+        self._kept_at, self._passed = at, 0
+        if self._keys is not candles.keys:
+            # Numbers of symbols are the builder's: with another one, after a restart, they are others.
+            self._keys, self._symbols = candles.keys, {}
+            self._kept.clear()
+        for symbol in range(len(self._symbols), len(candles.keys)):
+            self._symbols[candles.keys[symbol]] = symbol
+        if key not in self._symbols:
+            return
+        for number, interval in enumerate(candles.intervals):
+            place = self._symbols[key], number, interval.open_time(at)
+            self._kept.pop(place, None)
+            self._kept[place] = context
+        while len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+
+def _about(candles: CandleColumns, place: int) -> str:
+    interval = candles.intervals[candles.interval_ids[place]]
+    return f"candle {interval.name} {candles.open_times[place]} {candles.revisions[place]}"
 
 
 def with_traces(records: OutgoingRecords, continued: Continued) -> OutgoingRecords:

@@ -19,7 +19,7 @@ from infra.kafka.record_headers import find_header
 from infra.kafka.tally import Age
 from infra.logging import get_logger
 from infra.settings import Settings
-from infra.tracing import CORRELATION, HEADER, SampledRecords, bound
+from infra.tracing import CORRELATION, HEADER, bound
 from processors.agents.refusals import refuse_undecoded
 from processors.agents.signal_headers import signal_headers
 from processors.agents.venue_prices import VenuePrices
@@ -89,7 +89,7 @@ class IndicatorStep:
         await refuse_undecoded(self._letters, tp, records, columns)
         candles = dict(zip(columns.rows(Candle).tolist(), _candles(columns), strict=True))
         marks = set(columns.rows(TimeMark).tolist())
-        traced = {} if self._tracer is None else SampledRecords.of(records).contexts()
+        traced = {} if self._tracer is None else self._tracer.sampled(records).contexts()
         correlations = find_header(records, CORRELATION.encode()).by_row()
         headers_of: dict[int, list[tuple[str, bytes]]] = {}
         values: list[Message] = []

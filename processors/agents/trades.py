@@ -85,14 +85,15 @@ class TradeStep:
     def create(self, tp: TP) -> TradeState:
         """The state before the first record."""
         self._alerts.expire()
-        self._traces[tp.partition] = CandleTraces()
+        if self._tracer is not None:
+            self._traces[tp.partition] = CandleTraces(self._tracer.candle_every_us)
         bars = BarBook(self._plan) if self._plan.specs else None
         return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead), bars)
 
     async def fold(self, state: TradeState, tp: TP, records: RawRecords) -> bool:
         """Take records in; publish the candles that marks closed, and the marks after them."""
         began_ns = time.time_ns()
-        sampled = None if self._tracer is None else SampledRecords.of(records)
+        sampled = None if self._tracer is None else self._tracer.sampled(records)
         columns = self._reader.read(records.data, records.value_start, records.value_length)
         key_ids = self._keys.intern(records.data, records.key_start, records.key_length)
         batch = rows_from_columns(columns, self._keys.keys, key_ids, records.offsets)

@@ -28,7 +28,6 @@ from infra import metrics, tracing
 from infra.kafka.raw_fetcher import Chunk
 from infra.kafka.record_batches import RawRecords, read_records
 from infra.logging import get_logger
-from infra.tracing import SampledRecords
 from processors.engine.checkpoint import Checkpoint, Lineage
 from processors.engine.pages import State, load_pages, pages_of
 from schemas.errors import ConflictError
@@ -248,7 +247,7 @@ class Partitions(Generic[S]):
         if self._tracer is not None:
             self._tracer.put_batch(
                 "process",
-                SampledRecords.of(records),
+                records,
                 (tp.topic, tp.partition),
                 began_ns,
                 self.step.name,

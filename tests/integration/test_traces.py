@@ -90,6 +90,7 @@ async def test_one_trace_runs_from_the_socket_to_the_row_and_to_the_message(
         "KANDLE_PROCESSORS__SIGNALS": "moving_average_crossover(2,3)",
         "KANDLE_PROCESSORS__INDICATORS": "ema(2)",
         "KANDLE_TRACING__SAMPLE": "0.5",
+        "KANDLE_TRACING__CANDLE_EVERY_S": "0",
     }
     with collecting() as collector, web() as hooks:
         hook = hooks.receiver("hook")
