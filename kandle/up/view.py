@@ -81,7 +81,6 @@ def render(picture: Picture) -> RenderableType:
     """The picture for a terminal."""
     head = Text.assemble(
         ("kandle ", "bold"),
-        f"{picture.feed}   ",
         (f"{_duration(picture.elapsed_s)}", "dim"),
         f"   {picture.page}" if picture.page else "",
         "   Ctrl-C stops",
@@ -101,7 +100,7 @@ def line(picture: Picture) -> str:
 
 
 def _flow(picture: Picture) -> RenderableType:
-    table = Table.grid(padding=(0, 3))
+    table = Table.grid(padding=(0, 2))
     for _ in picture.totals:
         table.add_column(justify="right")
     table.add_row(*(Text(name, style="dim") for name in picture.totals))
@@ -109,7 +108,7 @@ def _flow(picture: Picture) -> RenderableType:
     table.add_row(*(_rate(picture.rates.get(name)) for name in picture.totals))
     lag = "-" if picture.lag_records is None else f"{picture.lag_records:,} records"
     foot = Text(f"lag {lag}   latency from frame to row {_latency(picture.latency_ms)}", style="dim")
-    return Panel(Group(table, foot), title="flow", title_align="left")
+    return Panel(Group(table, foot), title=f"flow: {picture.feed}", title_align="left")
 
 
 class _Markets:
@@ -124,7 +123,7 @@ class _Markets:
         room = (options.max_width - symbols) // NUMBER_WIDTH
         # What is newest goes last: the price and the indicators stay where there is little room.
         candle = CANDLE if room > len(CANDLE) + len(self._names) else {}
-        table = Table(box=None, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
+        table = Table(box=None, header_style="dim", padding=(0, 2), collapse_padding=True, pad_edge=False)
         table.add_column("symbol", no_wrap=True)
         for heading in ("last", *candle, *self._names):
             table.add_column(heading, justify="right")

@@ -54,6 +54,7 @@ def test_numbers_are_whole_however_wide_the_terminal_is(width: int, has_candle: 
     Console(file=file, width=width).print(render(replace(PICTURE, markets=[row])))
     text = file.getvalue()
     assert "…" not in text
+    assert "trades stored" in text
     assert all(number in text for number in ("59,914.7", "59,946.1", "43.583", "2,997.46"))
     assert ("0.57175" in text) == has_candle
 
