@@ -50,7 +50,7 @@ class SampledRecords:
         return context if context is not None and context.sampled else None
 
     def lowest(self, most: int) -> Iterator[tuple[int, SpanContext]]:
-        """Row and publishing span of those with the lowest trace ids, in order: the same traces everywhere."""
+        """Row and publishing span of those with the lowest trace ids, in order: everywhere the same."""
         yield from self._read(self._lowest(most))
 
     def contexts(self) -> dict[int, SpanContext]:
