@@ -38,6 +38,7 @@ TARGETS: Final = (
         ),
         (
             "tests/unit/test_checkpoints.py",
+            "tests/unit/test_state_pages.py",
             "tests/property/test_checkpoint_model.py",
             "tests/property/test_saved_states.py",
         ),
