@@ -77,6 +77,7 @@ class Groups:
         for look in under_way:
             look.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        self._admin = None
 
     def _reached(self) -> Admin:
         if self._admin is None:

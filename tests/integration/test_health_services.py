@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import Consumer, TopicPartition
 from pydantic import SecretStr
 
 from infra.settings import DatabaseSettings, HealthSettings, LoggingSettings, Settings
@@ -20,6 +21,7 @@ from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
 from schemas.topics import TRADES
+from serve.health.groups import Groups
 from sinks.migrator import migrate
 from tests.chromium import Chromium, browser
 from tests.serve_harness import Server, serving, with_serve
@@ -202,3 +204,25 @@ def test_the_page_shows_every_service_with_its_last_checks(server: Server, tmp_p
         assert seen.value(f"{row}.querySelectorAll('.strip .bad').length") > 1
         assert "unhealthy" in seen.value(f"{row}.querySelector('.strip').getAttribute('aria-label')")
         assert seen.said == []
+
+
+async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
+    settings: Settings, kafka: str
+) -> None:
+    Log(kafka).put(TRADES, 0, [TimeMark("lagging", "s", time.time_ns() // 1_000, True, "health")])
+    tp = TopicPartition(TRADES.name, 0, 0)
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "health-lag", "enable.auto.commit": False})
+    try:
+        consumer.commit(offsets=[tp], asynchronous=False)
+        consumer.subscribe([TRADES.name])
+        until(lambda: consumer.poll(0.1) is not None)
+        strict, patient = (Groups(settings.kafka, ["health-lag"], late_s) for late_s in (0.001, 3_600))
+        states = [(await each.states())["health-lag"] for each in (strict, patient)]
+        assert [(state.members, state.late) for state in states] == [(1, 1), (1, 0)]
+        assert states[0].lag_records == states[1].lag_records > 0
+        _, end = consumer.get_watermark_offsets(tp)
+        consumer.commit(offsets=[TopicPartition(TRADES.name, 0, end)], asynchronous=False)
+    finally:
+        consumer.close()
+    gone = (await Groups(settings.kafka, ["health-lag"], 0.001).states())["health-lag"]
+    assert (gone.members, gone.lag_records, gone.late) == (0, 0, 0)
