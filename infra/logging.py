@@ -70,6 +70,7 @@ def configure(settings: LoggingSettings, stage: str) -> None:
     root.setLevel(settings.level.upper())
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    handler.addFilter(_is_of_interest)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.configure(
@@ -78,6 +79,12 @@ def configure(settings: LoggingSettings, stage: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def _is_of_interest(record: logging.LogRecord) -> bool:
+    """Whether a record is none of the tasks that a client leaves unread when its connections close at a stop."""
+    raised = record.exc_info[0] if record.exc_info else None
+    return record.name != "asyncio" or raised is None or raised.__module__.partition(".")[0] not in SILENT
 
 
 def _for_people(_logger: Any, _method: str, event: dict[str, Any]) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import structlog
+from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from infra import logging as ours
@@ -120,6 +121,20 @@ def test_every_field_is_of_the_schema_or_below_our_own_name(
         assert line["error.stack_trace"].endswith("ValueError: a fault\n")
     assert (failed["error.code"], handed["error.type"]) == ("BAD", "builtins.KeyError")
     assert "trace.id" not in request
+
+
+def test_tasks_that_a_client_leaves_unread_at_a_stop_are_no_errors_of_ours(
+    configured: Callable[[str], io.StringIO],
+) -> None:
+    written = configured("json")
+    for error in (KafkaConnectionError("closed"), ConnectionError("ours")):
+        logging.getLogger("asyncio").error("Task exception was never retrieved", exc_info=error)
+    logging.getLogger("ours").error("an answer", exc_info=KafkaConnectionError("closed"))
+    found = [(line["log.logger"], line["error.type"]) for line in lines(written)]
+    assert found == [
+        ("asyncio", "builtins.ConnectionError"),
+        ("ours", "aiokafka.errors.KafkaConnectionError"),
+    ]
 
 
 def test_people_read_a_line_without_the_names_of_machines(
