@@ -82,7 +82,7 @@ def configure(settings: LoggingSettings, stage: str) -> None:
 
 
 def _is_of_interest(record: logging.LogRecord) -> bool:
-    """Whether a record is none of the tasks that a client leaves unread when its connections close at a stop."""
+    """Whether it is not about a task that a client left unread when its connections closed at a stop."""
     raised = record.exc_info[0] if record.exc_info else None
     return record.name != "asyncio" or raised is None or raised.__module__.partition(".")[0] not in SILENT
 
