@@ -137,6 +137,7 @@ async def _run(settings: Settings, topic_ids: dict[str, str]) -> int:
         sys.stderr.flush()
         os._exit(code)
     beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
     return code or _verdict(worker.failure.result() if worker.failure.done() else None)
 
 
