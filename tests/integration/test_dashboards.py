@@ -18,7 +18,7 @@ from tests.markdown_blocks import fenced
 from tests.observed_pipeline import Observed, observed_pipeline
 from tests.prometheus_server import FOLDER, SCRAPE_S
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 RULES = [
     pytest.param(rule["expr"], id=rule.get("alert", rule.get("record")))
     for file in sorted((FOLDER / "rules").glob("*.yml"))
