@@ -40,10 +40,10 @@ class CandleTraces:
         self._every_us = every_us
         self._kept_at: int | None = None
         self._passed = 0
-        self._latest: tuple[str, int, SpanContext] | None = None
-        """The last sampled trade since the last mark: key, event time, span."""
+        self._latest: tuple[str, int, bytes] | None = None
+        """The last sampled trade since the last mark: key, event time, header."""
         self._kept: dict[tuple[int, int, int], SpanContext] = {}
-        """Trades by the candles that they lie in: symbol, interval and open time; the oldest first."""
+        """Trades by the open candles that they lie in: symbol, interval and open time; the oldest first."""
         self._keys: Sequence[str] = ()
         self._symbols: dict[str, int] = {}
 
@@ -60,39 +60,39 @@ class CandleTraces:
             return continued
         marks = np.array(sorted(batch.marks), np.int64)
         before = np.searchsorted(sampled.rows, marks).tolist()
-        ends = np.searchsorted(candles.mark_rows, marks, "right").tolist()
-        columns = candles.symbols, candles.interval_ids, candles.open_times
-        places = list(zip(*(column.tolist() for column in columns), strict=True))
-        seen = first = 0
-        for count, end in zip(before, ends, strict=True):
-            if count > seen:
-                self._note(sampled, count - 1, batch)
-                self._passed += count - seen
-                seen = count
-            self._keep(candles)
-            for place in range(first, end):
-                if (trade := self._kept.get(places[place])) is not None:
-                    continued[place] = trade.child(_about(candles, place)), trade
-            first = end
-        if len(sampled) > seen:
-            self._note(sampled, len(sampled) - 1, batch)
-            self._passed += len(sampled) - seen
+        firsts = np.searchsorted(candles.mark_rows, marks).tolist()
+        seen = done = 0
+        for count, first in zip(before, firsts, strict=True):
+            seen = self._note(sampled, seen, count, batch)
+            latest, self._latest = self._latest, None
+            if latest is not None and self._is_due(latest[1]):
+                self._match(candles, done, first, continued)
+                done = first
+                self._keep(latest, candles)
+        self._note(sampled, seen, len(sampled), batch)
+        self._match(candles, done, len(candles), continued)
         return continued
 
-    def _note(self, sampled: SampledRecords, index: int, batch: CandleRows) -> None:
-        row = int(sampled.rows[index])
-        context = sampled.context(index)
-        if context is not None and batch.kinds[row] == RowKind.TRADE and batch.key_ids[row] >= 0:
-            self._latest = batch.keys[batch.key_ids[row]], int(batch.times[row]), context
+    def _note(self, sampled: SampledRecords, seen: int, count: int, batch: CandleRows) -> int:
+        """Pass the sampled records up to `count`, of which the last may be kept."""
+        if count > seen:
+            self._passed += count - seen
+            row = int(sampled.rows[count - 1])
+            if batch.kinds[row] == RowKind.TRADE and batch.key_ids[row] >= 0:
+                header = sampled.found.values.value(count - 1) or b""
+                self._latest = batch.keys[batch.key_ids[row]], int(batch.times[row]), header
+        return count
 
-    def _keep(self, candles: CandleColumns) -> None:
-        """Keep the last trade before a mark, for its candle of each interval."""
-        if self._latest is None:
-            return
-        key, at, context = self._latest
-        self._latest = None
-        is_paced = self._kept_at is not None and self._every_us > 0
-        if is_paced and (at - (self._kept_at or 0) < self._every_us or self._passed < LEAST_BETWEEN):
+    def _is_due(self, at: int) -> bool:
+        if self._kept_at is None or not self._every_us:
+            return True
+        return at - self._kept_at >= self._every_us and self._passed >= LEAST_BETWEEN
+
+    def _keep(self, latest: tuple[str, int, bytes], candles: CandleColumns) -> None:
+        """Keep a trade for its candle of each interval."""
+        key, at, header = latest
+        context = SpanContext.read(header)
+        if context is None or not context.sampled:
             return
         self._kept_at, self._passed = at, 0
         if self._keys is not candles.keys:
@@ -109,6 +109,19 @@ class CandleTraces:
             self._kept[place] = context
         while len(self._kept) > MOST_KEPT:
             del self._kept[next(iter(self._kept))]
+
+    def _match(self, candles: CandleColumns, first: int, end: int, continued: Continued) -> None:
+        """Find the candles, of these, that kept trades lie in; a trade is let go with its candle."""
+        if first == end or not self._kept:
+            return
+        symbols, numbers = candles.symbols[first:end], candles.interval_ids[first:end]
+        opens = candles.open_times[first:end]
+        for symbol, number, open_time in list(self._kept):
+            hits = (opens == open_time) & (symbols == symbol) & (numbers == number)
+            if hits.any():
+                trade = self._kept.pop((symbol, number, open_time))
+                place = first + int(hits.argmax())
+                continued[place] = trade.child(_about(candles, place)), trade
 
 
 def _about(candles: CandleColumns, place: int) -> str:
