@@ -108,6 +108,15 @@ class Desk:
     def closes(self, symbol: str, number: int) -> None:
         self.put(CANDLES, candle(symbol, number))
 
+    async def closes_all(self, settings: Settings, symbol: str, numbers: range) -> None:
+        """Closed candles, stored."""
+        for number in numbers:
+            self.closes(symbol, number)
+        url, last = url_of(settings), FIRST_US + numbers[-1] * MINUTE_US
+        async with running(settings, ["timescale"]) as task:
+            found = f"SELECT FROM candles WHERE symbol = '{symbol}' AND time = to_timestamp({last / 1e6})"
+            await until(lambda: bool(query(url, found)), task=task)
+
     def moves(self, symbol: str, number: int, close: float) -> None:
         self.put(LIVE_CANDLES, open_candle(symbol, number, close))
 

@@ -16,6 +16,17 @@ export function valueTicks(low, high, wanted) {
   return ticks;
 }
 
+const writers = new Map();
+
+/** A number with so many decimals. A writer is kept for each: making one takes longer than a hundred numbers. */
+export function withDecimals(value, decimals) {
+  if (!writers.has(decimals)) {
+    const places = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+    writers.set(decimals, new Intl.NumberFormat("en-US", places));
+  }
+  return writers.get(decimals).format(value);
+}
+
 /** A number with as many decimals as ticks of this distance need. */
 export function byStep(value, step) {
   const decimals = Math.min(
@@ -26,7 +37,7 @@ export function byStep(value, step) {
         (step / 10 ** Math.floor(Math.log10(step) + 1e-9) === 2.5 ? 1 : 0),
     ),
   );
-  return value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return withDecimals(value, decimals);
 }
 
 export function withStep(ticks) {
@@ -37,7 +48,8 @@ export function withStep(ticks) {
   ]);
 }
 
-export const number = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 9 });
+const significant = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 9 });
+export const number = (value) => significant.format(value);
 export const amount = (value) =>
   value.toLocaleString(
     "en-US",

@@ -96,22 +96,19 @@ export function decimalsOf(values) {
   return Math.min(most, 10);
 }
 
-const MOST_DIGITS = 12;
+const MOST_STEPS = 1e8;
 
 /**
  * Decimals of prices or sizes: those of the venue's step, if it says one that its numbers keep to, or those that some
  * numbers need. A step of 0.00000001 beside a price of 60,000 is a bound of the venue's format, no step.
  */
 export function decimalsBy(step, values) {
-  const wanted = step ? decimalsOf([step]) : null;
   const largest = Math.max(...values.map(Math.abs), 0);
-  const digits = Math.floor(Math.log10(Math.max(largest, 1))) + 1;
-  return wanted === null || digits + wanted > MOST_DIGITS ? decimalsOf(values) : wanted;
+  return step && largest / step < MOST_STEPS ? decimalsOf([step]) : decimalsOf(values);
 }
 
 /** A number with so many decimals. */
-export const fixed = (value, decimals) =>
-  value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+export { withDecimals as fixed } from "/charts/axes.js";
 
 /** Do something soon, and at most so often. */
 export function paced(act, every_ms) {

@@ -5,6 +5,8 @@ import { COLOURS } from "./drawings.js";
 import { at, fill, fixed, made, signed } from "./elements.js";
 import { titled } from "./panes.js";
 
+const NEWEST = 12;
+
 /** Write what stands at a candle of the chart. */
 export function tell(chart, candle, step) {
   const before = chart.series.candles[step - 1];
@@ -58,12 +60,12 @@ function note(chart, candle, step) {
   style.setProperty("top", `${top}px`);
 }
 
-/** Value at a candle; open ones have none yet and show that of the last candle before them. */
+/** Value at a candle; the newest ones have none yet and show that of the last candle before them. */
 function valueAt(chart, name, step) {
   const values = chart.series.indicators.get(name);
   const { candles } = chart.series;
   let at = step;
-  while (at > 0 && candles[at].closed === false && !values?.has(candles[at].time)) at--;
+  while (at > 0 && at > candles.length - NEWEST && !values?.has(candles[at].time)) at--;
   return values?.get(candles[at].time) ?? undefined;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 
@@ -309,12 +310,32 @@ def test_a_lost_connection_comes_back_by_itself(settings: Settings, desk: Desk, 
         chromium.until(f"{CONNECTION}.includes('live') && {BODIES}.length > 100")
     chromium.until(f"{CONNECTION}.includes('connection lost')")
     chromium.until("!document.getElementById('notice').hidden")
+    # More than a snapshot brings: between it and what the page has is a hole.
+    asyncio.run(desk.closes_all(settings, BTC, range(LAST + 1, LAST + 331)))
     with serving(settings, port):
         chromium.until(f"{CONNECTION}.includes('live')", within_s=30)
         chromium.until("document.getElementById('notice').hidden")
-        desk.moves(BTC, LAST + 3, 60_033.25)
+        desk.moves(BTC, LAST + 331, 60_033.25)
         chromium.until(f"{READING}.includes('60,033.25')")
+        chromium.value("document.getElementById('plots').focus()")
+        assert walked_by_minutes(chromium, 340) == [60.0] * 340
     chromium.open("about:blank")
+
+
+def walked_by_minutes(seen: Chromium, count: int) -> list[float]:
+    """Seconds between the candles that one gets to by so many steps to the left."""
+    steps = f"""
+    (() => {{
+      const times = [], spoken = document.getElementById("spoken");
+      for (let step = 0; step <= {count}; step++) {{
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", {{ key: "ArrowLeft" }}));
+        times.push(Date.parse(spoken.textContent.split(",")[0].replace(" ", "T") + "Z") / 1000);
+      }}
+      return times.slice(1).map((time, step) => times[step] - time);
+    }})()
+    """
+    found: list[float] = seen.value(steps)
+    return found
 
 
 def test_what_a_slow_page_has_lost_is_said(opened: Callable[..., Chromium], chromium: Chromium) -> None:
