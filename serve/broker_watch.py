@@ -13,14 +13,16 @@ from infra.kafka.log_dirs import topic_bytes
 from infra.logging import get_logger
 from infra.metrics.stages import count_error
 from infra.settings import Settings
-from processors.engine.app import changelog, group_of
 from schemas.errors import UnavailableError
+from schemas.namespace import current
 from schemas.topics import TOPICS
-from sinks.intake import group_of as group_of_sink
+from sinks.intake import group_of
 from sinks.registry import OUTSIDE
 
 EVERY_S: Final = 15.0
 STAGE: Final = "serve"
+CHANGELOG: Final = "-changelog"
+"""Ends the name of a topic that holds checkpoints."""
 _Ranges = dict[tuple[str, int], tuple[int, int]]
 
 log = get_logger(__name__)
@@ -45,9 +47,9 @@ class BrokerWatch:
         self._settings = settings
         self._admin: Admin | None = None
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
-        self._groups = {group_of(settings), *map(group_of_sink, {*settings.sink.run, *OUTSIDE})}
-        self._topics = {changelog(settings).name}
-        self._topics |= {name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)}
+        self._workers = current().name_of(settings.processors.app_id)
+        self._groups = {self._workers, *map(group_of, {*settings.sink.run, *OUTSIDE})}
+        self._topics = {name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)}
 
     async def run(self) -> None:
         """Look every 15 s until cancelled."""
@@ -73,14 +75,12 @@ class BrokerWatch:
         admin = self._admin = self._admin or Admin(self._settings.kafka)
         layout = admin.cluster()
         ranges = admin.log_ranges(
-            (name, number)
-            for name in self._topics & layout.replicas.keys()
-            for number in range(len(layout.replicas[name]))
+            (name, number) for name in self._ours(layout) for number in range(len(layout.replicas[name]))
         )
         return layout, ranges, {group: admin.committed(group) for group in self._groups}
 
     def _show(self, look: _Look) -> None:
-        ours = {name: look.layout.replicas[name] for name in self._topics & look.layout.replicas.keys()}
+        ours = {name: look.layout.replicas[name] for name in self._ours(look.layout)}
         metrics.brokers.BROKERS.set(look.layout.brokers)
         metrics.brokers.UNDER_REPLICATED.set(
             sum(in_sync < replicas for found in ours.values() for replicas, in_sync in found)
@@ -99,6 +99,14 @@ class BrokerWatch:
             if tp in look.ranges
         )
         self._put(metrics.brokers.GROUP_LAG, lag)
+
+    def _ours(self, layout: ClusterLayout) -> list[str]:
+        """The topics of the contract that are there, and the checkpoints of the workers."""
+        return [
+            name
+            for name in layout.replicas
+            if name in self._topics or (name.startswith(f"{self._workers}-") and name.endswith(CHANGELOG))
+        ]
 
     def _put(self, gauge: Gauge, values: Mapping[tuple[str, ...], int]) -> None:
         """Show these values alone: what is gone is shown no more."""

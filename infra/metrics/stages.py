@@ -45,7 +45,7 @@ REPEATS_SKIPPED = GROUP.counter(
 QUEUE_DEPTH = GROUP.gauge(
     "kandle_queue_depth",
     "records",
-    "What waits in a queue of the process: feed-<venue> frames read and not handled, publish-<client> "
+    "What waits in a queue of the process: feed-<source> frames read and not handled, publish-<client> "
     "messages that Kafka has not acknowledged, sink-<sink> records decoded and not stored.",
     ["queue"],
 )

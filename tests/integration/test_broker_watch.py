@@ -9,7 +9,6 @@ from prometheus_client import REGISTRY
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
-from processors.engine.app import group_of
 from schemas.topics import SYSTEM_EVENTS
 from serve.broker_watch import BrokerWatch
 from tests.sink_harness import PARTITIONS, fresh_topics
@@ -32,7 +31,7 @@ async def test_brokers_topics_and_groups(kafka: str, tmp_path: Path) -> None:
         await publisher.publish(topic, b"x" * 1_000, key=str(number), partition=0)
     await publisher.close(30)
     (end, *_) = await asyncio.to_thread(Admin(settings.kafka).end_offsets, topic, 1)
-    reader = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=group_of(settings), enable_auto_commit=False)
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka, group_id="watched", enable_auto_commit=False)
     await reader.start()
     reader.assign([TopicPartition(topic, 0)])
     await reader.commit({TopicPartition(topic, 0): end - 3})

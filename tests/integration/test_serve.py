@@ -34,6 +34,8 @@ from tests.sink_harness import BASE_US, Log, fresh_topics, settings_for
 from tests.sink_samples import sample
 
 MARKET = "venue=binance&symbol=S0/USDT"
+TELLING = {"/health", "/readyz", "/startupz", "/livez"}
+"""Paths where a 503 is an answer and no failure."""
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +170,8 @@ def test_the_api_is_as_it_is_described(server: Server) -> None:
     asked = []
     for operation in schema.get_all_operations():
         api: Any = operation.ok()  # type: ignore[union-attr]
-        # It answers 503 where no feed is connected.
-        held = checks if api.path == "/health" else [not_a_server_error, *checks]
+        # They answer 503 where no feed is connected, or a dependency was not asked yet.
+        held = checks if api.path in TELLING else [not_a_server_error, *checks]
         ask = asking(server, held)
         # Without a query nothing can be wrong with it.
         for mode in GenerationMode if api.query else [GenerationMode.POSITIVE]:
@@ -320,6 +322,15 @@ def test_health_says_which_service_is_down_and_up(server: Server, kafka: str) ->
         answer = server.get("/health")
     assert answer.json["services"]["exchange"] == "up"
     assert server.get("/api/v1/venues").json["data"][0]["connected"] is True
+
+
+def test_probes_of_the_process_are_on_its_own_port_too(server: Server) -> None:
+    deadline = time.monotonic() + 20
+    while server.get("/readyz").json["checks"].get("database") != "ok" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert server.get("/readyz").json["checks"]["database"] == "ok"
+    assert server.get("/livez").json == {"status": "alive", "checks": {"loop": "ok"}}
+    assert server.get("/startupz").json["status"] in {"starting", "started"}
 
 
 def test_the_pipeline_shows_lag_and_positions(server: Server, kafka: str) -> None:
