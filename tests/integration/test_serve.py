@@ -284,7 +284,7 @@ async def test_event_source_gets_the_same(server: Server, kafka: str) -> None:
     def events(count: int) -> dict[tuple[str, str], Any]:
         with urllib.request.urlopen(server.url + path, timeout=20) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
-            found = {}
+            found: dict[tuple[str, str], Any] = {}
             while len(found) < count:
                 name, data, _ = (stream.readline().decode().strip() for _ in range(3))
                 if name.startswith(":"):
