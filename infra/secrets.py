@@ -23,12 +23,18 @@ SHORTEST: Final = 6
 """Words shorter than this are no secrets, and occur everywhere."""
 HIDDEN: Final = "***"
 
+_QUOTE: Final = r"(?:\\?[\"'])?"
+_ESCAPED: Final = r"\\[^\s\"'nrt]"
+"""Within JSON, whose own backslashes and quotes have to stay."""
 _OF_URL: Final = re.compile(r"(?<=://)([^\s/@:\"']*):([^\s/@\"']+)@")
 _NAMED: Final = re.compile(
     r"(?i)\b((?:\w*[_-])?(?:password|passwd|secret|token|passphrase|api[_-]?key|access[_-]?key|signature))"
-    r"=(?!\s)([^\s&\"',;)]+)"
+    rf"=({_QUOTE})(?:[^\s&\"',;)\\]|{_ESCAPED})+"
 )
-_OF_HEADER: Final = re.compile(r"(?i)\b(authorization|x-api-key)(['\"]?\s*:\s*['\"]?)((?:\w+ )?[^\s\"',]+)")
+_OF_HEADER: Final = re.compile(
+    rf"(?i)\b(authorization|x-api-key)({_QUOTE}\s*:\s*{_QUOTE})(?:\w+ )?(?:[^\s\"',\\]|{_ESCAPED})+"
+)
+_SECRET_NAME: Final = re.compile(r"(?i)pass|pwd|secret|token|key|sig|auth|credential")
 
 
 def secrets_of(url: str) -> set[str]:
@@ -49,13 +55,15 @@ def secrets_of(url: str) -> set[str]:
 
 
 def password_of(url: str) -> set[str]:
-    """The password of a server's address, and what its query may hold."""
+    """The password of a server's address, and those that its query holds."""
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
         return {url}
     _, _, password = parts.netloc.rpartition("@")[0].partition(":")
-    words = [password, *(value for _, value in urllib.parse.parse_qsl(parts.query))]
+    # Others, as `sslmode=require`, are words that any line may have.
+    named = [value for name, value in urllib.parse.parse_qsl(parts.query) if _SECRET_NAME.search(name)]
+    words = [password, *named]
     plain = {form for word in words for form in (word, urllib.parse.unquote(word)) if len(form) >= SHORTEST}
     return _forms(plain)
 
@@ -101,7 +109,7 @@ class Mask(logging.Filter):
                 text = text.replace(secret, HIDDEN)
         if "://" in text:
             text = _OF_URL.sub(rf"\1:{HIDDEN}@", text)
-        text = _NAMED.sub(rf"\1={HIDDEN}", text)
+        text = _NAMED.sub(rf"\1=\2{HIDDEN}", text)
         return _OF_HEADER.sub(rf"\1\2{HIDDEN}", text)
 
     def filter(self, record: logging.LogRecord) -> bool:
