@@ -1,6 +1,6 @@
 """A finished span, and its bytes in OpenTelemetry's protocol.
 
-The protobuf messages are written here field by field: a span costs 3 µs so, where the objects and the encoder
+The protobuf messages are written here field by field: a span costs 5 µs so, where the objects and the encoder
 of OpenTelemetry's SDK take more than ten times as long. Tests read the bytes with its own classes.
 
 The messages: https://github.com/open-telemetry/opentelemetry-proto, trace/v1 and collector/trace/v1
@@ -81,7 +81,7 @@ def _span(span: Span) -> bytes:
         _TIMES.pack(_START, span.start_ns, _END, span.end_ns),
     ]
     for key, value in span.attributes.items():
-        parts.append(_kept(key, value) if type(value) is str else _attribute(9, key, value))
+        parts.append(_kept(key, value) if isinstance(value, str) else _number(key, value))
     if span.error:
         parts.append(_field(15, _field(2, span.error.encode("utf-8", "replace")) + _STATUS_ERROR))
     return b"".join(parts)
@@ -93,6 +93,17 @@ def _attribute(number: int, key: str, value: Value) -> bytes:
     else:
         written = b"\x18" + _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
     return _field(number, _field(1, key.encode()) + _field(2, written))
+
+
+def _number(key: str, value: int) -> bytes:
+    named, written = _key(key), _varint(value & 0xFFFF_FFFF_FFFF_FFFF)
+    size = len(written) + 1
+    return b"\x4a%c%b\x12%c\x18%b" % (len(named) + size + 2, named, size, written)
+
+
+@functools.lru_cache(_VALUES_KEPT)
+def _key(key: str) -> bytes:
+    return _field(1, key.encode())
 
 
 @functools.lru_cache(_VALUES_KEPT)

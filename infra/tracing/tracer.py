@@ -6,14 +6,12 @@ import os
 import platform
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Final
 
-import structlog
-
 from infra.kafka.record_batches import RawRecords
+from infra.logging import SPAN
 from infra.settings.tracing import TracingSettings
 from infra.tracing.context import SpanContext
 from infra.tracing.exporter import Exporter
@@ -154,12 +152,19 @@ def root_of(header: bytes | None) -> SpanContext:
     return SpanContext.root() if caller is None else caller.fresh()
 
 
-@contextmanager
-def bound(context: SpanContext) -> Iterator[None]:
+class bound:  # noqa: N801 - used as a context manager, as a function would be
     """Lines of the log that are written within name this span, and its trace."""
-    named = {"trace_id": context.trace_id.hex(), "span_id": context.span_id.hex()}
-    with structlog.contextvars.bound_contextvars(**named):
-        yield
+
+    __slots__ = ("_before", "_named")
+
+    def __init__(self, context: SpanContext) -> None:
+        self._named = context.trace_id, context.span_id
+
+    def __enter__(self) -> None:
+        self._before = SPAN.set(self._named)
+
+    def __exit__(self, *_: object) -> None:
+        SPAN.reset(self._before)
 
 
 _current: Tracer | None = None
