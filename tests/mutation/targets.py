@@ -59,6 +59,6 @@ TARGETS: Final = (
             "tests/unit/test_candles_open.py",
             "tests/property/test_candle_model.py",
         ),
-        most=60,
+        most=40,
     ),
 )
