@@ -64,7 +64,7 @@ BENCHES: Final = (
         "from the record that makes a signal due to the signal",
         "tests.bench.latency",
         minutes=2,
-        quick=("--seconds", "3"),
+        quick=("--seconds", "10"),
         ratios=(
             Ratio(
                 "alert by the broker's acknowledgement, median",
