@@ -1,6 +1,5 @@
 """The application: routes, middleware, and what they share while it runs."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import metadata
@@ -11,8 +10,11 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
 
+from infra.logging import get_logger
+from infra.metrics.stages import count_error
 from infra.probes import READINESS
 from infra.settings import Settings
+from infra.tasks import in_background
 from serve.access import Access
 from serve.api import dead_letters, documentation, health, market, operations, probes, stream
 from serve.broker_watch import BrokerWatch
@@ -33,6 +35,8 @@ from serve.store import Store
 from sinks.database_watch import watch_database
 
 SUMMARY: Final = "Markets as streams: what is stored, what comes, and how the pipeline stands."
+
+log = get_logger(__name__)
 
 
 def make_app(settings: Settings) -> FastAPI:
@@ -58,15 +62,17 @@ def make_app(settings: Settings) -> FastAPI:
             Pipeline(settings, store, feeds),
             watch,
         )
-        database, brokers = watch_database(settings.database, READINESS), BrokerWatch(settings).run()
-        beside = (tail.run(), hub.sweep(), watch.run(), database, brokers)
-        tasks = [asyncio.create_task(each) for each in beside]
+        beside = {
+            "tail": tail.run(),
+            "sweep": hub.sweep(),
+            "health": watch.run(),
+            "database": watch_database(settings.database, READINESS),
+            "brokers": BrokerWatch(settings).run(),
+        }
         try:
-            yield
+            async with in_background(beside, _tell_failure):
+                yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await watch.close()
             await store.close()
 
@@ -95,6 +101,12 @@ def make_app(settings: Settings) -> FastAPI:
     mount_page(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+def _tell_failure(part: str, error: BaseException) -> None:
+    """Without this part the server goes on, but nobody would know."""
+    log.error("a part of the server has failed, start it again", part=part, exc_info=error)
+    count_error("serve", error)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:
