@@ -102,9 +102,10 @@ class Intake:
         instance_id: str | None = None,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
+        self._topics = frozenset(topics)
         self._reader = BatchReader(
             settings,
-            list(topics),
+            sorted(self._topics),
             group,
             instance_id=instance_id,
             on_assigned=self._on_assigned,
@@ -308,11 +309,12 @@ class Intake:
     def behind_s(self) -> dict[str, float]:
         """By topic the age of the oldest record that was fetched and is not stored, s; 0 if there is none.
 
-        A topic is left out while nothing is known of one of its partitions.
+        A topic is left out while nothing is known of one of its partitions. Of one that has no partition here
+        nothing waits here.
         """
         now_ms = time.time_ns() // 1_000_000
         unknown = {tp.topic for tp, held in self._held.items() if held.ref is None and not held.unstored}
-        found = dict.fromkeys((tp.topic for tp in self._held if tp.topic not in unknown), 0.0)
+        found = dict.fromkeys(self._topics - unknown, 0.0)
         for tp, held in self._held.items():
             if held.unstored and tp.topic in found:
                 age_s = (now_ms - held.unstored[0][1]) / 1_000
@@ -320,11 +322,14 @@ class Intake:
         return found
 
     async def show_positions(self) -> dict[str, int]:
-        """Commit what is stored to the group, for displays of lag; returns the lag by topic, in records."""
+        """Commit what is stored to the group, for displays of lag; returns the lag by topic, in records.
+
+        A topic is left out while it is not known of any of its partitions where it begins.
+        """
         known = {partition: held for partition, held in self._held.items() if held.ref is not None}
         if known:
             await self._reader.commit({partition: held.stored for partition, held in known.items()})
-        lag: dict[str, int] = {}
+        lag = dict.fromkeys(self._topics - {partition.topic for partition in self._held}, 0)
         for partition, held in known.items():
             lag[partition.topic] = lag.get(partition.topic, 0) + max(0, held.end_offset - held.stored)
         return lag

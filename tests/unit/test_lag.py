@@ -65,7 +65,7 @@ REF = PartitionRef(1, 0, "t")
 
 
 def intake(**partitions: Held) -> Intake:
-    made = Intake(KafkaSettings(bootstrap_servers="127.0.0.1:1"), ["t"], "g")
+    made = Intake(KafkaSettings(bootstrap_servers="127.0.0.1:1"), ["t", *partitions], "g")
     made._held = {TopicPartition(name, 0): each for name, each in partitions.items()}
     return made
 
@@ -79,6 +79,13 @@ def test_a_sink_is_behind_by_its_oldest_batch_until_that_is_stored() -> None:
     assert sink.behind_s()["t"] == pytest.approx(2, abs=1)
     sink.stored(REF, 1, 9)
     assert sink.behind_s() == {"t": 0.0}
+
+
+async def test_partitions_that_a_sink_has_given_away_leave_no_lag_behind() -> None:
+    sink = intake(t=Held(1, ref=REF, end_offset=9, stored=5, unstored=deque([(9, now_ms() - 30_000)])))
+    sink._drop([TopicPartition("t", 0)])
+    assert sink.behind_s() == {"t": 0.0}
+    assert await sink.show_positions() == {"t": 0}
 
 
 def test_a_sink_whose_database_is_away_falls_further_behind() -> None:
