@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -24,3 +25,8 @@ def observe_all(histogram: Histogram, values: npt.NDArray[np.float64]) -> None:
         if count:
             inner._buckets[place].inc(count)
     inner._sum.inc(float(values.sum()))
+
+
+def observe_ages(histogram: Histogram, since_us: npt.NDArray[np.int64]) -> None:
+    """Observe how long ago each time was, µs since the epoch; 0 s where our clock has not got there yet."""
+    observe_all(histogram, np.maximum(time.time_ns() // 1_000 - since_us, 0) / 1e6)

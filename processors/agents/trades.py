@@ -13,7 +13,6 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from faust.types import TP
 
 from infra import metrics, tracing
@@ -21,7 +20,7 @@ from infra.kafka.dead_letters import DeadLetters
 from infra.kafka.outgoing_records import OutgoingRecords
 from infra.kafka.publisher import Publisher
 from infra.kafka.record_batches import RawRecords
-from infra.metrics.columns import observe_all
+from infra.metrics.columns import observe_ages
 from infra.settings import Settings
 from infra.tracing import SampledRecords
 from processors.agents.candle_messages import CandleMessages, LiveMessages, with_marks
@@ -111,8 +110,9 @@ class TradeStep:
             candles = with_traces(candles, continued)
         outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
         ends = folded.candles.ends[folded.candles.revisions == 0]
+        observe = partial(observe_ages, metrics.stages.EVENT_AGE.labels("candle"), ends)
         await self._publisher.publish_columns(
-            CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=partial(_observe, ends)
+            CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=observe
         )
         if self._tracer is not None and continued:
             where = CANDLES.name, tp.partition
@@ -164,8 +164,3 @@ class TradeStep:
             return
         key = refused.key.encode("utf-8", "surrogateescape")
         await self._letters.send(tp.topic, tp.partition, refused.offset, key, refused.value, error=error)
-
-
-def _observe(ends: npt.NDArray[np.int64]) -> None:
-    """Count the age of each candle that was closed, now that Kafka has it."""
-    observe_all(metrics.stages.EVENT_AGE.labels("candle"), (time.time_ns() // 1_000 - ends) / 1_000_000)

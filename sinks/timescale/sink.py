@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
@@ -10,7 +9,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from infra import metrics
-from infra.metrics.columns import observe_all
+from infra.metrics.columns import observe_ages
 from infra.range_set import RangeSet
 from infra.settings import SinkSettings
 from schemas.records import Trade
@@ -284,13 +283,14 @@ class TimescaleSink(Sink):
         self._seen.adopt(self._pending)
         self._samples.adopt(self._held, self._released)
         self._pending, self._held, self._released = {}, {}, []
-        now_us = time.time_ns() // 1000
         for slice_ in portion.of(TRADES.topic):
             kept = slice_.kept(Trade)
             received = slice_.columns.column(Trade, "receive_time")[kept]
-            observe_all(metrics.sinks.STORED_LATENCY, (now_us - received) / 1e6)
-            happened = slice_.columns.column(Trade, "event_time")[kept]
-            observe_all(metrics.stages.EVENT_AGE.labels("row"), (now_us - happened) / 1e6)
+            observe_ages(metrics.sinks.STORED_LATENCY, received)
+            # What was asked for later is old when it comes: at the hops before it does not count either.
+            live = kept & ~slice_.columns.column(Trade, "backfilled")
+            happened = slice_.columns.column(Trade, "event_time")[live]
+            observe_ages(metrics.stages.EVENT_AGE.labels("row"), happened)
         for ref, count in counts.items():
             label = LABELS[topic_of(ref.topic).base_name]
             metrics.sinks.ROWS_STORED.labels(label).inc(count.stored)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
 from infra.kafka.dead_letters import DeadLetterRefused
 from infra.settings import Settings
@@ -68,6 +70,17 @@ async def drained(settings: Settings, log: Log) -> None:
                 log.put(topic, partition, [mark(BASE_US, final=True)])
         for topic in (TRADES, QUOTES, CANDLES, INDICATORS, SIGNALS):
             await until_passed(url_of(settings), "timescale", topic, task=task)
+
+
+async def test_trades_asked_for_later_are_rows_but_no_ages_of_events(settings: Settings, log: Log) -> None:
+    def counts() -> list[float]:
+        ages = REGISTRY.get_sample_value("kandle_event_age_seconds_count", {"hop": "row"})
+        return [ages or 0.0, REGISTRY.get_sample_value("kandle_stored_latency_seconds_count") or 0.0]
+
+    before = counts()
+    log.put(TRADES, 0, [trade(1), msgspec.structs.replace(trade(2), backfilled=True), trade(3)])
+    await drained(settings, log)
+    assert [now - then for now, then in zip(counts(), before, strict=True)] == [2, 3]
 
 
 async def test_trades_are_stored_once_exactly_as_sent(settings: Settings, log: Log) -> None:
