@@ -13,7 +13,8 @@ EVENT_AGE = GROUP.histogram(
     "seconds",
     "From an event's time at the venue to a hop: receive (read from the socket), publish (acknowledged by "
     "Kafka), candle (a closed candle's end to its publication), signal (a candle's end to the publication of "
-    "what follows from it), row (committed). Of a batch the oldest and the newest event count.",
+    "what follows from it), row (committed). Of a batch the oldest and the newest event count at receipt, "
+    "the oldest at publication. Trades that were asked for later do not count.",
     ["hop"],
     AGE_BUCKETS_S,
 )
@@ -46,7 +47,7 @@ QUEUE_DEPTH = GROUP.gauge(
     "kandle_queue_depth",
     "records",
     "What waits in a queue of the process: feed-<source> frames read and not handled, publish-<client> "
-    "messages that Kafka has not acknowledged, sink-<sink> records decoded and not stored.",
+    "messages that Kafka has not acknowledged, sink-<sink> records fetched and not taken up.",
     ["queue"],
 )
 ERRORS = GROUP.counter(
