@@ -102,7 +102,7 @@ class Runner:
         except KandleError as error:
             self._blocked.set(1)
             count_error(self._stage, error)
-            READINESS.set(self._stage, f"it has stopped: {error}")
+            READINESS.set(self._stage, f"it has stopped ({error.code}), see the log")
             metrics.stages.READY.labels(self._stage).set(0)
             self._log.error("the sink stops, nothing was skipped", code=error.code, error=str(error))
             raise
@@ -303,10 +303,12 @@ class Runner:
         """
         if not (isinstance(error, UnavailableError) or self._destination.is_passing(error)):
             raise error
-        count_error(self._stage, error if isinstance(error, KandleError) else UnavailableError())
+        known = error if isinstance(error, KandleError) else UnavailableError()
+        count_error(self._stage, known)
         delay_s = self._backoff.next_delay_s()
         self._blocked.set(1)
-        READINESS.set(self._stage, f"it cannot store: {str(error).strip()}")
+        # What a driver says may name hosts and users, and whoever asks for readiness needs no token.
+        READINESS.set(self._stage, f"it cannot store ({known.code}), see the log")
         say = self._log.warning if self._backoff.attempts == 1 else self._log.info
         say("storing has failed and is tried again", error=str(error).strip(), attempt=self._backoff.attempts)
         await self._destination.recover(error)

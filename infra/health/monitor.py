@@ -9,6 +9,7 @@ from infra.clock import Clock, SystemClock
 from infra.health.report import Report, report_of
 from infra.health.results import Check, Result, State, Verdict
 from infra.health.service import Notice, Service
+from infra.secrets import MASK
 from schemas.errors import ConfigurationError
 
 TIMEOUT_S: Final = 10.0
@@ -83,7 +84,8 @@ class HealthMonitor:
             words = f"no answer within {self._timeout_s:g} s" if late else _words(error)
             state, found = "error", Verdict("unknown", words)
         took_s = max(self._elapsed_s() - began_s, 0.0)
-        return Result(began_us, state, round(took_s, 6), found.message, found.details)
+        # Results go to the page, to REST, into events; what libraries raise may hold an address.
+        return Result(began_us, state, round(took_s, 6), MASK.masked(found.message), found.details)
 
 
 def _words(error: Exception) -> str:

@@ -51,6 +51,16 @@ async def told(*words: str, critical: bool = True) -> list[Sequence[str]]:
     return [[notice.kind for notice in await monitor.round()] for _ in words]
 
 
+async def test_what_a_library_raises_tells_no_password() -> None:
+    async def check() -> Verdict:
+        raise OSError("cannot reach redis://me:wordOfMouth@h:6379")
+
+    monitor, _ = monitor_of(check)
+    await monitor.round()
+    (service,) = monitor.services
+    assert service.results[-1].message == "OSError: cannot reach redis://me:***@h:6379"
+
+
 @pytest.mark.parametrize(
     ("word", "state", "message"),
     [
