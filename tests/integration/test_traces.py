@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -73,6 +74,20 @@ def above(span: Received, collector: Collector) -> list[str]:
     return names
 
 
+def ways(spans: list[Received], collector: Collector) -> list[list[str]]:
+    """Of those whose spans above were not left out for the size of their batch."""
+    ids = {one.span_id for one in collector.spans}
+    parents = {one.span_id: one.parent_id for one in collector.spans}
+    found = []
+    for span in spans:
+        at = span.span_id
+        while at in ids:
+            at = parents[at]
+        if not at:
+            found.append(above(span, collector))
+    return found
+
+
 def on_way(topic: str) -> list[str]:
     """Names from the publishing of a trade upwards."""
     return [f"publish {topic}", "parse binance", "receive binance"]
@@ -86,7 +101,7 @@ async def test_one_trace_runs_from_the_socket_to_the_row_and_to_the_message(
 ) -> None:
     url = postgres()
     capture = write_capture(tmp_path / "made.capture.gz", seconds=SECONDS, symbols=SYMBOLS)
-    environment = {
+    environment: dict[str, Any] = {
         "KANDLE_PROCESSORS__SIGNALS": "moving_average_crossover(2,3)",
         "KANDLE_PROCESSORS__INDICATORS": "ema(2)",
         "KANDLE_TRACING__SAMPLE": "0.5",
@@ -124,19 +139,14 @@ async def test_one_trace_runs_from_the_socket_to_the_row_and_to_the_message(
     (process_one, *_) = collector.named(f"process {TRADES.name}")
     assert (process_one.service, rows[0].service) == ("kandle-process", "kandle-test")
     closed = [f"publish {CANDLES.name}", *on_way(TRADES.name)]
-    stored = collector.named(f"store {CANDLES.name}")
-    assert len(stored) > 5
-    assert above(stored[0], collector) == [stored[0].name, *closed]
-    values = collector.named(f"store {INDICATORS.name}")
-    assert above(values[0], collector) == [values[0].name, f"process {CANDLES.name}", *closed]
+    folded = [f"process {CANDLES.name}", *closed]
+    assert [f"store {CANDLES.name}", *closed] in ways(collector.named(f"store {CANDLES.name}"), collector)
+    values = ways(collector.named(f"store {INDICATORS.name}"), collector)
+    assert [f"store {INDICATORS.name}", *folded] in values
     told = [one for one in collector.spans if one.name.startswith("deliver ")]
     assert told
-    assert above(told[0], collector) == [
-        told[0].name,
-        f"notify {SIGNALS.name}",
-        f"process {CANDLES.name}",
-        *closed,
-    ]
+    of_message = {one.name for one in collector.traces()[told[0].trace_id]}
+    assert of_message >= {f"publish {CANDLES.name}", *on_way(TRADES.name)}
     _times_of_a_trace_follow_each_other(collector)
     _headers_continue(kafka)
 
