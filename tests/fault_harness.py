@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from infra.clock import SystemClock
-from infra.kafka.publisher import Headers, Publisher
+from infra.kafka.publisher import Headers, Publisher, Told
 from infra.kafka.tally import Acknowledged, Age
 from infra.order_book import OrderBook
 from infra.resilience.call_guard import CallPolicy
@@ -77,6 +77,7 @@ class CollectingPublisher(Publisher):
         kind: str = "bytes",
         partition: int | None = None,
         age: Age | None = None,
+        told: Mapping[int, Told] | None = None,
     ) -> None:
         for _, value in messages:
             assert value is not None
