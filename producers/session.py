@@ -137,7 +137,7 @@ class Session:
                 await self._finish_waiting(stop)
         finally:
             stopping.cancel()
-            self._show_gaps(0)
+            self._show_nothing()
             await self.links.stop()
         self.links.raise_if_failed()
         ending: Ending = "stopped" if stop.is_set() else "ended"
@@ -312,6 +312,14 @@ class Session:
         """Bring the gauge up to date, which other shards of the venue share."""
         metrics.feeds.GAPS_OPEN.labels(self._exchange.venue).inc(count - self._open_gaps)
         self._open_gaps = count
+
+    def _show_nothing(self) -> None:
+        """End what is shown of this session: its last figures would stand for ever."""
+        self._show_gaps(0)
+        source = self._outlet.source
+        metrics.feeds.FEED_AGE.remove(source)
+        metrics.feeds.BACKLOG.remove(source)
+        self._queue.set(0)
 
     async def _take_shed(self, now_s: float) -> None:
         """Say what was shed since the last time, and have it made good."""

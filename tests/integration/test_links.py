@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from producers import line, link, liveness
 from producers.connect_pace import ConnectPace
@@ -37,6 +38,17 @@ async def test_a_connection_that_breaks_is_back_within_seconds_and_loses_nothing
         assert set(on.backfilled) <= set(range(6, 11))
         assert on.events("provider.disconnected", "warning")
         assert reconnects() == before + 1
+
+
+async def test_a_session_that_has_ended_shows_no_age_and_no_backlog() -> None:
+    def shown() -> list[float | None]:
+        names = ("kandle_feed_age_seconds", "kandle_backlog_frames")
+        return [REGISTRY.get_sample_value(name, {"source": "source"}) for name in names]
+
+    async with Venue().serving() as venue, fed(venue) as on:
+        await subscribed(venue, on)
+        await on.until(lambda: None not in shown())
+    assert shown() == [None, None]
 
 
 async def test_a_server_that_hangs_up_at_once_is_called_without_end_and_ever_more_rarely() -> None:
