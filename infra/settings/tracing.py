@@ -18,6 +18,8 @@ def _endpoint(text: str) -> str:
 def _headers(secret: SecretStr) -> SecretStr:
     if any(not pair.partition("=")[0].strip() or "=" not in pair for pair in _pairs(secret)):
         raise ValueError("headers are name=value, several between commas")
+    if not (secret.get_secret_value().isascii() and secret.get_secret_value().isprintable()):
+        raise ValueError("headers are written in one line of ASCII")
     return secret
 
 
@@ -29,6 +31,9 @@ class TracingSettings(Section):
     """Traces by OpenTelemetry's protocol over HTTP (OTLP). Off unless `sample` is set."""
 
     sample: float = Field(0.0, ge=0.0, le=1.0, description="share of frames and requests to trace; 0: off")
+    most_per_s: PositiveInt = Field(
+        100, description="traces that a process begins in a second: a bound on the cost where much comes in"
+    )
     endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(
         "http://127.0.0.1:4318", description="collector; without a path, /v1/traces is asked for"
     )

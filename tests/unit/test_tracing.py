@@ -24,7 +24,7 @@ NAMED = b"00-000102030405060708090a0b0c0d0e0f-0001020304050607-01"
 
 
 def settings(endpoint: str, **given: Any) -> TracingSettings:
-    return TracingSettings(sample=1.0, endpoint=endpoint, timeout_s=0.5, **given)
+    return TracingSettings(sample=1.0, most_per_s=10**6, endpoint=endpoint, timeout_s=0.5, **given)
 
 
 def span(name: str = "parse binance", number: int = 1) -> Span:
@@ -110,7 +110,7 @@ def test_broken_headers_of_a_batch_are_passed_over() -> None:
 
 def test_a_share_of_frames_is_chosen_however_they_are_cut_into_portions() -> None:
     with collecting() as collector:
-        tracer = Tracer(TracingSettings(sample=0.01, endpoint=collector.endpoint), "produce")
+        tracer = Tracer(settings(collector.endpoint).model_copy(update={"sample": 0.01}), "produce")
         sizes = itertools.cycle((1, 3, 700, 20))
         cuts = list(itertools.takewhile(lambda size: size, (next(sizes) for _ in range(2_000))))
         chosen = [number for size in cuts for number in tracer.choose(size) if 0 <= number < size]
@@ -118,6 +118,9 @@ def test_a_share_of_frames_is_chosen_however_they_are_cut_into_portions() -> Non
         always = Tracer(settings(collector.endpoint), "produce")
         assert list(always.choose(3)) == [0, 1, 2]
         always.close()
+        few = Tracer(settings(collector.endpoint).model_copy(update={"most_per_s": 5}), "produce")
+        assert sum(len(few.choose(100)) for _ in range(10)) in (5, 10)  # a second may end meanwhile
+        few.close()
     assert len(chosen) / sum(cuts) == pytest.approx(0.01, rel=0.15)
 
 
@@ -191,7 +194,13 @@ def test_nothing_is_traced_until_it_is_asked_for() -> None:
     assert tracing.current() is None
 
 
-@pytest.mark.parametrize("given", [{"endpoint": "127.0.0.1:4318"}, {"headers": "key"}, {"sample": 1.5}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"endpoint": "127.0.0.1:4318"}, {"headers": "key"}, {"sample": 1.5}),
+        *({"headers": "key=a\nb"}, {"headers": "key=ä"}),
+    ],
+)
 def test_wrong_settings_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TracingSettings(**given)
