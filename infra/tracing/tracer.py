@@ -48,6 +48,8 @@ class Tracer:
         self._skip = self._gap()
         self.candle_every_us = round(settings.candle_every_s * 1_000_000)
         """Event time between two trades of a partition whose traces candles continue, at least."""
+        self._most = self._left = settings.most_per_s
+        self._second = 0
         self._looked_at: SampledRecords | None = None
         self._exporter = Exporter(settings, resource, (SCOPE, version))
         self.put = self._exporter.put
@@ -64,7 +66,16 @@ class Tracer:
             chosen.append(at)
             at += 1 + self._gap()
         self._skip = at - count
-        return chosen
+        return chosen[: self._begun(len(chosen))]
+
+    def _begun(self, wanted: int) -> int:
+        """How many of so many traces may begin in this second."""
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._left = second, self._most
+        granted = min(wanted, self._left)
+        self._left -= granted
+        return granted
 
     def _gap(self) -> int:
         """Things between two that are chosen: as if each were chosen by chance, without asking for each."""
