@@ -15,9 +15,17 @@ from kandle.venue_calls import table
 
 EXIT_CODES: Final = {"healthy": 0, "degraded": 3, "unhealthy": 4}
 COLOURS: Final = {
-    "healthy": "green", "running": "green", "finished": "green",
-    "degraded": "yellow", "unknown": "yellow", "starting": "yellow", "restarting": "yellow",
-    "unhealthy": "red", "error": "red", "stopped": "red", "failed": "red",
+    "healthy": "green",
+    "running": "green",
+    "finished": "green",
+    "degraded": "yellow",
+    "unknown": "yellow",
+    "starting": "yellow",
+    "restarting": "yellow",
+    "unhealthy": "red",
+    "error": "red",
+    "stopped": "red",
+    "failed": "red",
 }
 MESSAGE_MOST: Final = 160
 

@@ -1,8 +1,9 @@
-"""Clients that do not read, many clients at once, and what the command says before it serves anybody."""
+"""Clients that do not read, are strangers or many at once; what the command says before it serves anybody."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import time
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import structlog
+import websockets
 from click.testing import CliRunner, Result
 
 from infra.settings import Settings
@@ -17,6 +20,7 @@ from kandle.commands.serve import serve as command
 from schemas.errors import ConfigurationError, ResourceError
 from schemas.records import Record
 from schemas.topics import TRADES
+from serve import requests
 from serve.server import bind
 from sinks.migrator import migrate
 from tests.bench import serve as bench
@@ -90,6 +94,53 @@ def taken_until_cut(silent: socket.socket) -> int:
         except ConnectionResetError:
             pass
     return taken.count(b'"type":"change"')
+
+
+async def test_with_a_token_only_who_names_it_is_answered(
+    settings: Settings, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Commands of other tests may have set up logs for errors alone.
+    written = structlog.wrap_logger(
+        structlog.PrintLogger(), [structlog.processors.JSONRenderer()], structlog.BoundLogger
+    )
+    monkeypatch.setattr(requests, "log", written)
+    secured = with_serve(settings, token="geheim", origins=["https://desk.example.com"])
+    with serving(secured) as server:
+        path = "/api/v1/venues"
+        assert server.get(path).status == 401
+        assert server.get("/subjects").status == 401
+        assert server.get(path, Authorization="Bearer falsch").status == 401
+        assert server.get(path, Authorization="Bearer geheim").status == 200
+        assert server.get(f"{path}?token=geheim").status == 200
+        assert server.get("/subjects", Authorization="Basic dTpnZWhlaW0=").status == 200
+        assert server.get("/health").status in {200, 503}
+        with pytest.raises(websockets.InvalidStatus):
+            async with server.connected():
+                pass
+        # In a protocol's name, where a page can put it without its standing in an address.
+        named = base64.urlsafe_b64encode(b"geheim").decode().rstrip("=")
+        protocols = [websockets.Subprotocol(name) for name in ("kandle.v1", f"token.{named}")]
+        for query, offered in (("?token=geheim", None), ("", protocols)):
+            async with server.connected(query, subprotocols=offered) as client:
+                assert client.connection.subprotocol == (offered and "kandle.v1")
+                await client.ask(action="subscribe", channel="events")
+                await client.next("snapshot")
+        with pytest.raises(websockets.InvalidStatus):
+            async with server.connected(subprotocols=[websockets.Subprotocol("token.Z2VoZQ")]):
+                pass
+        allowed = server.get(f"{path}?token=geheim", Origin="https://desk.example.com")
+        assert allowed.headers["access-control-allow-origin"] == "https://desk.example.com"
+        assert server.get(f"{path}?token=geheim", Origin="https://elsewhere.example.com").status == 403
+    logged = "".join(capfd.readouterr())
+    assert path in logged
+    assert "geheim" not in logged
+
+
+def test_without_a_token_pages_of_other_hosts_learn_nothing(settings: Settings) -> None:
+    with serving(settings) as server:
+        assert server.get("/api/v1/venues", Origin="https://elsewhere.example.com").status == 403
+        assert server.get("/api/v1/venues", Host="rebound.example.com").status == 403
+        assert server.get("/api/v1/venues", Origin=server.url).status == 200
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path) -> None:

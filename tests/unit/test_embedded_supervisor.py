@@ -17,8 +17,8 @@ from infra.embedded.child import Child, ChildSpec
 from infra.embedded.endpoints import Endpoints, EndpointsFile, KafkaEndpoint, Stage
 from infra.embedded.errors import ChildFailedError, DirectoryLockedError
 from infra.embedded.identity import process_identity
-from infra.embedded.stage_log import StageLog
 from infra.embedded.restarts import RestartPolicy, Restarts
+from infra.embedded.stage_log import StageLog
 from infra.embedded.supervisor import Supervisor
 
 QUICK = RestartPolicy(base_delay_s=0.02, max_delay_s=0.05, max_failures=3)

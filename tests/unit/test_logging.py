@@ -65,7 +65,7 @@ def configured(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], io.S
     def configure(form: str) -> io.StringIO:
         written = io.StringIO()
         monkeypatch.setattr(sys, "stderr", written)
-        ours.configure(LoggingSettings(format=form, level="debug"), "produce")  # type: ignore[arg-type]
+        ours.configure(LoggingSettings(format=form, level="debug"), "produce")
         return written
 
     yield configure
