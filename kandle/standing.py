@@ -70,7 +70,7 @@ def _ask(url: str, settings: Settings) -> dict[str, Any]:
     asked = urllib.request.Request(url.rstrip("/") + PATH, headers=headers)  # noqa: S310 - checked above
     try:
         with urllib.request.urlopen(asked, timeout=TIMEOUT_S) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
+            found = json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 401:
@@ -83,6 +83,8 @@ def _ask(url: str, settings: Settings) -> dict[str, Any]:
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise UnavailableError(f"{url} does not answer: {reason}") from None
+    if not (isinstance(found, dict) and found.keys() >= {"status", "services"}):
+        raise ConfigurationError(f"{url} has no health monitor: its answer is no report")
     return found
 
 
