@@ -73,7 +73,11 @@ def _text(found: dict[str, Any]) -> str:
     if found["asked"] is None:
         parts.append("no server watches: everything was checked once, just now")
     else:
-        parts.append(f"as {found['asked']} saw it; it checks every {found['every_s']:g} s")
+        looked = min(
+            (each["last"]["time"] for each in found["services"] if each["last"]), default=found["time"]
+        )
+        age = _ago(looked, found["time"])
+        parts.append(f"as {found['asked']} saw it in the last {age}; it checks every {found['every_s']:g} s")
     services = [
         (
             each["name"],
