@@ -60,10 +60,18 @@ def _row(topic: Topic, partitions: int) -> dict[str, Any]:
 
 def _text(row: dict[str, Any]) -> str:
     kept_ms = row["retention_ms"]
-    days = "by key" if not kept_ms else "for ever" if kept_ms < 0 else f"{kept_ms / 86_400_000:g} d"
+    kept = (
+        "newest by key"
+        if not kept_ms
+        else "kept for ever"
+        if kept_ms < 0
+        else f"kept {kept_ms / 86_400_000:g} d"
+    )
+    count = row["partitions"]
+    partitions = f"{count:>3} {'partition' if count == 1 else 'partitions'}"
     held = ""
     if "end_offsets" in row:
         ends = row["end_offsets"]
         held = "        not made yet" if ends is None else f"{sum(ends):>12,} records"
     kinds = ", ".join(row["records"])
-    return f"{row['name']:<24} {row['partitions']:>3} partitions  {row['cleanup']} {days:<8} {held}  {kinds}"
+    return f"{row['name']:<26} {partitions:<14}  {kept:<13} {held}  {kinds}"

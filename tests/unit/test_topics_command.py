@@ -9,7 +9,7 @@ from schemas.topics import AUDIT, TICKERS, TRADES
 
 @pytest.mark.parametrize(
     ("name", "kept"),
-    [(AUDIT.name, "delete for ever"), (TICKERS.name, "compact by key"), (TRADES.name, "delete 7 d ")],
+    [(AUDIT.name, "kept for ever"), (TICKERS.name, "newest by key"), (TRADES.name, "kept 7 d ")],
 )
 def test_retention_is_told_in_days_or_by_key_or_for_ever(name: str, kept: str) -> None:
     told = CliRunner().invoke(topics, ["--offline"]).output.splitlines()
