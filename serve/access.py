@@ -19,7 +19,7 @@ GUARDED: Final = (
     *("/api/", "/ws", "/openapi.json", "/docs"),
     *("/subjects", "/schemas", "/config", "/mode", "/compatibility"),
 )
-"""Paths that want the token; the rest is /health and files that hold no data."""
+"""Paths that want the token; the rest is /health, probes and files that hold no data."""
 BEARER: Final = "token."
 """Begins the name of a WebSocket's protocol that holds the token, as base64url."""
 ALLOWED_HEADERS: Final = "authorization, x-request-id, if-none-match"
