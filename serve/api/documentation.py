@@ -27,7 +27,8 @@ async def docs(request: Request) -> HTMLResponse:
     ]
     return HTMLResponse(
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Kandle: the API</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+        f'<meta name="viewport" content="width=device-width"><link rel="icon" href="/icon.svg">'
+        f"<style>{STYLE}</style></head><body>"
         f"<h1>Kandle: the API</h1><p>{html.escape(described['info']['summary'])} "
         'For programs: <a href="/openapi.json">/openapi.json</a>.</p>'
         f"{''.join(parts)}</body></html>"
