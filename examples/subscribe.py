@@ -1,6 +1,6 @@
 """Read a topic in Python by confluent-kafka and `kandle.decode`.
 
-How to run it, while `kandle up` runs (the broker's address stands in var/endpoints.json and in its view):
+How to run it, while `kandle up` runs (the broker's address stands in var/endpoints.json):
 
     python subscribe.py localhost:9092 market.candles.v1
 
