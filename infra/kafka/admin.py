@@ -179,11 +179,24 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer.
         """
+        return len(self.readers(group))
+
+    def readers(self, group: str) -> list[set[str]]:
+        """Of each consumer that a group has now the topics of its partitions.
+
+        Raises:
+            UnavailableError: The broker does not answer.
+        """
         found = self._ask(
             lambda: self._client.describe_consumer_groups([group], request_timeout=TIMEOUT_S),
             tolerated=KafkaError.GROUP_ID_NOT_FOUND,
         )
-        return sum(len(description.members) for description in found.values() if description is not None)
+        return [
+            {tp.topic for tp in member.assignment.topic_partitions}
+            for description in found.values()
+            if description is not None
+            for member in description.members
+        ]
 
     def groups(self, known: Iterable[str] = ()) -> list[str]:
         """Names of all consumer groups that the broker knows.

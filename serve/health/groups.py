@@ -21,7 +21,8 @@ class GroupState:
 
     Attributes:
         members: Who reads.
-        lag_records: Records that it has not committed yet, of all partitions that it has committed.
+        lag_records: Records that it has not committed yet, of all partitions that it has committed, but for
+            those of topics that it does not read any more.
         late: Partitions in which some of these are older than the time that was asked about.
     """
 
@@ -87,11 +88,14 @@ class Groups:
     def _ask(self) -> dict[str, GroupState]:
         admin = self._reached()
         counts = admin.partition_counts()
+        readers = {name: admin.readers(name) for name in self._names}
+        read = {name: set[str]().union(*topics) for name, topics in readers.items()}
         committed = {
             name: {
                 tp: offset
                 for tp, offset in admin.committed(name).items()
-                if tp[0] in counts and tp[1] < counts[tp[0]]
+                # Nothing is assigned while nobody reads, or partitions are being given away.
+                if tp[1] < counts.get(tp[0], 0) and (tp[0] in read[name] or not read[name])
             }
             for name in self._names
         }
@@ -101,7 +105,7 @@ class Groups:
         recent = admin.offsets_at(partitions, edge_ms) if partitions else {}
         return {
             name: GroupState(
-                members=admin.members(name),
+                members=len(readers[name]),
                 lag_records=sum(max(ends[tp] - offset, 0) for tp, offset in offsets.items()),
                 late=sum(offset < _first_recent(recent[tp], ends[tp]) for tp, offset in offsets.items()),
             )

@@ -20,7 +20,7 @@ from kandle.commands.status import status
 from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
-from schemas.topics import TRADES
+from schemas.topics import SYSTEM_EVENTS, TRADES
 from serve.health.groups import Groups
 from sinks.migrator import migrate
 from tests.chromium import Chromium, browser
@@ -213,15 +213,20 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
     tp = TopicPartition(TRADES.name, 0, 0)
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "health-lag", "enable.auto.commit": False})
     try:
-        consumer.commit(offsets=[tp], asynchronous=False)
+        # Of a topic that it does not read any more, a group keeps its offsets for days.
+        other = TopicPartition(SYSTEM_EVENTS.name, 0, 0)
+        Log(kafka).put(SYSTEM_EVENTS, 0, [TimeMark("lagging", "s", 1, True, "health")])
+        consumer.commit(offsets=[tp, other], asynchronous=False)
         consumer.subscribe([TRADES.name])
         until(lambda: consumer.poll(0.1) is not None)
         strict, patient = (Groups(settings.kafka, ["health-lag"], late_s) for late_s in (0.001, 3_600))
         states = [(await each.states())["health-lag"] for each in (strict, patient)]
         assert [(state.members, state.late) for state in states] == [(1, 1), (1, 0)]
         assert states[0].lag_records == states[1].lag_records > 0
-        _, end = consumer.get_watermark_offsets(tp)
-        consumer.commit(offsets=[TopicPartition(TRADES.name, 0, end)], asynchronous=False)
+        ends = [
+            TopicPartition(each.topic, 0, consumer.get_watermark_offsets(each)[1]) for each in (tp, other)
+        ]
+        consumer.commit(offsets=ends, asynchronous=False)
     finally:
         consumer.close()
     gone = (await Groups(settings.kafka, ["health-lag"], 0.001).states())["health-lag"]
