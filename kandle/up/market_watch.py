@@ -1,5 +1,6 @@
 """The newest rows of the database, for the picture of a running pipeline."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from kandle.up.database import Database
@@ -7,6 +8,7 @@ from kandle.up.view import MarketRow
 
 SYMBOLS_SHOWN = 12
 SIGNALS_SHOWN = 5
+FRESH = timedelta(minutes=1)
 
 
 class MarketWatch:
@@ -39,14 +41,20 @@ class MarketWatch:
                 self.interval,
             )
         }
-        indicators: dict[tuple[str, str], dict[str, float]] = {}
-        for venue, symbol, name, value in await self._rows(
-            "SELECT DISTINCT ON (venue, symbol, name) venue, symbol, name, value FROM indicators"
+        found = await self._rows(
+            "SELECT DISTINCT ON (venue, symbol, name) venue, symbol, name, value, time FROM indicators"
             " WHERE interval = %s AND time > (SELECT max(time) - interval '10 minutes' FROM indicators)"
             " ORDER BY venue, symbol, name, time DESC",
             self.interval,
-        ):
-            indicators.setdefault((venue, symbol), {})[name] = value
+        )
+        newest: dict[tuple[str, str], datetime] = {}
+        for venue, symbol, _, _, time in found:
+            newest[venue, symbol] = max(time, newest.get((venue, symbol), time))
+        indicators: dict[tuple[str, str], dict[str, float]] = {}
+        for venue, symbol, name, value, time in found:
+            # One that the workers do not compute any more is not put beside the newest candle.
+            if newest[venue, symbol] - time < FRESH:
+                indicators.setdefault((venue, symbol), {})[name] = value
         return [
             MarketRow(venue, symbol, price, candles.get((venue, symbol)), indicators.get((venue, symbol), {}))
             for venue, symbol, price in last
