@@ -284,6 +284,7 @@ class Publisher:
             self._closing = True
             self._producer.purge()
             self._producer.poll(0)
+            self._depth.set(0)
             if self._batches is not None:
                 await self._batches.close()
 
