@@ -45,7 +45,12 @@ class Checks:
         self._processes = Processes(settings.data_dir)
         self._groups_of = {"process": current().name_of(settings.processors.app_id)}
         self._groups_of |= {f"sink-{name}": group_of_sink(name) for name in settings.sink.run}
-        self._groups = Groups(settings.kafka, self._groups_of.values(), settings.health.lag_s)
+        self._late_s = dict.fromkeys(self._groups_of, settings.health.lag_s)
+        if "sink-archive" in self._late_s:
+            # Its records wait for company before they are written.
+            self._late_s["sink-archive"] += settings.archive.flush_s
+        late_s = {group: self._late_s[service] for service, group in self._groups_of.items()}
+        self._groups = Groups(settings.kafka, late_s)
 
     def register(self, monitor: HealthMonitor) -> None:
         """Register all but the venues, which are found as they are heard."""
@@ -107,7 +112,7 @@ class Checks:
         if not state.members:
             return Verdict("unhealthy", f"nobody reads: the group {name} has no members", details)
         if state.late:
-            late_s = self._settings.health.lag_s
+            late_s = self._late_s[service]
             text = f"{state.lag_records} records wait, some of them for more than {late_s:g} s"
             return Verdict("unhealthy", text, details)
         return Verdict("healthy", "", details)

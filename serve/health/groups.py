@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -39,13 +39,11 @@ class Groups:
 
     Args:
         kafka: Where it is.
-        names: Groups that are looked at.
-        late_s: Records older than this are late, s.
+        late_s: Groups that are looked at; records that wait longer than this for one are late, s.
     """
 
-    def __init__(self, kafka: KafkaSettings, names: Collection[str], late_s: float) -> None:
+    def __init__(self, kafka: KafkaSettings, late_s: Mapping[str, float]) -> None:
         self._kafka = kafka
-        self._names = names
         self._late_s = late_s
         self._admin: Admin | None = None
         self._look: tuple[float, asyncio.Future[dict[str, GroupState]]] | None = None
@@ -88,7 +86,7 @@ class Groups:
     def _ask(self) -> dict[str, GroupState]:
         admin = self._reached()
         counts = admin.partition_counts()
-        readers = {name: admin.readers(name) for name in self._names}
+        readers = {name: admin.readers(name) for name in self._late_s}
         read = {name: set[str]().union(*topics) for name, topics in readers.items()}
         committed = {
             name: {
@@ -97,17 +95,23 @@ class Groups:
                 # Nothing is assigned while nobody reads, or partitions are being given away.
                 if tp[1] < counts.get(tp[0], 0) and (tp[0] in read[name] or not read[name])
             }
-            for name in self._names
+            for name in self._late_s
         }
         partitions = sorted({tp for offsets in committed.values() for tp in offsets})
         ends = {tp: end for tp, (_, end) in admin.log_ranges(partitions).items()} if partitions else {}
-        edge_ms = round((time.time() - self._late_s) * 1_000)
-        recent = admin.offsets_at(partitions, edge_ms) if partitions else {}
+        now = time.time()
+        recent = {
+            late_s: admin.offsets_at(partitions, round((now - late_s) * 1_000)) if partitions else {}
+            for late_s in set(self._late_s.values())
+        }
         return {
             name: GroupState(
                 members=len(readers[name]),
                 lag_records=sum(max(ends[tp] - offset, 0) for tp, offset in offsets.items()),
-                late=sum(offset < _first_recent(recent[tp], ends[tp]) for tp, offset in offsets.items()),
+                late=sum(
+                    offset < _first_recent(recent[self._late_s[name]][tp], ends[tp])
+                    for tp, offset in offsets.items()
+                ),
             )
             for name, offsets in committed.items()
         }

@@ -219,7 +219,7 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
         consumer.commit(offsets=[tp, other], asynchronous=False)
         consumer.subscribe([TRADES.name])
         until(lambda: consumer.poll(0.1) is not None)
-        strict, patient = (Groups(settings.kafka, ["health-lag"], late_s) for late_s in (0.001, 3_600))
+        strict, patient = (Groups(settings.kafka, {"health-lag": late_s}) for late_s in (0.001, 3_600))
         states = [(await each.states())["health-lag"] for each in (strict, patient)]
         assert [(state.members, state.late) for state in states] == [(1, 1), (1, 0)]
         assert states[0].lag_records == states[1].lag_records > 0
@@ -229,5 +229,5 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
         consumer.commit(offsets=ends, asynchronous=False)
     finally:
         consumer.close()
-    gone = (await Groups(settings.kafka, ["health-lag"], 0.001).states())["health-lag"]
+    gone = (await Groups(settings.kafka, {"health-lag": 0.001}).states())["health-lag"]
     assert (gone.members, gone.lag_records, gone.late) == (0, 0, 0)
