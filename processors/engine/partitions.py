@@ -242,6 +242,9 @@ class Partitions(Generic[S]):
         held.sound = False  # an error, or a cancellation, in mid-fold leaves a state that nobody may use
         records = read_records(chunk.batches, held.position)
         records.raise_if_corrupt(tp.topic, tp.partition)
+        count = len(records)
+        if count:
+            held.since_ms = int(records.timestamps[0])
         began_ns = time.time_ns()
         ended = await self.step.fold(held.state, tp, records)
         if self._tracer is not None:
@@ -254,7 +257,6 @@ class Partitions(Generic[S]):
                 {"kandle.step": self.step.name, "kandle.batch.records": len(records)},
             )
         held.sound = True
-        count = len(records)
         held.position = chunk.next_offset
         held.folded += max(count, 1)
         if count:

@@ -12,10 +12,11 @@ import pytest
 from faust.types import TP
 
 from infra.kafka.raw_fetcher import Chunk
-from infra.kafka.record_batches import RawRecords
+from infra.kafka.record_batches import RawRecords, split_batches
 from processors.engine.checkpoint import Record, replay
 from processors.engine.partitions import CHECKPOINT_PACE, Partitions
 from schemas.errors import ConflictError, UnavailableError
+from tests.record_batch_bytes import Row, batch_of
 
 PLACE = TP("topic", 0)
 
@@ -144,3 +145,17 @@ async def test_a_state_whose_checkpoint_was_not_written_is_not_used_any_more() -
     assert partitions.held[PLACE].committable == 5
     with pytest.raises(ConflictError, match="not whole"):
         await partitions.take(PLACE, 1, Chunk([], 7, 8))
+
+
+async def test_a_backlog_is_as_old_as_what_is_being_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    partitions, seen = partitions_of(Log()), list[int]()
+
+    async def fold(*_: Any) -> bool:
+        seen.append(partitions.held[PLACE].since_ms)
+        return False
+
+    monkeypatch.setattr(partitions.step, "fold", fold)
+    batches = split_batches(batch_of([Row(0, 1_000), Row(1, 7_000)]))
+    await partitions.take(PLACE, 1, Chunk(batches, 0, 2))
+    assert seen == [1_000], "not as young as the start of the worker"
+    assert partitions.held[PLACE].since_ms == 7_000
