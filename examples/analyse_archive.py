@@ -1,6 +1,6 @@
 """Ask the archive with polars: what a minute of trades was made of, and whether our candles agree.
 
-    pip install "kandle[archive]" polars
+    pip install polars                                 # `make setup` has done it
     KANDLE_SINK__RUN=timescale,archive kandle up       # in one shell, for some minutes
     python analyse_archive.py var/archive              # in another
 
