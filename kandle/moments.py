@@ -38,8 +38,8 @@ class Since(click.ParamType):
             return time.time_ns() // 1_000 - int(text[:-1]) * UNITS_S[text[-1]] * 1_000_000
         try:
             return parse_time(text.upper())
-        except ValueError as error:
-            self.fail(f"{error}; as 2026-01-31T12:00:00Z, or an age as 2h", param, ctx)
+        except ValueError:
+            self.fail(f"{value!r} is no time as 2026-01-31T12:00:00Z, and no age as 2h", param, ctx)
 
 
 class Names(click.ParamType):

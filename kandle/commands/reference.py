@@ -15,7 +15,7 @@ NAMES = ("settings", "commands", "topics", "events", "errors", "api", "asyncapi"
 
 
 @click.command()
-@click.argument("page", type=click.Choice(NAMES), required=False)
+@click.argument("page", type=click.Choice(NAMES), required=False, metavar="[PAGE]")
 @click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), help="Write all but database into this folder."
 )
@@ -23,8 +23,9 @@ NAMES = ("settings", "commands", "topics", "events", "errors", "api", "asyncapi"
 def reference(page: str | None, out: Path | None, data_dir: str | None) -> None:
     """Print a PAGE of the reference as Markdown, or asyncapi as YAML; or write all of them into a folder.
 
-    They are made from the code: settings, commands, topics with their records, event types, errors, the REST
-    API, an AsyncAPI 3 document of the topics. The page database is made from the comments of a database.
+    Pages made from the code: settings, commands, topics (with their records), events (their types), errors,
+    api (REST) and asyncapi (an AsyncAPI 3 document of the topics). The page database is made from the
+    comments of a database.
 
     \b
     Examples:
