@@ -48,6 +48,11 @@ class HealthEvents:
         ]
         await self._publisher.publish(SYSTEM_EVENTS.name, event, key=event.source, headers=headers)
 
+    def settle(self) -> None:
+        """Count what became of the notices before; call now and then."""
+        if self._publisher is not None:
+            self._publisher.poll()
+
     async def close(self) -> None:
         """Wait a moment for the broker; what it does not take by then is lost."""
         if self._publisher is not None:

@@ -80,6 +80,8 @@ class HealthWatch:
         for service in self.monitor.services:
             STATE.labels(service.name).set(_STATES.index(service.state))
         OVERALL.set(_OVERALL.index(self.monitor.report().status))
+        if self._events is not None:
+            self._events.settle()
         for notice in notices:
             _log(notice)
             if self._events is not None:
