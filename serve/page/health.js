@@ -24,7 +24,7 @@ async function look() {
 function draw({ status, healthy, total, every_s, critical_failures, services }) {
   const whole = `${status}: ${healthy} of ${total} services are healthy`;
   const lost = critical_failures.length ? `; critical: ${critical_failures.join(", ")}` : "";
-  fill(at("health-note"), ...light(WHOLES[status], `${whole}${lost}; checked every ${every_s} s`));
+  fill(at("health-note"), ...light(WHOLES[status], `${whole}${lost}; checked every ${every_s}\u00a0s`));
   fill(at("health"), ...services.map(serviceRow));
 }
 
