@@ -259,13 +259,17 @@ class Runner:
 
     async def _make_ready(self) -> None:
         """Ask the destination where the assigned partitions begin, and let them be read."""
+        placed: set[TopicPartition] = set()
         while unready := self._intake.unready():
             try:
                 await self._place(unready)
             except Exception as error:
                 await self._wait(error)
             else:
+                placed |= unready.keys()
                 self._stored_again()
+        if placed:
+            self._log.info("ready", partitions=len(placed))
         metrics.stages.READY.labels(self._stage).set(1)
 
     async def _place(self, unready: Mapping[TopicPartition, int]) -> None:
