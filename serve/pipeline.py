@@ -32,7 +32,7 @@ MARKS: Final = (
     "WHERE t.name = ANY(%s) AND t.retired IS NULL AND NOT m.final "
     "AND m.time > (SELECT max(time) FROM kandle.marks) - interval '1 hour' GROUP BY 1, 2, 3"
 )
-MARKED: Final = (TRADES.name, SIGNALS.name)
+MARKED: Final = (TRADES, SIGNALS)
 """By the marks of the first of these that a sink reads, its lag in seconds is told."""
 PLAYED_S: Final = 86_400.0
 """Marks that are further behind their arrival are of a past that is played: that is no lag."""
@@ -120,7 +120,10 @@ class Pipeline:
             if self._last is not None and time.monotonic() - self._last[0] < FRESH_S:
                 return self._last[1]
             ranges, committed = await asyncio.to_thread(self._ask_kafka)
-            stored, marks = await self._store.rows(STORED), await self._store.rows(MARKS, ([*MARKED],))
+            stored, marks = (
+                await self._store.rows(STORED),
+                await self._store.rows(MARKS, ([topic.name for topic in MARKED],)),
+            )
             look = self._told(ranges, committed, stored, marks)
             self._last = (time.monotonic(), look)
             return look
@@ -211,8 +214,9 @@ def _sink_state(row: dict[str, object], ranges: dict[tuple[str, int], tuple[int,
 def _behind(marks: Rows, newest: dict[str, Micros]) -> dict[str, float]:
     """Seconds of the venue's time by which a sink's marks are behind the feed's, the most of all venues."""
     found: dict[str, float] = {}
+    marked = [topic.name for topic in MARKED]
     trusted = {
-        sink: min((row["topic"] for row in marks if row["sink"] == sink), key=MARKED.index)
+        sink: min((row["topic"] for row in marks if row["sink"] == sink), key=marked.index)
         for sink in {row["sink"] for row in marks}
     }
     for row in marks:

@@ -1,15 +1,18 @@
 """Shared fixtures. Servers are started when the first test asks for one, and serve the whole session."""
 
+import logging
 import os
 import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+import structlog
 
 from infra.embedded import cluster
 
@@ -39,11 +42,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def _modules_of_one_test() -> Iterator[None]:
-    """Where a user's modules are found is forgotten: another test has other ones of the same name."""
-    before = sys.path[:]
+def _process_of_one_test(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test sets up for its process is forgotten: where modules are found, and how logs are written.
+
+    Loggers are not kept as they were at their first line either: whoever captures logs hears them all.
+    """
+    configure, root = structlog.configure, logging.getLogger()
+
+    def configured(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", configured)
+    path, handlers, level, config = sys.path[:], root.handlers[:], root.level, structlog.get_config()
     yield
-    sys.path[:] = before
+    sys.path[:] = path
+    configure(**config)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

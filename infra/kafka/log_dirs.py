@@ -50,19 +50,22 @@ class _Described(Response):  # type: ignore[misc]
     )
 
 
-class _Describe(RequestStruct):  # type: ignore[misc]
+class Describe(RequestStruct):  # type: ignore[misc]
+    """The request on the wire: topics, or null for all."""
+
     API_KEY = 35
     API_VERSION = 1
     RESPONSE_TYPE = _Described
     SCHEMA = Schema(("topics", Array(("name", String("utf-8")), ("partitions", Array(Int32)))))
 
 
-class _DescribeAll(Request[_Describe]):  # type: ignore[misc]
+class DescribeAll(Request[Describe]):  # type: ignore[misc]
     """Asks for all topics."""
 
     API_KEY = 35
 
-    def build(self, request_struct_class: type[_Describe]) -> _Describe:
+    def build(self, request_struct_class: type[Describe]) -> Describe:
+        """The request in the one version that is known here."""
         return request_struct_class(None)
 
 
@@ -78,7 +81,7 @@ async def topic_bytes(settings: KafkaSettings) -> dict[str, int]:
         async with asyncio.timeout(ANSWER_S):
             await client.bootstrap()
             answers = await asyncio.gather(
-                *(client.send(broker.nodeId, _DescribeAll()) for broker in client.cluster.brokers())
+                *(client.send(broker.nodeId, DescribeAll()) for broker in client.cluster.brokers())
             )
     except (KafkaError, TimeoutError) as error:
         raise UnavailableError(f"Kafka does not tell the sizes of topics: {error!r}") from error

@@ -20,6 +20,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.types import Bytes
 from aiokafka.record.util import calc_crc32c
 
+from infra.kafka.log_dirs import Describe, DescribeAll
 from infra.kafka.raw_fetcher import Chunk, RawConsumer, RawFetcher
 from infra.kafka.record_batches import CorruptLogError, read_records
 from schemas.errors import KandleError
@@ -289,3 +290,7 @@ async def test_the_consumer_mounts_the_fetcher_when_it_is_assigned() -> None:
     await fetcher.close()
     consumer._fetcher = None
     await consumer.stop()
+
+
+def test_a_request_of_ours_is_known_by_what_its_generic_base_names() -> None:
+    assert (Describe,) == DescribeAll._CLASSES, "Request does not read its form from Request[...]"

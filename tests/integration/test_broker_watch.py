@@ -9,9 +9,11 @@ from prometheus_client import REGISTRY
 from infra.kafka.admin import Admin
 from infra.kafka.publisher import Publisher
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
+from schemas.records import SystemEvent
 from schemas.topics import SYSTEM_EVENTS
 from serve.broker_watch import BrokerWatch
 from tests.sink_harness import PARTITIONS, fresh_topics
+from tests.sink_samples import sample
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -28,7 +30,7 @@ async def test_brokers_topics_and_groups(kafka: str, tmp_path: Path) -> None:
     await asyncio.to_thread(fresh_topics, settings.kafka)
     publisher = Publisher(settings.kafka)
     for number in range(5):
-        await publisher.publish(topic, b"x" * 1_000, key=str(number), partition=0)
+        await publisher.publish(topic, sample(SystemEvent, number), key=str(number), partition=0)
     await publisher.close(30)
     (end, *_) = await asyncio.to_thread(Admin(settings.kafka).end_offsets, topic, 1)
     reader = AIOKafkaConsumer(bootstrap_servers=kafka, group_id="watched", enable_auto_commit=False)
