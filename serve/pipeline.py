@@ -120,10 +120,8 @@ class Pipeline:
             if self._last is not None and time.monotonic() - self._last[0] < FRESH_S:
                 return self._last[1]
             ranges, committed = await asyncio.to_thread(self._ask_kafka)
-            stored, marks = (
-                await self._store.rows(STORED),
-                await self._store.rows(MARKS, ([topic.name for topic in MARKED],)),
-            )
+            stored = await self._store.rows(STORED)
+            marks = await self._store.rows(MARKS, ([topic.name for topic in MARKED],))
             look = self._told(ranges, committed, stored, marks)
             self._last = (time.monotonic(), look)
             return look
