@@ -94,7 +94,9 @@ class Feeding:
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
-        logger.info("the feed has ended" if self.has_ended else "the feed was stopped", **self._counts)
+        logger.info(
+            "the feed has ended" if self.has_ended else "the feed was stopped", records=dict(self._counts)
+        )
 
     async def _run_shards(self, stop: asyncio.Event, following: asyncio.Future[Any]) -> None:
         chosen = self._settings.producer
