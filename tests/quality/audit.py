@@ -58,7 +58,7 @@ def main() -> int:
         return 1
     if unknown:
         names = "all" if len(unknown) == len(packages) else ", ".join(unknown)
-        print(f"NOT AUDITED: https://pypi.org could not be asked about {names}", file=sys.stderr)
+        print(f"NOT AUDITED: no list of vulnerabilities could be asked about {names}", file=sys.stderr)
         return 2
     print(f"{len(packages)} packages, no known vulnerability")
     return 0
