@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Final, Literal, Protocol, TypeAlias
 
 from infra import metrics, tracing
@@ -216,10 +217,11 @@ class Session:
     ) -> list[Output]:
         """Feed the frames of a portion; returns the outputs that are still to be carried."""
         receive_time, at_s = portion.receive_time, portion.at_s
-        take = self._feed.take if self._traces is None else self._traces.of(portion, self._feed.take)
+        taking = self._feed.take
+        takes = repeat(taking) if self._traces is None else self._traces.takes(portion, taking)
         self._exchange.talk = line.talk
         count = len(outputs)
-        for frame in portion.frames:
+        for frame, take in zip(portion.frames, takes, strict=False):
             take(frame, receive_time, at_s, outputs)
             if len(outputs) == count:
                 if self._has_books:

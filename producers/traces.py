@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import repeat
 from typing import Final, TypeAlias
 
 from infra.kafka.publisher import Told
@@ -33,22 +35,15 @@ class FrameTraces:
         self._tracer = tracer
         self._outputs: TracedOutputs = {}
 
-    def of(self, portion: Portion, take: Take) -> Take:
-        """`take` itself, or, where a frame of the portion is chosen, one that times it."""
-        chosen = set(self._tracer.choose(len(portion.frames)))
+    def takes(self, portion: Portion, take: Take) -> Iterable[Take]:
+        """For each frame of a portion `take` itself, or, for those that are chosen, one that times it."""
+        chosen = self._tracer.choose(len(portion.frames))
         if not chosen:
-            return take
-        number = -1
-
-        def timed(frame: bytes, receive_time: int, at_s: float, out: list[Output]) -> None:
-            nonlocal number
-            number += 1
-            if number in chosen:
-                self._trace(take, frame, receive_time, at_s, out)
-            else:
-                take(frame, receive_time, at_s, out)
-
-        return timed
+            return repeat(take)
+        found, timed = [take] * len(portion.frames), partial(self._trace, take)
+        for number in chosen:
+            found[number] = timed
+        return found
 
     def outputs(self) -> TracedOutputs:
         """The outputs of chosen frames since the last call."""
