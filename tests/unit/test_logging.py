@@ -199,7 +199,7 @@ def test_no_line_holds_a_secret_of_the_settings(
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_though_nobody_has_named_it(text: str, shown: str) -> None:
-    assert MASK.masked(text) == shown
+    assert Mask().masked(text) == shown
 
 
 def test_a_traceback_of_a_command_is_written_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
