@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError
 from pydantic import SecretStr
 
 from infra import logging as ours
-from infra.secrets import HIDDEN, MASK, Mask, write_traceback
+from infra.secrets import HIDDEN, Mask, write_traceback
 from infra.settings import (
     DatabaseSettings,
     KafkaSettings,
