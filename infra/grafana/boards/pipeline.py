@@ -1,6 +1,6 @@
 """The way of the records: how many, how late, in which portions."""
 
-from typing import Final
+from typing import Any, Final
 
 from infra.grafana.dashboard import Dashboard, Row
 from infra.grafana.panel import Panel
@@ -9,8 +9,23 @@ from infra.grafana.queries import Prom, added, quantile, rate
 _AGE: Final = "kandle_event_age_seconds"
 _HOPS: Final = (
     "receive: read from the socket; publish: acknowledged by Kafka; candle: published after its end; "
+    "signal: published; row: committed."
 )
-_HOPS_END: Final = "signal: published; row: committed."
+
+
+def _at_hop(title: str, share: float, younger: str, **options: Any) -> Panel:
+    """How old events are at each hop: `younger` says of how many that is the most."""
+    return Panel(
+        title=title,
+        text=f"{younger} were younger than this at the hop. {_HOPS}",
+        unit="s",
+        width=8,
+        minimum=None,
+        queries=[Prom(quantile(share, _AGE, "hop"), "{{hop}}")],
+        empty="No events in this range",
+        **options,
+    )
+
 
 PIPELINE: Final = Dashboard(
     uid="kandle-pipeline",
@@ -112,34 +127,14 @@ PIPELINE: Final = Dashboard(
         Row(
             "Latency by hop, from the event's time at the venue",
             [
-                Panel(
-                    title="Median",
-                    text=f"Half of the events were younger than this at the hop. {_HOPS}{_HOPS_END}",
-                    unit="s",
-                    width=8,
-                    minimum=None,
-                    queries=[Prom(quantile(0.5, _AGE, "hop"), "{{hop}}")],
-                    empty="No events in this range",
-                ),
-                Panel(
-                    title="95th percentile",
-                    text=f"19 in 20 events were younger than this at the hop. {_HOPS}{_HOPS_END}",
-                    unit="s",
-                    width=8,
-                    minimum=None,
-                    queries=[Prom(quantile(0.95, _AGE, "hop"), "{{hop}}")],
-                    empty="No events in this range",
-                ),
-                Panel(
-                    title="99th percentile",
-                    text=f"99 in 100 events were younger than this at the hop. {_HOPS}{_HOPS_END}",
-                    unit="s",
-                    width=8,
-                    minimum=None,
+                _at_hop("Median", 0.5, "Half of the events"),
+                _at_hop("95th percentile", 0.95, "19 in 20 events"),
+                _at_hop(
+                    "99th percentile",
+                    0.99,
+                    "99 in 100 events",
                     limits=[(10, "red")],
-                    queries=[Prom(quantile(0.99, _AGE, "hop"), "{{hop}}")],
                     runbooks=["KandleLatencyHigh"],
-                    empty="No events in this range",
                 ),
                 Panel(
                     title="Frame to row",
@@ -155,7 +150,7 @@ PIPELINE: Final = Dashboard(
                 ),
                 Panel(
                     title="Now, 99th percentile by hop",
-                    text=f"Over the last 5 minutes. {_HOPS}{_HOPS_END}",
+                    text=f"Over the last 5 minutes. {_HOPS}",
                     unit="s",
                     kind="bargauge",
                     limits=[(2, "orange"), (10, "red")],
