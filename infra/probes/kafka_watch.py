@@ -1,6 +1,7 @@
 """Looks whether Kafka answers, for the readiness of a process."""
 
 import threading
+import time
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -33,24 +34,17 @@ class KafkaWatch:
         # That a broker is away is what is asked for here: nobody needs to read it in the log, every time.
         self._client = AdminClient(librdkafka_config(settings) | {"log_level": 0})
         self._readiness = readiness
-        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kafka watch", daemon=True)
         readiness.expect(CHECK)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look, until the process ends."""
         self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more; waits for an answer that is under way."""
-        self._stopped.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while True:
             self._readiness.set(CHECK, self._objection())
-            if self._stopped.wait(EVERY_S):
-                return
+            time.sleep(EVERY_S)
 
     def _objection(self) -> str | None:
         try:
