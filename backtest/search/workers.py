@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import TracebackType
@@ -132,6 +133,7 @@ class Workers(Generic[Task, Result]):
     def _start(self) -> Connection:
         # Fresh interpreters: a fork would copy locks that other threads hold, and macOS has none to offer.
         context = multiprocessing.get_context("spawn")
+        resource_tracker.ensure_running()  # else the first process would start it, which unblocks the signal
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self._job), daemon=True)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited, and never unblocked

@@ -241,7 +241,7 @@ async def test_a_call_that_a_long_ban_outlasts_is_given_up(server: RestServer) -
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
 async def test_a_failing_venue_opens_its_breaker_and_no_other(server: RestServer, status: int) -> None:
     server.answer = lambda _: Reply(b"{}", status)
-    figures = replace(QUICK, at_once=1)
+    figures = replace(QUICK, at_once=1, breaker=BreakerPolicy(open_s=60))
     async with (
         RestServer(lambda _: Reply(b"[2]")).running() as elsewhere,
         running(server, figures=figures) as desk,
@@ -265,11 +265,18 @@ async def test_a_failing_venue_opens_its_breaker_and_no_other(server: RestServer
         assert len(server.paths) == made, "nothing is tried while it is open"
         gauge = REGISTRY.get_sample_value("kandle_breaker_state", {"provider": "one-spot"})
         assert gauge == 2
-        server.answer = lambda _: Reply(b"[1]")
+        assert not other.told("circuit_breaker.open")
+
+
+async def test_a_venue_that_has_recovered_is_tried_again(server: RestServer) -> None:
+    server.answer = lambda _: Reply(b"{}", 503) if len(server.paths) <= 5 else Reply(b"[1]")
+    async with running(server, figures=replace(QUICK, at_once=1)) as desk:
+        for call in calls(4):
+            desk.desk.submit(call)
         answers = await desk.answered(4)
+        assert desk.told("circuit_breaker.open")
         assert [answer.body for answer in answers] == [None, b"[1]", b"[1]", b"[1]"]
         assert desk.desk.guard.breaker.state == "closed"
-        assert not other.told("circuit_breaker.open")
 
 
 async def test_a_venue_that_is_seen_again_is_called_at_once(server: RestServer) -> None:

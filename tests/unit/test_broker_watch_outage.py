@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from infra.kafka.admin import ClusterLayout
+from infra.metrics.brokers import GROUP_LAG, REPLICATION, TOPIC_BYTES, TOPIC_RECORDS
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
 from schemas.errors import UnavailableError
 from schemas.topics import SIGNALS, SYSTEM_EVENTS
@@ -60,6 +61,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
 
 @pytest.fixture
 async def watch(kafka: Kafka, tmp_path: Path) -> AsyncIterator[BrokerWatch]:
+    for gauge in (REPLICATION, TOPIC_BYTES, TOPIC_RECORDS, GROUP_LAG):
+        gauge.clear()  # others of this process may have looked at a real broker
     made = BrokerWatch(Settings(data_dir=tmp_path, processors=ProcessorSettings(app_id="half-watched")))
     yield made
     kafka.silent = "cluster"

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,24 @@ def _square(task: int) -> tuple[int, int]:
     return task * task, os.getpid()
 
 
+def _watch() -> Callable[[int], tuple[int, bool]]:
+    return _shielded
+
+
+def _shielded(_: int) -> tuple[int, bool]:
+    return os.getpid(), signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+_FIRST_OF_ITS_PARENT = """
+from tests.unit.test_search_workers import Workers, _watch
+
+if __name__ == "__main__":
+    with Workers(2, _watch) as workers:
+        found = dict(result for _, result in workers.run(range(2)))
+    print(len(found), all(found.values()))
+"""
+
+
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh interpreter finds this file by the paths of this one."""
@@ -55,6 +75,22 @@ def test_tasks_are_shared_and_a_death_costs_one_task() -> None:
         assert again[7] is not None
         assert again[7][0] == 49
     assert multiprocessing.active_children() == []
+
+
+def test_an_interrupt_reaches_no_process_not_even_the_first(tmp_path: Path) -> None:
+    # In a fresh parent, whose first process starts the helpers of multiprocessing too.
+    script = tmp_path / "parent.py"
+    script.write_text(_FIRST_OF_ITS_PARENT)
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == ["2", "True"]
 
 
 def test_what_a_broken_off_call_still_answers_belongs_to_no_later_one() -> None:
