@@ -4,12 +4,21 @@ import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from producers.markets import exchange_class
-from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.simulator.numbering import number
+from producers.simulator.prices import (
+    BookEvent,
+    Instrument,
+    MarketEvent,
+    QuoteEvent,
+    TradeEvent,
+    merged,
+)
 from producers.simulator.server import SimulatorServer
 from producers.simulator.venue import venue_class
 from schemas.errors import ConfigurationError
@@ -17,18 +26,22 @@ from schemas.errors import ConfigurationError
 VENUE: Final = "binance"
 TICKER_EVERY_US: Final = 1_000_000
 
+REMEMBERED_US: Final = 1_800_000_000
+"""REST tells the trades of half an hour, also of the time before the market was started."""
+
 
 class SeededMarket:
     """Makes a market and offers it to subscribers; a `Market` for `SimulatorServer`.
 
     It runs whether or not anybody listens, as an exchange does; a client that reads too slowly is
-    disconnected.
+    disconnected. Nor does it stand still while it is not served: the next one of the same folder is the same
+    market, and knows what was traded meanwhile.
 
     Args:
         symbols: Unified symbols.
-        seed: The same seed and start give the same market.
+        seed: The same seed gives the same prices at the same times.
         trades_per_second: Of each symbol, on average.
-        start_us: Its beginning, µs since the epoch; now by default.
+        folder: Where it keeps how its trades are numbered; None: nowhere.
 
     Raises:
         ConfigurationError: There are no symbols.
@@ -39,15 +52,23 @@ class SeededMarket:
         symbols: Sequence[str],
         seed: int,
         trades_per_second: float,
-        start_us: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         if not symbols:
             raise ConfigurationError("a simulated market needs symbols (KANDLE_SIMULATOR__SYMBOLS=BTC/USDT)")
         exchange = exchange_class(VENUE)
         named = {unified: exchange.venue_symbol(unified) for unified in symbols}
-        start_us = _now_us() if start_us is None else start_us
+        start_us = _now_us()
+        self._instruments = {
+            named[unified]: Instrument(unified, named[unified], seed, trades_per_second)
+            for unified in symbols
+        }
+        instruments = list(self._instruments.values())
+        self._since_us = number(instruments, seed, trades_per_second, start_us, folder)
+        self._events = merged(instruments, start_us)
+        self._reached_us = start_us
         self.venue = venue_class(VENUE)(named)
-        self._events = seeded_market(list(named.items()), seed, start_us, trades_per_second)
+        self.venue.recall = self._recall
         self._figures = {venue_symbol: DayFigures(venue_symbol, start_us) for venue_symbol in named.values()}
 
     def now_ms(self) -> int:
@@ -66,9 +87,17 @@ class SeededMarket:
             pause_s = (event.time - _now_us()) / 1_000_000
             if pause_s > 0:
                 await asyncio.sleep(pause_s)
+            self._reached_us = event.time
             for stream, message in self._messages(event):
                 self.venue.observe(stream, message)
                 await server.offer(stream, message)
+
+    def _recall(self, venue_symbol: str, first_id: int, limit: int) -> list[bytes]:
+        """See `SimulatedVenue.recall`."""
+        instrument, until_us = self._instruments[venue_symbol], self._reached_us
+        oldest = instrument.id_at(max(self._since_us, until_us - REMEMBERED_US))
+        trades = instrument.trades(max(first_id, oldest), limit, until_us)
+        return [message_of(trade)[1] for trade in trades]
 
     def _messages(self, event: MarketEvent) -> Iterator[tuple[str, bytes]]:
         yield message_of(event)

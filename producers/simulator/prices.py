@@ -1,7 +1,7 @@
-"""A seeded, plausible market of several symbols. Pure: the same seed and start, the same market."""
+"""A seeded, plausible market of several symbols. Pure: the same seed and time, the same market."""
 
-import math
-import random
+import heapq
+import itertools
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,26 +9,14 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from producers.simulator.course import MEAN_NOTIONAL, SECOND_US, Course, Tick, decimal_text
 from schemas.records import Micros
-
-KNOWN_PRICES: Final = {"BTC": 60_000.0, "ETH": 3_000.0, "SOL": 150.0, "BNB": 550.0, "XRP": 0.6, "DOGE": 0.12}
-"""Where a base asset begins in USD terms; others get a price from their name."""
-
-CALM_VOLATILITY: Final = 4e-5
-"""Standard deviation of the logarithm of the price over one trade, in calm times."""
-
-CLUSTERING: Final = 0.97
-VOLATILITY_OF_VOLATILITY: Final = 0.25
-"""Logarithm of volatility: an autoregressive process, so that wild minutes follow wild minutes."""
-
-SIDE_PERSISTENCE: Final = 0.7
-"""Chance that a trade has the side of the one before: orders are worked in pieces."""
 
 DEPTH: Final = 10
 """Levels of each side of a book."""
 
-MEAN_NOTIONAL: Final = 1_500.0
-"""Typical worth of a trade in quote currency."""
+UPDATES_A_TRADE: Final = 2
+"""Update ids of quotes and books rise by so many with each trade."""
 
 
 class TradeEvent(msgspec.Struct, frozen=True):
@@ -68,18 +56,67 @@ class BookEvent(msgspec.Struct, frozen=True):
 MarketEvent: TypeAlias = TradeEvent | QuoteEvent | BookEvent
 
 
-@dataclass(slots=True)
-class _Instrument:
-    venue_symbol: str
-    log_price: float
-    places: int
-    next_trade: int
-    next_update: int
-    log_volatility: float = 0.0
-    buys: bool = True
-    best: tuple[int, int] = (0, 0)
-    bids: dict[str, str] = field(default_factory=dict)
-    asks: dict[str, str] = field(default_factory=dict)
+class Instrument:
+    """A symbol of a made market, with the numbers that its trades bear.
+
+    Args:
+        symbol: Unified symbol.
+        venue_symbol: The venue's own.
+        seed: The same one gives the same course.
+        trades_per_second: On average.
+    """
+
+    def __init__(self, symbol: str, venue_symbol: str, seed: int, trades_per_second: float) -> None:
+        self.symbol = symbol
+        self.venue_symbol = venue_symbol
+        self.course = Course(symbol, seed, trades_per_second)
+        self.offset = 0
+        """Id of a trade less its ordinal in the course."""
+
+    def number_from(self, first_id: int, time: Micros) -> None:
+        """The first trade at this time or after it bears this id, and the others follow."""
+        self.offset = first_id - self.course.before(time)
+
+    def id_at(self, time: Micros) -> int:
+        """The id of the first trade at this time or after it."""
+        return self.course.before(time) + self.offset
+
+    def trade(self, tick: Tick) -> TradeEvent:
+        """The trade of a tick."""
+        price = tick.ask if tick.buys else tick.bid
+        return TradeEvent(
+            tick.time,
+            self.venue_symbol,
+            tick.ordinal + self.offset,
+            self._price(price),
+            tick.size,
+            not tick.buys,
+        )
+
+    def trades(self, first_id: int, limit: int, until: Micros) -> list[TradeEvent]:
+        """At most `limit` trades from an id on that were before `until`, oldest first."""
+        found: list[TradeEvent] = []
+        for second in range(self.course.second_of(first_id - self.offset), until // SECOND_US + 1):
+            found += [
+                self.trade(tick)
+                for tick in self.course.ticks(second)
+                if tick.ordinal + self.offset >= first_id and tick.time < until
+            ]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def events(self, start: Micros) -> Iterator[MarketEvent]:
+        """All that happens from this time on, without end."""
+        book = _Book(self.venue_symbol, self.course.places)
+        for second in itertools.count(start // SECOND_US):
+            for tick in self.course.ticks(second):
+                if tick.time >= start:
+                    yield from book.meet(tick, UPDATES_A_TRADE * (tick.ordinal + self.offset))
+                    yield self.trade(tick)
+
+    def _price(self, ticks: int) -> str:
+        return decimal_text(ticks * 10.0**-self.course.places, self.course.places)
 
 
 def seeded_market(
@@ -88,7 +125,7 @@ def seeded_market(
     """The events of a market in the order of their times, without end.
 
     Trade ids begin at the start in milliseconds times 1000 and are contiguous for each symbol, so that two
-    runs never use one id twice.
+    markets with a beginning of their own never use one id twice.
 
     Args:
         symbols: Unified symbol and venue symbol of each instrument.
@@ -96,91 +133,58 @@ def seeded_market(
         start: Time of its beginning, µs since the epoch.
         trades_per_second: Of each symbol, on average.
     """
-    # Not a secret: the point of this generator is that it can be repeated.
-    draw = random.Random(f"{seed}/{start}")  # noqa: S311
-    first_id = start // 1_000 * 1_000
-    instruments = [_begin(unified, venue_symbol, first_id) for unified, venue_symbol in symbols]
-    rate = trades_per_second * len(instruments)
-    time = float(start)
-    while True:
-        instrument = draw.choice(instruments)
-        # Trades come faster when the market is wild.
-        pace = math.exp(min(2.0, max(-1.0, instrument.log_volatility)))
-        time += draw.expovariate(rate * pace) * 1_000_000
-        yield from _step(draw, instrument, int(time))
+    instruments = [Instrument(*names, seed, trades_per_second) for names in symbols]
+    for instrument in instruments:
+        instrument.number_from(first_id_at(start), start)
+    return merged(instruments, start)
 
 
-def _begin(unified: str, venue_symbol: str, first_id: int) -> _Instrument:
-    base, _, quote = unified.partition("/")
-    invented = 10 ** (zlib.crc32(base.encode()) % 5_000 / 1_000 - 2)
-    price = KNOWN_PRICES.get(base, invented) / KNOWN_PRICES.get(quote, 1.0)
-    places = max(2, 5 - math.floor(math.log10(price))) if price < 1_000 else 2
-    return _Instrument(venue_symbol, math.log(price), places, first_id, first_id)
+def merged(instruments: Sequence[Instrument], start: Micros) -> Iterator[MarketEvent]:
+    """The events of all instruments from a time on, in the order of their times."""
+    return heapq.merge(*(one.events(start) for one in instruments), key=lambda event: event.time)
 
 
-def _step(draw: random.Random, it: _Instrument, time: Micros) -> Iterator[MarketEvent]:
-    it.log_volatility = CLUSTERING * it.log_volatility + VOLATILITY_OF_VOLATILITY * draw.gauss(0.0, 1.0)
-    it.log_price += CALM_VOLATILITY * math.exp(it.log_volatility) * draw.gauss(0.0, 1.0)
-    tick = 10.0**-it.places
-    price = math.exp(it.log_price)
-    spread = max(1, round(price * 1e-5 / tick))
-    bid = max(1, round(price / tick - spread / 2))
-    ask = bid + spread
-    if (bid, ask) != it.best:
-        it.best = (bid, ask)
-        first_id = it.next_update + 1
-        it.next_update += draw.randint(1, 9)
-        quote = QuoteEvent(
-            time,
-            it.venue_symbol,
-            it.next_update,
-            _text(bid * tick, it.places),
-            _size(draw, price),
-            _text(ask * tick, it.places),
-            _size(draw, price),
-        )
-        yield _book(it, quote, first_id)
-        yield quote
-    if draw.random() > SIDE_PERSISTENCE:
-        it.buys = not it.buys
-    level = ask if it.buys else bid
-    yield TradeEvent(
-        time, it.venue_symbol, it.next_trade, _text(level * tick, it.places), _size(draw, price), not it.buys
-    )
-    it.next_trade += 1
+def first_id_at(time: Micros) -> int:
+    """Where the ids of a market begin that begins now: higher than in any that began before."""
+    return time // 1_000 * 1_000
 
 
-def _book(it: _Instrument, quote: QuoteEvent, first_id: int) -> BookEvent:
-    """The change from the book as it was to one whose best levels are those of the quote."""
-    (bid, ask), tick = it.best, 10.0**-it.places
+@dataclass(slots=True)
+class _Book:
+    """The book of a symbol, which moves as its quotes do."""
 
-    def levels(best: int, step: int, best_size: str) -> dict[str, str]:
-        found = {}
+    venue_symbol: str
+    places: int
+    last_update: int | None = None
+    best: tuple[int, int] = (0, 0)
+    bids: dict[str, str] = field(default_factory=dict)
+    asks: dict[str, str] = field(default_factory=dict)
+
+    def meet(self, tick: Tick, update_id: int) -> Iterator[MarketEvent]:
+        """Change to the quote of a tick, if it is another one."""
+        if (tick.bid, tick.ask) == self.best:
+            return
+        first_id = update_id if self.last_update is None else self.last_update + 1
+        self.best, self.last_update = (tick.bid, tick.ask), update_id
+        bids, asks = self._levels(tick.bid, -1, tick.bid_size), self._levels(tick.ask, 1, tick.ask_size)
+        changes = _changes(self.bids, bids), _changes(self.asks, asks)
+        self.bids, self.asks = bids, asks
+        yield BookEvent(tick.time, self.venue_symbol, first_id, update_id, *changes)
+        bid, ask = next(iter(bids)), next(iter(asks))
+        yield QuoteEvent(tick.time, self.venue_symbol, update_id, bid, tick.bid_size, ask, tick.ask_size)
+
+    def _levels(self, best: int, step: int, best_size: str) -> dict[str, str]:
+        found, tick = {}, 10.0**-self.places
         for place in range(DEPTH):
             level = best + step * place
             if level > 0:
                 # A level keeps its size for as long as it is not the best one.
-                size = (zlib.crc32(f"{it.venue_symbol}{level}".encode()) % 9_000 + 1_000) / 1_000
-                text = _text(size * MEAN_NOTIONAL / (level * tick), 5)
-                found[_text(level * tick, it.places)] = best_size if place == 0 else text
+                size = (zlib.crc32(f"{self.venue_symbol}{level}".encode()) % 9_000 + 1_000) / 1_000
+                text = decimal_text(size * MEAN_NOTIONAL / (level * tick), 5)
+                found[decimal_text(level * tick, self.places)] = best_size if place == 0 else text
         return found
-
-    bids, asks = levels(bid, -1, quote.bid_size), levels(ask, 1, quote.ask_size)
-    changes = _changes(it.bids, bids), _changes(it.asks, asks)
-    it.bids, it.asks = bids, asks
-    return BookEvent(quote.time, it.venue_symbol, first_id, quote.update_id, *changes)
 
 
 def _changes(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str]]:
     removed = [(price, "0.00000000") for price in old if price not in new]
     return removed + [(price, size) for price, size in new.items() if old.get(price) != size]
-
-
-def _size(draw: random.Random, price: float) -> str:
-    size = MEAN_NOTIONAL / price * draw.lognormvariate(-0.5, 1.0)
-    return _text(max(size, 1e-5), 5 if price > 1 else 1)
-
-
-def _text(value: float, places: int) -> str:
-    """A number as Binance writes it: eight places, the last ones zero."""
-    return f"{value:.{places}f}" + "0" * max(0, 8 - places)

@@ -30,7 +30,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             Playback, chosen.capture, chosen.speed, chosen.symbols if given else None, chosen.rewind
         )
     else:
-        market = SeededMarket(chosen.symbols, chosen.seed, chosen.trades_per_second)
+        market = await asyncio.to_thread(
+            SeededMarket, chosen.symbols, chosen.seed, chosen.trades_per_second, settings.data_dir
+        )
     server = SimulatorServer(market, chosen.port, faults)
     await server.start()
     READINESS.set("listening")

@@ -15,7 +15,7 @@ Who calls what:
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 import producers.simulator.venues
@@ -104,6 +104,9 @@ class SimulatedVenue(ABC):
         self.symbols = dict(symbols)
         self.books_told: set[str] = set()
         """Venue symbols of the books that clients have been told since somebody took them out of here."""
+        self.recall: Callable[[str, int, int], list[bytes]] | None = None
+        """Set by a market that remembers more than was observed: frames of the trades of a venue symbol, from
+        an id on, so many at most."""
 
     @abstractmethod
     def client(self, path: str) -> Client:

@@ -294,7 +294,12 @@ class BinanceSpotSimulated(SimulatedVenue):
 
     def _historical(self, query: Mapping[str, str]) -> list[dict[str, Any]]:
         tape, limit, first = self._tape(query), limit_of(query, 500, 1_000), whole(query, "fromId")
-        found = tape.newest(limit) if first is None else tape.since(first, limit)
+        if first is None:
+            found = tape.newest(limit)
+        elif self.recall is not None:
+            found = [_TRADE.decode(frame) for frame in self.recall(self._symbol(query), first, limit)]
+        else:
+            found = tape.since(first, limit)
         return [self._trade(trade) for trade in found]
 
     @staticmethod
