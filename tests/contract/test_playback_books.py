@@ -98,4 +98,4 @@ async def test_who_never_asks_is_waited_for_once(spot: Path, monkeypatch: pytest
         await server.stop()
     assert client.close_code == END_OF_FEED
     assert frames == sum(b"bookTicker" not in entry.frame for entry in CaptureReader(spot) if not entry.rest)
-    assert 0.5 <= time.monotonic() - began_s < 5.0
+    assert 0.5 <= time.monotonic() - began_s < 20.0

@@ -77,11 +77,11 @@ def test_candles_appear_and_move(opened: Callable[..., Chromium], desk: Desk) ->
     drawn = seen.value(BODIES)
     for close in (60_321.5, 60_123.25):
         desk.moves(BTC, LAST + 1, close)
-        seen.until(f"{READING}.includes('close {close:,.2f}')", within_s=2)
+        seen.until(f"{READING}.includes('close {close:,.2f}')", within_s=5)
     assert seen.value(BODIES) != drawn
     assert "open" in seen.value(READING)
     desk.closes(BTC, LAST + 1)
-    seen.until(f"{READING}.includes('close {price(BTC, LAST + 1):,.2f}')", within_s=2)
+    seen.until(f"{READING}.includes('close {price(BTC, LAST + 1):,.2f}')", within_s=5)
 
 
 def test_a_trade_moves_the_open_candle_within_a_second_of_being_published(
@@ -108,7 +108,7 @@ def test_a_signal_is_marked_and_listed(opened: Callable[..., Chromium], desk: De
     seen = opened()
     seen.until("document.querySelectorAll('#price .mark.long').length === 1")
     desk.signals(BTC, LAST, "short")
-    seen.until("document.querySelectorAll('#price .mark.short').length === 1", within_s=2)
+    seen.until("document.querySelectorAll('#price .mark.short').length === 1", within_s=5)
     seen.until("document.querySelectorAll('#signals li').length === 2")
     # What there is to know of it: beside the mark, and all of it for who presses.
     seen.value("document.getElementById('plots').focus()")
@@ -128,9 +128,9 @@ def test_trades_quotes_and_the_book_are_shown(opened: Callable[..., Chromium], d
     seen = opened()
     desk.trades(BTC, 1_001, 60_111.5)
     desk.quotes(BTC, 60_110.5)
-    seen.until("document.getElementById('tape').textContent.includes('60,111.5')", within_s=2)
-    seen.until("document.getElementById('quote').textContent.includes('60,110.5')", within_s=2)
-    seen.until("document.querySelectorAll('#book tr').length === 22", within_s=2)
+    seen.until("document.getElementById('tape').textContent.includes('60,111.5')", within_s=5)
+    seen.until("document.getElementById('quote').textContent.includes('60,110.5')", within_s=5)
+    seen.until("document.querySelectorAll('#book tr').length === 22", within_s=5)
 
 
 def test_notifications_dead_letters_and_the_pipeline_are_shown(
@@ -139,7 +139,7 @@ def test_notifications_dead_letters_and_the_pipeline_are_shown(
     seen = opened()
     assert "There are none" in seen.value("document.getElementById('letters-note').textContent")
     desk.notifies("BTC/USDT long")
-    seen.until("document.getElementById('notifications').textContent.includes('BTC/USDT long')", within_s=2)
+    seen.until("document.getElementById('notifications').textContent.includes('BTC/USDT long')", within_s=5)
     desk.fails()
     seen.until("document.getElementById('letters').textContent === 'market.trades.v1.dlq 1'")
     seen.value("document.querySelector('#letters button').click()")

@@ -184,23 +184,23 @@ def by_date() -> dict[str, str]:
     now = time.time() + 3_600
     return {
         "Date": email.utils.formatdate(now, usegmt=True),
-        "Retry-After": email.utils.formatdate(now + 1, usegmt=True),
+        "Retry-After": email.utils.formatdate(now + 2, usegmt=True),
     }
 
 
 @pytest.mark.parametrize(
     ("status", "headers", "severity"),
     [
-        (429, lambda: {"Retry-After": "1"}, "warning"),
+        (429, lambda: {"Retry-After": "2"}, "warning"),
         (429, by_date, "warning"),
-        (418, lambda: {"Retry-After": "1"}, "error"),
+        (418, lambda: {"Retry-After": "2"}, "error"),
     ],
     ids=["429 seconds", "429 date", "418"],
 )
 async def test_the_whole_desk_waits_as_told_and_no_other(
     server: RestServer, status: int, headers: Callable[[], dict[str, str]], severity: str
 ) -> None:
-    server.answer = limited(status, headers, 0.95)
+    server.answer = limited(status, headers, 1.95)
     async with (
         RestServer(lambda _: Reply(b"[2]")).running() as elsewhere,
         running(server, figures=replace(QUICK, at_once=1)) as desk,
@@ -212,7 +212,7 @@ async def test_the_whole_desk_waits_as_told_and_no_other(
             other.desk.submit(call)
         begun = time.monotonic()
         await other.answered(50)
-        assert time.monotonic() - begun < 0.9
+        assert time.monotonic() - begun < 1.9
         assert len(desk.answers) == 0
         answers = await desk.answered(8)
         assert {answer.body for answer in answers} == {b'["0 came early"]'}
@@ -389,7 +389,7 @@ async def test_a_stop_ends_calls_that_are_under_way(server: RestServer) -> None:
         await asyncio.sleep(0.05)
         begun = time.monotonic()
         desk.stop.set()
-    assert time.monotonic() - begun < 0.5
+    assert time.monotonic() - begun < 5.0
     assert desk.answers == []
 
 

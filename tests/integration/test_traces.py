@@ -195,7 +195,7 @@ async def test_without_a_collector_nothing_is_lost_and_nothing_waits(
     seconds = time.monotonic() - began
     stopping = time.monotonic()
     tracing.close()
-    assert time.monotonic() - stopping < 1.5
+    assert time.monotonic() - stopping < 5.0
     assert len(stored_trades(url)) == len(headers_of(kafka, TRADES.name)) - marks(url)
     assert seconds < 30.0
 

@@ -101,10 +101,10 @@ async def test_a_check_that_takes_too_long_is_an_error_and_holds_up_no_other() -
         return healthy()
 
     monitor = HealthMonitor(timeout_s=0.05)
-    for number in range(20):
+    for number in range(100):
         monitor.register(f"stuck-{number}", never)
     monitor.register("good", says("good"))
-    async with asyncio.timeout(0.9):
+    async with asyncio.timeout(4):
         await monitor.round()
     states = {service.name: service.state for service in monitor.services}
     assert states.pop("good") == "healthy"

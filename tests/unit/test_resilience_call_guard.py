@@ -144,7 +144,7 @@ async def test_a_wait_longer_than_the_call_may_last_is_not_begun() -> None:
         await guard.call("book", Provider(RateLimitedError("418", 60.0, 0, banned=True)))
     with pytest.raises(RateLimitedError):
         await guard.call("book", Provider("answer"))
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 4.0
 
 
 async def test_calls_end_at_once_while_the_breaker_is_open() -> None:

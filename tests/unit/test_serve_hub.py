@@ -46,7 +46,7 @@ def put(hub: Hub, topic: Topic, *records: Record, key: bytes = KEY) -> None:
 
 
 async def taken(outbox: Outbox) -> list[dict[str, Any]]:
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         return [json.loads(said.text) for said in await outbox.take()]
 
 

@@ -155,7 +155,7 @@ def test_a_collector_that_is_away_costs_spans_and_one_warning() -> None:
         began = time.perf_counter()
         for number in range(5_000):
             tracer.put(span(number=number))
-        assert time.perf_counter() - began < 1.0
+        assert time.perf_counter() - began < 5.0
         deadline = time.monotonic() + 10
         while dropped("queue") - before < 4_900:
             assert time.monotonic() < deadline
