@@ -2,10 +2,10 @@
 
 import asyncio
 import uuid
-from datetime import UTC, datetime
 from typing import Final
 
 from infra.clock import Clock
+from infra.kafka.event_headers import event_headers
 from infra.kafka.publisher import Publisher
 from infra.resilience.events import ResilienceEvent
 from infra.secrets import MASK
@@ -13,7 +13,6 @@ from schemas.event_types import checked
 from schemas.records import Severity, SystemEvent
 from schemas.topics import SYSTEM_EVENTS
 
-SPEC_VERSION: Final = "1.0"
 TAKEN_MAX: Final = 1_000
 """Events that wait to be published, at most: they are for people, who would read no more."""
 
@@ -57,14 +56,7 @@ class SystemEvents:
             data={name: MASK.masked(str(value)) for name, value in data.items()},
             event_time=self._clock.now_us(),
         )
-        when = datetime.fromtimestamp(event.event_time / 1_000_000, UTC).isoformat()
-        headers = [
-            ("ce_id", event.id),
-            ("ce_type", event.type),
-            ("ce_source", f"/kandle/producers/{self._source}"),
-            ("ce_time", when),
-            ("ce_specversion", SPEC_VERSION),
-        ]
+        headers = event_headers(event, f"producers/{self._source}")
         await self._publisher.publish(SYSTEM_EVENTS.name, event, key=self._source, headers=headers)
 
     def take(self, event: ResilienceEvent) -> None:

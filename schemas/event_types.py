@@ -58,6 +58,7 @@ _TYPES: Final = (
     EventType("candle.mismatch", True, "a candle of ours differs from the venue's own"),
     EventType("symbol.requested", True, "a symbol is to be fed, or no longer"),
     EventType("resync", True, "an order book was built anew"),
+    EventType("stage.restarted", True, "a process had died, and its supervisor has started it again"),
     EventType("command.executed", True, "somebody changed something by a command"),
     # trading
     EventType("trade.executed", False, "an order of a user was executed"),

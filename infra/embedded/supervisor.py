@@ -36,6 +36,23 @@ HOUSEKEEPING_S = 5.0
 FINAL: frozenset[StageState] = frozenset({"finished", "stopped", "failed"})
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A process that had died and runs again.
+
+    Attributes:
+        name: Of the process.
+        count: How often it was started again in this run.
+        problem: How it had died.
+        away_s: How long it was not ready, s.
+    """
+
+    name: str
+    count: int
+    problem: str
+    away_s: float
+
+
 @dataclass(slots=True)
 class _Supervised:
     spec: ChildSpec
@@ -45,6 +62,8 @@ class _Supervised:
     restarts: int = 0
     exit_code: int | None = None
     ready_at: float | None = None
+    problem: str | None = None
+    died_at: float = 0.0
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     task: asyncio.Task[None] | None = None
@@ -68,6 +87,7 @@ class Supervisor:
         disk: What the directory may use; None: anything.
         housekeeping_s: How often logs are bounded, and processes and disk measured.
         tell: Told in words of each process that died and will be started again.
+        on_restart: Told of each once it is ready again; must not block.
     """
 
     def __init__(
@@ -78,12 +98,14 @@ class Supervisor:
         disk: DiskBudget | None = None,
         housekeeping_s: float = HOUSEKEEPING_S,
         tell: Callable[[str], None] | None = None,
+        on_restart: Callable[[Restart], None] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self._policy = policy or RestartPolicy()
         self._disk = disk
         self._housekeeping_s = housekeeping_s
         self._tell = tell
+        self._on_restart = on_restart
         self.meter = Meter()
         """What the processes use and have used."""
         self._measuring = asyncio.Lock()
@@ -232,6 +254,8 @@ class Supervisor:
             if pause is None:
                 self._fail(ChildFailedError(f"after {restarts.failures} deaths in a row: {problem}"))
                 return await self._set(one, "failed")
+            if one.problem is None:
+                one.problem, one.died_at = str(problem).partition(";")[0], time.monotonic()
             await self._set(one, "restarting")
             if self._tell is not None:
                 said = str(problem).partition(";")[0]
@@ -260,12 +284,20 @@ class Supervisor:
             await asyncio.sleep(POLL_S)
         one.ready_at = time.monotonic()
         await self._set(one, "running")
+        self._note_restart(one)
         while (code := one.child.exit_code()) is None:
             await asyncio.sleep(POLL_S)
         one.exit_code = code
         if code == 0 and one.spec.finishes:
             return None
         return failed(one.spec, f"ended with {describe_exit(code)}", one.log)
+
+    def _note_restart(self, one: _Supervised) -> None:
+        """Tell of a process that is ready again, whatever number of starts that took."""
+        if one.problem is not None and self._on_restart is not None:
+            away_s = time.monotonic() - one.died_at
+            self._on_restart(Restart(one.spec.name, one.restarts, one.problem, away_s))
+        one.problem = None
 
     async def _set(self, one: _Supervised, state: StageState) -> None:
         async with one.changed:

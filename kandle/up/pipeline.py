@@ -17,6 +17,7 @@ from kandle.up.database import Database
 from kandle.up.feed import Feed
 from kandle.up.market_watch import MarketWatch
 from kandle.up.prometheus_targets import remove_targets
+from kandle.up.restart_events import RestartEvents
 from kandle.up.scrape import Scrape, ports_of
 from kandle.up.screen import Screen
 from kandle.up.stage_specs import StageSpecs, produced_file
@@ -121,11 +122,14 @@ async def run_pipeline(
         KandleError: The run could not start, or could not go on.
     """
     disk = DiskBudget(settings.data_dir, settings.disk_budget_mb * MIB)
+    restarts = RestartEvents(settings.run_id)
     async with contextlib.AsyncExitStack() as stack:
         supervisor = await stack.enter_async_context(
-            Supervisor(settings.data_dir, disk=disk, tell=screen.say)
+            Supervisor(settings.data_dir, disk=disk, tell=screen.say, on_restart=restarts.take)
         )
         reached = await start_servers(settings, supervisor, screen)
+        restarts.start(reached.kafka)
+        stack.push_async_callback(restarts.close)
         admin = Admin(reached.kafka)
         url = reached.database.url
         if url is None:

@@ -1,9 +1,9 @@
 """What the monitor tells, as events of system.events.v1."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 from infra.health.service import Notice
+from infra.kafka.event_headers import event_headers
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import KafkaSettings
@@ -12,7 +12,7 @@ from schemas.event_types import checked
 from schemas.records import Severity, SystemEvent
 from schemas.topics import SYSTEM_EVENTS
 
-CLOSE_S: Final = 3.0
+CLOSE_S: Final = 1.0
 VENUE_PREFIX: Final = "venue-"
 SEVERITIES: Final[dict[str, Severity]] = {"failed": "warning", "alert": "error", "recovered": "info"}
 """Who is told of errors alone is told once in a streak: the contract knows nothing worse than an error."""
@@ -39,13 +39,7 @@ class HealthEvents:
         if self._publisher is None:
             self._publisher = Publisher(self._kafka, client_id="kandle-health")
         event = event_of(notice, self._every_us)
-        headers = [
-            ("ce_id", event.id),
-            ("ce_type", event.type),
-            ("ce_source", f"/kandle/{event.source}"),
-            ("ce_time", datetime.fromtimestamp(event.event_time / 1e6, UTC).isoformat()),
-            ("ce_specversion", "1.0"),
-        ]
+        headers = event_headers(event, event.source)
         await self._publisher.publish(SYSTEM_EVENTS.name, event, key=event.source, headers=headers)
 
     def settle(self) -> None:

@@ -217,6 +217,8 @@ def test_worker_and_sink_killed_in_the_middle_leave_the_same_tables(
     assert stages["process"]["restarts"] == 1
     assert stages["sink"]["restarts"] == 1
     assert tables(data, tmp_path) == expected
+    told = rows("SELECT source FROM system_events WHERE type = 'stage.restarted'", data, tmp_path)
+    assert {"source": "stage/process"} in told
     summary = summary_of(output)
     assert summary["trades_stored"] == total
     assert errors.count("ended with signal SIGKILL; it is started again in ") == 2

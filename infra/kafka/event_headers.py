@@ -1,0 +1,25 @@
+"""The CloudEvents attributes of events for people, as headers of a record (binary mode)."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from schemas.records import SystemEvent
+
+SPEC_VERSION: Final = "1.0"
+
+
+def event_headers(event: SystemEvent, place: str) -> list[tuple[str, str | bytes | None]]:
+    """The headers of an event.
+
+    Args:
+        event: The event.
+        place: What reports it: the path of `ce_source` after /kandle/.
+    """
+    when = datetime.fromtimestamp(event.event_time / 1_000_000, UTC).isoformat()
+    return [
+        ("ce_id", event.id),
+        ("ce_type", event.type),
+        ("ce_source", f"/kandle/{place}"),
+        ("ce_time", when),
+        ("ce_specversion", SPEC_VERSION),
+    ]
