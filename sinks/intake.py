@@ -29,6 +29,8 @@ from sinks.positions import PartitionRef
 BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Fetched record batches, as they came; beyond, partitions are paused, and resumed below half of it."""
 FETCH_WAIT_S: Final = 0.5
+GATHER_S: Final = 1.0
+"""Records that are late already wait so long for company, and for what the log still has of them."""
 RETRY_CAP_S: Final = 5.0
 
 log = get_logger(__name__)
@@ -242,7 +244,8 @@ class Intake:
 
         Args:
             max_rows: Records, at most.
-            linger_s: How long to wait for so many, or for as many as can be buffered, s.
+            linger_s: How long records may wait for so many, or for as many as can be buffered, s. What has
+                stood in the log for as long waits for no more than the rest of the log.
             max_bytes: Bytes of them as they came, at most.
         """
         while not any(held.batches for held in self._held.values()):
@@ -250,19 +253,32 @@ class Intake:
                 return []
             self._changed.clear()
             await self._changed.wait()
-        deadline = asyncio.get_running_loop().time() + linger_s
+        began = asyncio.get_running_loop().time()
         while self._rows < max_rows and self._bytes < max_bytes:
             if self._hurried or self._paused:
                 break
+            wait_s = min(linger_s, GATHER_S) if self._is_late(linger_s) and self._is_at_end() else linger_s
             self._changed.clear()
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(began + wait_s):
                     await self._changed.wait()
             except TimeoutError:
                 break
             if self.unready():
                 return []
         return self._take(max_rows, max_bytes)
+
+    def _is_late(self, linger_s: float) -> bool:
+        """Whether a record that is buffered has stood in the log for as long as it may wait."""
+        oldest_ms = min(held.batches[0].first_timestamp for held in self._held.values() if held.batches)
+        return time.time() - oldest_ms / 1_000 >= linger_s
+
+    def _is_at_end(self) -> bool:
+        """Whether all that the log held when it was last asked is fetched, of partitions that hold any."""
+        return all(
+            (held.batches[-1].last_offset + 1 if held.batches else held.position) >= held.end_offset
+            for held in self._held.values()
+        )
 
     def _take(self, max_rows: int, max_bytes: int) -> list[Taken]:
         """A fair share of each partition, in whole batches, one at least; what one leaves, others take."""
@@ -306,18 +322,19 @@ class Intake:
         """Records that are fetched and not taken."""
         return self._rows
 
-    def behind_s(self) -> dict[str, float]:
+    def behind_s(self, linger_s: float = 0.0) -> dict[str, float]:
         """By topic the age of the oldest record that was fetched and is not stored, s; 0 if there is none.
 
-        A topic is left out while nothing is known of one of its partitions. Of one that has no partition here
-        nothing waits here.
+        The time `linger_s`, for which records wait for company on purpose, does not count. A topic is left
+        out while nothing is known of one of its partitions. Of one that has no partition here nothing waits
+        here.
         """
         now_ms = time.time_ns() // 1_000_000
         unknown = {tp.topic for tp, held in self._held.items() if held.ref is None and not held.unstored}
         found = dict.fromkeys(self._topics - unknown, 0.0)
         for tp, held in self._held.items():
             if held.unstored and tp.topic in found:
-                age_s = (now_ms - held.unstored[0][1]) / 1_000
+                age_s = (now_ms - held.unstored[0][1]) / 1_000 - linger_s
                 found[tp.topic] = max(found[tp.topic], age_s)
         return found
 

@@ -328,9 +328,10 @@ class Runner:
         READINESS.set(self._stage)
 
     async def _show_positions(self) -> None:
+        pace = self._destination.pace
         while True:
             await asyncio.sleep(SHOW_POSITIONS_EVERY_S)
-            for topic, age_s in self._intake.behind_s().items():
+            for topic, age_s in self._intake.behind_s(0.0 if pace is None else pace.linger_s).items():
                 metrics.stages.LAG_SECONDS.labels(self._stage, topic).set(age_s)
             metrics.stages.QUEUE_DEPTH.labels(self._stage).set(self._intake.rows)
             try:

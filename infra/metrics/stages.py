@@ -24,7 +24,8 @@ LAG_RECORDS = GROUP.gauge(
 LAG_SECONDS = GROUP.gauge(
     "kandle_lag_seconds",
     "seconds",
-    "Age of the oldest record in the log that a stage has not handled, by Kafka's time; 0 if there is none.",
+    "Age of the oldest record in the log that a stage has not handled, by Kafka's time; 0 if there is none. "
+    "Of the archive less archive.flush_s, for which it gathers records on purpose.",
     ["stage", "topic"],
 )
 BATCH_RECORDS = GROUP.histogram(

@@ -81,6 +81,12 @@ def test_a_sink_is_behind_by_its_oldest_batch_until_that_is_stored() -> None:
     assert sink.behind_s() == {"t": 0.0}
 
 
+def test_what_waits_for_company_on_purpose_is_not_late() -> None:
+    sink = intake(t=Held(1, ref=REF, unstored=deque([(5, now_ms() - 30_000)])))
+    assert sink.behind_s(60.0) == {"t": 0.0}
+    assert sink.behind_s(20.0) == {"t": pytest.approx(10, abs=1)}
+
+
 async def test_partitions_that_a_sink_has_given_away_leave_no_lag_behind() -> None:
     sink = intake(t=Held(1, ref=REF, end_offset=9, stored=5, unstored=deque([(9, now_ms() - 30_000)])))
     sink._drop([TopicPartition("t", 0)])

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from aiokafka import TopicPartition
 
+import sinks.intake
 from infra.kafka.record_batches import RecordBatch
 from infra.settings import KafkaSettings
 from sinks.intake import Held, Intake
@@ -73,6 +77,28 @@ async def test_positions_follow_what_was_taken(intake: Intake) -> None:
     assert (second.position, second.next_offset) == (20, 30)
     assert held.position == 30
     assert intake._bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("age_s", "end_offset", "waits"),
+    [(3_600, 20, False), (3_600, 21, True), (0, 20, True)],
+    ids=["late and all there is", "late and not all there is", "fresh"],
+)
+async def test_what_is_late_waits_for_the_rest_of_the_log_and_for_no_company(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, age_s: float, end_offset: int, waits: bool
+) -> None:
+    monkeypatch.setattr(sinks.intake, "GATHER_S", 0.02)
+    held = fill(intake, 0, [10, 10])
+    since_ms = int((time.time() - age_s) * 1_000)
+    held.batches = deque(replace(each, first_timestamp=since_ms) for each in held.batches)
+    held.end_offset = end_offset
+    taking = asyncio.create_task(intake.take(1_000, 60.0))
+    if waits:
+        _, pending = await asyncio.wait({taking}, timeout=0.3)
+        assert pending
+        intake.hurry()
+    async with asyncio.timeout(10):
+        assert [part.next_offset for part in await taking] == [20]
 
 
 class Unlooked(deque[RecordBatch]):
