@@ -120,6 +120,7 @@ class Intake:
         self._rows = 0
         self._paused = False
         self._hurried = False
+        self._has_joined = False
         self._changed = asyncio.Event()
         self.storing = asyncio.Lock()
         """Held by the runner while a portion is stored: a partition is not given away in the middle of it."""
@@ -136,10 +137,12 @@ class Intake:
         for partition in partitions:
             self._epoch += 1
             self._held[partition] = Held(self._epoch)
+        self._has_joined = True
         self._changed.set()
         return {}
 
     async def _on_revoked(self, partitions: set[TopicPartition]) -> None:
+        self._has_joined = False
         # What is under way may end, if it does soon: else the next owner begins at the old row, and whoever
         # comes second is refused by the row.
         try:
@@ -170,6 +173,11 @@ class Intake:
         held.size += size
         self._rows += rows
         self._bytes += size
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether the group has given all partitions to others, as far as is known here."""
+        return self._has_joined and not self._held
 
     def unready(self) -> dict[TopicPartition, int]:
         """Assigned partitions whose position is not known yet, with their epochs."""

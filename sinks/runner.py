@@ -73,6 +73,7 @@ class Runner:
         self._backoff = FullJitter(0.1, RETRY_CAP_S)
         self._blocked = metrics.sinks.SINK_BLOCKED.labels(destination.name)
         self._stage = f"sink-{destination.name}"
+        self._stands_by = False
         self._stop = asyncio.Event()
         self._log = log.bind(sink=destination.name)
 
@@ -327,10 +328,20 @@ class Runner:
         self._blocked.set(0)
         READINESS.set(self._stage)
 
+    def _look_for_partitions(self) -> None:
+        """Without any, since others have them all, the sink is ready: it handles whatever comes to it."""
+        stands_by = self._intake.stands_by
+        if stands_by and not self._stands_by:
+            self._log.info("standing by, others have all partitions")
+            self._stored_again()
+            metrics.stages.READY.labels(self._stage).set(1)
+        self._stands_by = stands_by
+
     async def _show_positions(self) -> None:
         pace = self._destination.pace
         while True:
             await asyncio.sleep(SHOW_POSITIONS_EVERY_S)
+            self._look_for_partitions()
             for topic, age_s in self._intake.behind_s(0.0 if pace is None else pace.linger_s).items():
                 metrics.stages.LAG_SECONDS.labels(self._stage, topic).set(age_s)
             metrics.stages.QUEUE_DEPTH.labels(self._stage).set(self._intake.rows)
