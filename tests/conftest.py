@@ -87,15 +87,12 @@ def postgres() -> Iterator[Callable[[], str]]:
         yield _fresh_databases(dsn)
 
 
-@pytest.fixture(scope="session", params=["native", "timescale"])
-def sink_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """As `postgres`; its tests run once more on a real TimescaleDB, or say that they were skipped.
+@pytest.fixture(scope="session")
+def timescale() -> Iterator[Callable[[], str]]:
+    """As `postgres`, on a real TimescaleDB; its tests say that they were skipped where there is none.
 
-    There the databases are dropped at the end: each keeps a scheduler of TimescaleDB running.
+    The databases are dropped at the end: each keeps a scheduler of TimescaleDB running.
     """
-    if request.param == "native":
-        yield request.getfixturevalue("postgres")
-        return
     dsn = os.environ.get(TIMESCALE_VARIABLE)
     if not dsn:
         pytest.skip(f"no TimescaleDB: set {TIMESCALE_VARIABLE}")
@@ -111,6 +108,13 @@ def sink_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]
         for url in made:
             name = url.rpartition("/")[2]
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture(scope="session", params=["postgres", "timescale"], ids=["native", "timescale"])
+def sink_database(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """As `postgres`; its tests run once more on a real TimescaleDB, or say that they were skipped."""
+    found: Callable[[], str] = request.getfixturevalue(request.param)
+    return found
 
 
 def _fresh_databases(dsn: str) -> Callable[[], str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import subprocess
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,7 +67,6 @@ RAREST_FIGURES = (
 """What comes last, of a run that has something for every panel."""
 
 PATIENCE_S = 120.0
-READER = "grafana"
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,12 @@ class Observed:
 
 
 @contextmanager
-def observed_pipeline(folder: Path) -> Iterator[Observed]:
+def observed_pipeline(folder: Path, database: str | None = None) -> Iterator[Observed]:
     """Run everything until each dashboard has something to show, and end it afterwards.
+
+    Args:
+        folder: Empty; settings, data and logs.
+        database: Its owner's URL; otherwise the PostgreSQL that is brought along.
 
     Raises:
         TimeoutError: It did not come to that.
@@ -108,13 +112,16 @@ def observed_pipeline(folder: Path) -> Iterator[Observed]:
             SETTINGS.format(good=good.url, bad=bad.url, faults=", ".join(f'"{fault}"' for fault in FAULTS))
         )
         running = start(
-            *("up", "--feed", "simulated", "--symbols", "BTC/USDT,ETH/USDT", "--data", str(data)), cwd=folder
+            *("up", "--feed", "simulated", "--symbols", "BTC/USDT,ETH/USDT", "--data", str(data)),
+            cwd=folder,
+            **({"DATABASE_URL": database} if database else {}),
         )
         try:
             targets = data / "prometheus" / "targets.json"
             _wait(running, targets.exists)
-            with prometheus(folder, targets) as server:
-                found = Observed(server, _reader(running, data), began)
+            owner = database or str(endpoints(data)["postgres"]["dsn"])
+            with prometheus(folder, targets) as server, _reader(running, owner) as reader:
+                found = Observed(server, reader, began)
                 _disturb(data)
                 _wait(running, lambda: _is_shown(found, data))
                 yield found
@@ -138,19 +145,21 @@ def _end(running: subprocess.Popen[str], data: Path) -> None:
     wait_until(lambda: not processes_of(data), timeout_s=PATIENCE_S)
 
 
-def _reader(running: subprocess.Popen[str], data: Path) -> str:
+@contextmanager
+def _reader(running: subprocess.Popen[str], owner: str) -> Iterator[str]:
     """A login as docs/grafana.md makes one."""
-    owner = str(endpoints(data)["postgres"]["dsn"])
 
     def is_migrated() -> bool:
         with psycopg.connect(owner, autocommit=True) as connection:
             return connection.execute("SELECT to_regclass('public.candles')").fetchone() != (None,)
 
     _wait(running, is_migrated)
+    name = f"grafana_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(owner, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE {READER} LOGIN PASSWORD 'read-only' IN ROLE kandle_reader".encode())
-    _, _, address = owner.rpartition("@")
-    return f"postgresql://{READER}:read-only@{address}"
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'read-only' IN ROLE kandle_reader".encode())
+    yield f"postgresql://{name}:read-only@{owner.rpartition('@')[2]}"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"DROP ROLE {name}".encode())
 
 
 def _disturb(data: Path) -> None:

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
@@ -35,10 +36,14 @@ NEEDS_AN_INCIDENT = {
 """What this run does not come to; tests of rules give these values, dashboards show 0 instead."""
 
 
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    """One run for all queries."""
-    with observed_pipeline(tmp_path_factory.mktemp("observed")) as found:
+DATABASES = ["native", "timescale"] if os.environ.get("KANDLE_TEST_TIMESCALE_URL") else ["native"]
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def observed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    """One run for all queries, and one more on TimescaleDB where there is one."""
+    database = request.getfixturevalue("timescale")() if request.param == "timescale" else None
+    with observed_pipeline(tmp_path_factory.mktemp("observed"), database) as found:
         yield found
 
 
