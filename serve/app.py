@@ -18,6 +18,7 @@ from infra.tasks import in_background
 from serve.access import Access
 from serve.api import dead_letters, documentation, health, market, operations, probes, stream
 from serve.broker_watch import BrokerWatch
+from serve.brokers import Brokers
 from serve.health import routes as health_services
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
@@ -48,18 +49,19 @@ def make_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def running(app: FastAPI) -> AsyncIterator[None]:
-        store = Store(settings.database, settings.serve)
+        store, brokers = Store(settings.database, settings.serve), Brokers(settings)
         hub, feeds = Hub(settings.serve), Feeds()
-        tail = Tail(settings.kafka, hub, feeds)
-        watch = HealthWatch(settings, store, feeds)
+        tail = Tail(settings.kafka, brokers, hub, feeds)
+        watch = HealthWatch(settings, store, brokers, feeds)
         app.state.services = Services(
             settings,
             store,
+            brokers,
             hub,
             feeds,
             tail,
             Snapshots(hub, store),
-            Pipeline(settings, store, feeds),
+            Pipeline(store, brokers, feeds),
             watch,
         )
         beside = {
@@ -67,12 +69,13 @@ def make_app(settings: Settings) -> FastAPI:
             "sweep": hub.sweep(),
             "health": watch.run(),
             "database": watch_database(settings.database, READINESS),
-            "brokers": BrokerWatch(settings).run(),
+            "brokers": BrokerWatch(settings.kafka, brokers).run(),
         }
         try:
             async with in_background(beside, _tell_failure):
                 yield
         finally:
+            await brokers.close()
             await watch.close()
             await store.close()
 

@@ -7,23 +7,16 @@ from typing import Final
 from prometheus_client import Gauge
 
 from infra import metrics
-from infra.kafka.admin import Admin, ClusterLayout
+from infra.kafka.admin import ClusterLayout
 from infra.kafka.log_dirs import topic_bytes
 from infra.logging import get_logger
 from infra.metrics.stages import count_error
-from infra.settings import Settings
+from infra.settings import KafkaSettings
 from schemas.errors import UnavailableError
-from schemas.namespace import current
-from schemas.topics import TOPICS
-from sinks.intake import group_of
-from sinks.registry import OUTSIDE
+from serve.brokers import Brokers, Positions
 
 EVERY_S: Final = 15.0
 STAGE: Final = "serve"
-CHANGELOG: Final = "-changelog"
-"""Ends the name of a topic that holds checkpoints."""
-_Ranges = dict[tuple[str, int], tuple[int, int]]
-_Committed = dict[str, dict[tuple[str, int], int]]
 _Replicas = Mapping[str, Sequence[tuple[int, int]]]
 
 log = get_logger(__name__)
@@ -33,19 +26,17 @@ class BrokerWatch:
     """Keeps the gauges of Kafka up to date; threads wait for it, the event loop does not.
 
     Args:
-        settings: Where Kafka is, and the names of groups.
+        settings: Where Kafka is, for the sizes of topics.
+        brokers: The same, asked for all else.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: KafkaSettings, brokers: Brokers) -> None:
         self._settings = settings
-        self._admin: Admin | None = None
+        self._brokers = brokers
         self._shown: dict[Gauge, set[tuple[str, ...]]] = {}
         self._is_away = False
         self._known: set[Gauge] = set()
         """What the look that is under way has shown."""
-        self._workers = current().name_of(settings.processors.app_id)
-        self._groups = {self._workers, *map(group_of, {*settings.sink.run, *OUTSIDE})}
-        self._topics = {name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)}
 
     async def run(self) -> None:
         """Look every 15 s until cancelled."""
@@ -71,26 +62,15 @@ class BrokerWatch:
     async def _look(self) -> None:
         """Show one thing after the other: where a part of Kafka is away, what the rest tells is seen."""
         try:
-            layout = await asyncio.to_thread(self._layout)
+            layout = await self._brokers.layout()
         except UnavailableError:
             metrics.brokers.BROKERS.set(0)
             raise
         ours = self._ours(layout)
         self._show_layout(layout.brokers, ours)
-        self._show_offsets(*await asyncio.to_thread(self._offsets, ours))
-        sizes = await topic_bytes(self._settings.kafka)
+        self._show_offsets(await self._brokers.positions())
+        sizes = await topic_bytes(self._settings)
         self._put(metrics.brokers.TOPIC_BYTES, {(name,): sizes[name] for name in ours if name in sizes})
-
-    def _layout(self) -> ClusterLayout:
-        self._admin = self._admin or Admin(self._settings.kafka)
-        return self._admin.cluster()
-
-    def _offsets(self, ours: _Replicas) -> tuple[_Ranges, _Committed]:
-        admin = self._admin = self._admin or Admin(self._settings.kafka)
-        ranges = admin.log_ranges(
-            (name, number) for name, found in ours.items() for number in range(len(found))
-        )
-        return ranges, {group: admin.committed(group) for group in self._groups}
 
     def _show_layout(self, brokers: int, ours: _Replicas) -> None:
         metrics.brokers.BROKERS.set(brokers)
@@ -102,14 +82,13 @@ class BrokerWatch:
             {(name,): min(count for count, _ in found) for name, found in ours.items()},
         )
 
-    def _show_offsets(self, ranges: _Ranges, committed: _Committed) -> None:
-        records = _summed(((topic,), end - first) for (topic, _), (first, end) in ranges.items())
+    def _show_offsets(self, found: Positions) -> None:
+        records = _summed(((topic,), end - first) for (topic, _), (first, end) in found.ranges.items())
         self._put(metrics.brokers.TOPIC_RECORDS, records)
         lag = _summed(
-            ((group, tp[0]), max(ranges[tp][1] - max(offset, ranges[tp][0]), 0))
-            for group, offsets in committed.items()
-            for tp, offset in offsets.items()
-            if tp in ranges
+            ((group, topic), waiting)
+            for group in found.groups
+            for (topic, _), waiting in found.lag(group).items()
         )
         self._put(metrics.brokers.GROUP_LAG, lag)
 
@@ -119,8 +98,7 @@ class BrokerWatch:
             name: found
             for name, found in layout.replicas.items()
             # One that is being made has no partitions yet.
-            if found
-            and (name in self._topics or (name.startswith(f"{self._workers}-") and name.endswith(CHANGELOG)))
+            if found and self._brokers.is_ours(name)
         }
 
     def _put(self, gauge: Gauge, values: Mapping[tuple[str, ...], int]) -> None:

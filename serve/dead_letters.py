@@ -8,13 +8,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from infra.kafka.admin import Admin
 from infra.kafka.connection import aiokafka_config
 from infra.kafka.dead_letters import HEADER_PREFIX, NOTE_HEADER
 from infra.settings import KafkaSettings
 from schemas import rows
 from schemas.errors import DataError, UnavailableError
 from schemas.records import Micros
+from serve.brokers import Brokers
 
 PREVIEW: Final = 2_000
 """Characters of a value that are shown."""
@@ -54,18 +54,19 @@ class Letter:
     outcome: str | None
 
 
-async def newest(settings: KafkaSettings, topic: str, limit: int) -> list[Letter]:
+async def newest(settings: KafkaSettings, brokers: Brokers, topic: str, limit: int) -> list[Letter]:
     """The newest letters of a dead letter topic, newest first.
 
     Args:
         settings: Where Kafka is.
+        brokers: The same, asked for the ends of the topic.
         topic: Name of the dead letter topic.
         limit: As many, at most.
 
     Raises:
         UnavailableError: Kafka does not answer.
     """
-    ends = await _ends(settings, topic)
+    ends = await _ends(brokers, topic)
     if not ends:
         # A consumer that is stopped before it has waited for anything cancels whoever stops it.
         return []
@@ -82,11 +83,12 @@ async def newest(settings: KafkaSettings, topic: str, limit: int) -> list[Letter
         await consumer.stop()
 
 
-async def _ends(settings: KafkaSettings, topic: str) -> dict[int, tuple[int, int]]:
+async def _ends(brokers: Brokers, topic: str) -> dict[int, tuple[int, int]]:
     """First offset and the one after the last of each partition that holds something."""
-    admin = await asyncio.to_thread(Admin, settings)
-    count = (await asyncio.to_thread(admin.partition_counts)).get(topic, 0)
-    ranges = await asyncio.to_thread(admin.log_ranges, [(topic, number) for number in range(count)])
+    partitions = (await brokers.layout()).replicas.get(topic, ())
+    ranges = await brokers.ask(
+        lambda admin: admin.log_ranges((topic, number) for number in range(len(partitions)))
+    )
     return {number: bounds for (_, number), bounds in ranges.items() if bounds[0] < bounds[1]}
 
 

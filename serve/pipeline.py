@@ -2,14 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from infra.kafka.admin import Admin
-from infra.settings import Settings
-from schemas.namespace import current
 from schemas.records import Micros
 from schemas.topics import SIGNALS, TOPICS, TRADES
+from serve.brokers import Brokers, Positions, TopicPartition
 from serve.hub.feeds import Feeds
 from serve.store import Rows, Store, epoch_us
 
@@ -96,16 +95,15 @@ class Pipeline:
     """Looks at the pipeline, once a second at most.
 
     Args:
-        settings: Where Kafka is, and the names of groups.
         store: Positions of the sinks.
+        brokers: Ends of the topics, and positions of the workers.
         feeds: The newest marks.
     """
 
-    def __init__(self, settings: Settings, store: Store, feeds: Feeds) -> None:
-        self._settings = settings
+    def __init__(self, store: Store, brokers: Brokers, feeds: Feeds) -> None:
         self._store = store
+        self._brokers = brokers
         self._feeds = feeds
-        self._admin: Admin | None = None
         self._before: _Seen | None = None
         self._last: tuple[float, Look] | None = None
         self._lock = asyncio.Lock()
@@ -119,54 +117,32 @@ class Pipeline:
         async with self._lock:
             if self._last is not None and time.monotonic() - self._last[0] < FRESH_S:
                 return self._last[1]
-            ranges, committed = await asyncio.to_thread(self._ask_kafka)
+            found = await self._brokers.positions()
             stored = await self._store.rows(STORED)
             marks = await self._store.rows(MARKS, ([topic.name for topic in MARKED],))
-            look = self._told(ranges, committed, stored, marks)
+            look = self._told(found, stored, marks)
             self._last = (time.monotonic(), look)
             return look
 
-    async def brokers(self) -> None:
-        """Ask Kafka something small.
-
-        Raises:
-            UnavailableError: It does not answer.
-        """
-        await asyncio.to_thread(self._reached().partition_counts)
-
-    def _reached(self) -> Admin:
-        if self._admin is None:
-            self._admin = Admin(self._settings.kafka)
-        return self._admin
-
-    def _ask_kafka(self) -> tuple[dict[tuple[str, int], tuple[int, int]], dict[tuple[str, int], int]]:
-        admin = self._reached()
-        counts = admin.partition_counts()
-        names = {name for topic in TOPICS for name in (topic.name, topic.dead_letter_name)} & counts.keys()
-        ranges = admin.log_ranges([(name, number) for name in names for number in range(counts[name])])
-        group = current().name_of(self._settings.processors.app_id)
-        return ranges, admin.committed(group)
-
     def _told(
         self,
-        ranges: dict[tuple[str, int], tuple[int, int]],
-        committed: dict[tuple[str, int], int],
+        found: Positions,
         stored: Rows,
         marks: Rows,
     ) -> Look:
         ends: dict[str, int] = {}
         held: dict[str, int] = {}
-        for (name, _), (first, end) in ranges.items():
+        for (name, _), (first, end) in found.ranges.items():
             ends[name] = ends.get(name, 0) + end
             held[name] = held.get(name, 0) + end - first
-        seen = _Seen(time.monotonic(), ends | _handled(stored, committed))
+        seen = _Seen(time.monotonic(), ends | _handled(stored, found.groups[self._brokers.workers].committed))
         before, self._before = self._before, seen
-        sinks = [_sink_state(row, ranges) for row in stored]
+        sinks = [_sink_state(row, found.ranges) for row in stored]
         letters = {topic.dead_letter_name for topic in TOPICS if topic.dead_letters}
         states = self._feeds.states()
         behind = _behind(marks, {venue: state.mark for venue, state in states.items()})
         delays = [state.delay_s for state in states.values() if state.connected and state.delay_s < PLAYED_S]
-        unprocessed = [ranges[tp][1] - offset for tp, offset in committed.items() if tp in ranges]
+        unprocessed = found.lag(self._brokers.workers).values()
         stages = [
             Stage("produce", seen.rate(TRADES.name, before), None, max(delays, default=None)),
             Stage(
@@ -192,7 +168,7 @@ class Pipeline:
         )
 
 
-def _handled(stored: Rows, committed: dict[tuple[str, int], int]) -> dict[str, int]:
+def _handled(stored: Rows, committed: Mapping[TopicPartition, int]) -> dict[str, int]:
     """Sums of the positions of each stage."""
     counts = {"process": sum(committed.values())} if committed else {}
     for row in stored:
@@ -201,7 +177,7 @@ def _handled(stored: Rows, committed: dict[tuple[str, int], int]) -> dict[str, i
     return counts
 
 
-def _sink_state(row: dict[str, object], ranges: dict[tuple[str, int], tuple[int, int]]) -> SinkState:
+def _sink_state(row: dict[str, object], ranges: Mapping[TopicPartition, tuple[int, int]]) -> SinkState:
     topic, positions = str(row["topic"]), zip(row["partitions"], row["offsets"], strict=True)  # type: ignore[call-overload]
     lag = sum(
         max(ranges[topic, number][1] - offset, 0) for number, offset in positions if (topic, number) in ranges

@@ -13,11 +13,12 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from infra.settings import ServeSettings, Settings
+from infra.threads import UnawaitedThreads
 from schemas.errors import ConfigurationError, ResourceError
 from serve.app import make_app
 from serve.hub.websocket import ABORT
 
-STOP_S: Final = 3
+STOP_S: Final = 1
 """Requests that are under way when the server stops may take so long."""
 LARGEST_MESSAGE: Final = 64 * 1024
 BACKLOG: Final = 2_048
@@ -89,10 +90,13 @@ async def run(settings: Settings, listening: socket.socket, stop: asyncio.Event)
         listening: From `bind`; closed at the end.
         stop: Ends the server.
     """
+    # Questions to a broker that is away would hold the process up when it is to end.
+    asyncio.get_running_loop().set_default_executor(UnawaitedThreads())
     serve = settings.serve
+    app = make_app(settings)
     server = _Server(
         uvicorn.Config(
-            make_app(settings),
+            app,
             ws=_WebSocketProtocol,
             ws_ping_interval=serve.ping_s,
             ws_ping_timeout=serve.pong_s,
@@ -112,6 +116,8 @@ async def run(settings: Settings, listening: socket.socket, stop: asyncio.Event)
     async def until_stopped() -> None:
         await stop.wait()
         server.should_exit = True
+        if server.started:
+            app.state.services.hub.end()
 
     watching = asyncio.create_task(until_stopped())
     try:

@@ -7,6 +7,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from infra.settings import Settings
+from serve.brokers import Brokers
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
@@ -22,6 +23,7 @@ class Services:
 
     settings: Settings
     store: Store
+    brokers: Brokers
     hub: Hub
     feeds: Feeds
     tail: Tail

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,6 +17,7 @@ from sinks.database import Database
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
+CLOSE_S: Final = 1.0
 MOMENT_ROWS: Final = 50_000
 """Rows of one moment that are given at once, at most: a page never ends within a moment."""
 
@@ -72,8 +75,10 @@ class Store:
         self.largest = settings.rows
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._database.close()
+        """Close the connections; those that are being made, or are lent, end with the process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._database.close()
 
     async def rows(self, query: str, values: Sequence[object] = ()) -> Rows:
         """The rows that answer a question.

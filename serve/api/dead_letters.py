@@ -28,4 +28,5 @@ async def letters(
     names = [each.dead_letter_name for each in TOPICS if each.dead_letters]
     if topic not in names:
         raise HTTPException(404, f"there is no {topic!r:.100}; dead letter topics are {', '.join(names)}")
-    return answer(request, {"data": await newest(services.settings.kafka, topic, limit)})
+    found = await newest(services.settings.kafka, services.brokers, topic, limit)
+    return answer(request, {"data": found})

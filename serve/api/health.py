@@ -27,7 +27,7 @@ async def health(services: Shared) -> JSONResponse:
     """Services up or down: 200 if all are up, else 503. Needs no token."""
     checks: dict[str, Awaitable[Any]] = {
         "database": services.store.rows("SELECT 1"),
-        "kafka": services.pipeline.brokers(),
+        "kafka": services.brokers.layout(),
     }
     if services.settings.cache.url is not None:
         checks["redis"] = ping_redis(services.settings)

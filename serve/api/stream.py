@@ -65,7 +65,7 @@ async def _events(services: Services, asked: list[Subscription]) -> AsyncIterato
     try:
         for subscription in asked:
             desk.subscribe(subscription)
-        while True:
+        while not outbox.ended:
             try:
                 async with asyncio.timeout(AWAKE_S):
                     taken = await outbox.take()

@@ -10,8 +10,8 @@ from infra.health.monitor import HealthMonitor
 from infra.health.results import Verdict, healthy, unhealthy
 from infra.logging import get_logger
 from infra.settings import Settings
-from schemas.namespace import current
-from serve.health.groups import Groups
+from serve.brokers import Brokers
+from serve.health.groups import group_state
 from serve.health.processes import Processes
 from serve.hub.feeds import SILENT_S, Feeds, FeedState
 from serve.store import Store
@@ -35,22 +35,18 @@ class Checks:
     Args:
         settings: What is configured.
         store: The database.
+        brokers: Kafka.
         feeds: What is heard of venues.
     """
 
-    def __init__(self, settings: Settings, store: Store, feeds: Feeds) -> None:
+    def __init__(self, settings: Settings, store: Store, brokers: Brokers, feeds: Feeds) -> None:
         self._settings = settings
         self._store = store
+        self._brokers = brokers
         self._feeds = feeds
         self._processes = Processes(settings.data_dir)
-        self._groups_of = {"process": current().name_of(settings.processors.app_id)}
+        self._groups_of = {"process": brokers.workers}
         self._groups_of |= {f"sink-{name}": group_of_sink(name) for name in settings.sink.run}
-        self._late_s = dict.fromkeys(self._groups_of, settings.health.lag_s)
-        if "sink-archive" in self._late_s:
-            # Its records wait for company before they are written.
-            self._late_s["sink-archive"] += settings.archive.flush_s
-        late_s = {group: self._late_s[service] for service, group in self._groups_of.items()}
-        self._groups = Groups(settings.kafka, late_s)
 
     def register(self, monitor: HealthMonitor) -> None:
         """Register all but the venues, which are found as they are heard."""
@@ -78,13 +74,9 @@ class Checks:
             if monitor.service(f"venue-{venue}") is None:
                 monitor.register(f"venue-{venue}", partial(self.venue, venue))
 
-    async def close(self) -> None:
-        """End what is under way."""
-        await self._groups.close()
-
     async def kafka(self) -> Verdict:
         """Whether the broker answers."""
-        return healthy(topics=await self._groups.topics())
+        return healthy(topics=len((await self._brokers.layout()).replicas))
 
     async def database(self) -> Verdict:
         """Whether the database answers."""
@@ -107,12 +99,12 @@ class Checks:
         if process.state != "healthy":
             return process
         name = self._groups_of[service]
-        state = (await self._groups.states())[name]
+        late_s = patience_s(self._settings, service)
+        state = await group_state(self._brokers, name, late_s)
         details = {**process.details, "members": state.members, "lag_records": state.lag_records}
         if not state.members:
             return Verdict("unhealthy", f"nobody reads: the group {name} has no members", details)
         if state.late:
-            late_s = self._late_s[service]
             text = f"{state.lag_records} records wait, some of them for more than {late_s:g} s"
             return Verdict("unhealthy", text, details)
         return Verdict("healthy", "", details)
@@ -148,6 +140,13 @@ class Checks:
             if chosen or loop.time() > until:
                 return any(state.connected for state in chosen.values())
             await asyncio.sleep(HEAR_S)
+
+
+def patience_s(settings: Settings, service: str) -> float:
+    """How long a record may wait for a stage, s."""
+    # Those of the archive wait for company before they are written.
+    company_s = settings.archive.flush_s if service == "sink-archive" else 0.0
+    return settings.health.lag_s + company_s
 
 
 async def ping_redis(settings: Settings) -> Verdict:

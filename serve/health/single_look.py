@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from infra.settings import Settings
+from infra.threads import UnawaitedThreads
+from serve.brokers import Brokers
 from serve.health.routes import health_report
 from serve.health.watch import HealthWatch
 from serve.hub.feeds import Feeds
@@ -27,22 +29,24 @@ async def single_look(settings: Settings) -> dict[str, Any]:
     Returns:
         The report as REST answers it, see `serve.health.models.HealthReport`.
     """
-    store = Store(settings.database, settings.serve)
-    feeds = Feeds()
-    watch = HealthWatch(settings, store, feeds)
+    # Who asked does not wait for a client that still hopes for its broker.
+    asyncio.get_running_loop().set_default_executor(UnawaitedThreads())
+    store, brokers, feeds = Store(settings.database, settings.serve), Brokers(settings), Feeds()
+    watch = HealthWatch(settings, store, brokers, feeds)
     try:
-        async with _listening(settings, feeds):
+        async with _listening(settings, brokers, feeds):
             await watch.once()
         return health_report(watch)
     finally:
+        await brokers.close()
         await watch.close()
         await store.close()
 
 
 @asynccontextmanager
-async def _listening(settings: Settings, feeds: Feeds) -> AsyncIterator[None]:
+async def _listening(settings: Settings, brokers: Brokers, feeds: Feeds) -> AsyncIterator[None]:
     """Hear the feeds for a while first, if there is a broker to hear them from."""
-    tail = Tail(settings.kafka, Hub(settings.serve), feeds)
+    tail = Tail(settings.kafka, brokers, Hub(settings.serve), feeds)
     task = asyncio.create_task(tail.run())
     try:
         with suppress(TimeoutError):

@@ -12,6 +12,7 @@ from infra.metrics.health import OVERALL, STATE
 from infra.settings import Settings
 from schemas.errors import KandleError
 from schemas.namespace import LIVE, current
+from serve.brokers import Brokers
 from serve.health.checks import Checks
 from serve.health.events import HealthEvents
 from serve.hub.feeds import Feeds
@@ -31,17 +32,18 @@ class HealthWatch:
     Args:
         settings: How often, and whether events are published.
         store: The database.
+        brokers: Kafka.
         feeds: What is heard of venues.
 
     Attributes:
         monitor: The services and their results.
     """
 
-    def __init__(self, settings: Settings, store: Store, feeds: Feeds) -> None:
+    def __init__(self, settings: Settings, store: Store, brokers: Brokers, feeds: Feeds) -> None:
         health = settings.health
         self.every_s = health.every_s
         self.monitor = HealthMonitor(health.limit_s)
-        self._checks = Checks(settings, store, feeds)
+        self._checks = Checks(settings, store, brokers, feeds)
         self._checks.register(self.monitor)
         wanted = current() == LIVE if health.events is None else health.events
         self._events = HealthEvents(settings.kafka, health.every_s) if wanted else None
@@ -64,8 +66,7 @@ class HealthWatch:
                     await self._check({"unknown"})
 
     async def close(self) -> None:
-        """Let the publisher of events go, and what is under way."""
-        await self._checks.close()
+        """Let the publisher of events go."""
         if self._events is not None:
             await self._events.close()
 

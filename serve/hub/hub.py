@@ -163,6 +163,11 @@ class Hub:
                     outbox.given_up = True
                     task.cancel()
 
+    def end(self) -> None:
+        """The server stops: what waits for clients is the last that they get."""
+        for outbox in self._clients:
+            outbox.end()
+
     def figures(self) -> Mapping[str, int]:
         """Clients, subscriptions and messages that wait, now."""
         return {

@@ -47,6 +47,7 @@ class Outbox:
         sending_since: Monotonic time since which what was taken is on its way, s; None while nothing is.
         subscriptions: How many the client has.
         given_up: Whether the client is disconnected since it takes nothing.
+        ended: Whether nothing more will come.
     """
 
     def __init__(self, limit: int, kind: ClientKind = "websocket") -> None:
@@ -61,6 +62,7 @@ class Outbox:
         self.sending_since: float | None = None
         self.subscriptions = 0
         self.given_up = False
+        self.ended = False
 
     def __len__(self) -> int:
         return len(self._waiting) + sum(map(len, self._held.values()))
@@ -106,7 +108,7 @@ class Outbox:
             self._dropped[subscription] = self._dropped.get(subscription, 0) + 1
 
     async def take(self) -> list[Message]:
-        """All that waits, at least one message; who has sent them calls again."""
+        """All that waits, at least one message unless it has ended; who has sent them calls again."""
         self.sending_since = None
         await self._filled.wait()
         self._filled.clear()
@@ -117,6 +119,11 @@ class Outbox:
         self._waiting.clear()
         self._deliveries.inc(len(taken))
         return taken
+
+    def end(self) -> None:
+        """What waits is the last."""
+        self.ended = True
+        self._filled.set()
 
     def _put(self, slot: Hashable, about: Subscription | None, said: Message) -> None:
         self._waiting[slot] = (about, said)

@@ -8,7 +8,6 @@ from typing import Final
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
-from infra.kafka.admin import Admin
 from infra.kafka.connection import aiokafka_config
 from infra.kafka.raw_fetcher import Chunk, RawConsumer
 from infra.kafka.record_batches import CorruptLogError, RawRecords, read_records
@@ -18,6 +17,7 @@ from schemas import rows
 from schemas.errors import KandleError
 from schemas.records import Gap, TimeMark
 from schemas.topics import CANDLES, TRADES
+from serve.brokers import Brokers
 from serve.hub.feeds import Feeds
 from serve.hub.hub import Hub
 
@@ -41,12 +41,14 @@ class Tail:
 
     Args:
         settings: Where Kafka is.
+        brokers: The same, asked for its topics.
         hub: Gets keys and values.
         feeds: Gets what tells how feeds stand.
     """
 
-    def __init__(self, settings: KafkaSettings, hub: Hub, feeds: Feeds) -> None:
+    def __init__(self, settings: KafkaSettings, brokers: Brokers, hub: Hub, feeds: Feeds) -> None:
         self._settings = settings
+        self._brokers = brokers
         self._hub = hub
         self._feeds = feeds
         self.reading = asyncio.Event()
@@ -63,12 +65,11 @@ class Tail:
             await asyncio.sleep(AGAIN_S)
 
     async def _partitions(self) -> list[TopicPartition]:
-        admin = await asyncio.to_thread(Admin, self._settings)
-        counts = await asyncio.to_thread(admin.partition_counts)
+        layout = await self._brokers.layout()
         return [
             TopicPartition(name, number)
-            for name in sorted(self._hub.topics & counts.keys())
-            for number in range(counts[name])
+            for name in sorted(self._hub.topics & layout.replicas.keys())
+            for number in range(len(layout.replicas[name]))
         ]
 
     async def _read(self) -> None:

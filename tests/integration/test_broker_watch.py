@@ -12,6 +12,7 @@ from infra.settings import KafkaSettings, ProcessorSettings, Settings
 from schemas.records import SystemEvent
 from schemas.topics import SYSTEM_EVENTS
 from serve.broker_watch import BrokerWatch
+from serve.brokers import Brokers
 from tests.sink_harness import PARTITIONS, fresh_topics
 from tests.sink_samples import sample
 
@@ -39,7 +40,7 @@ async def test_brokers_topics_and_groups(kafka: str, tmp_path: Path) -> None:
     await reader.commit({TopicPartition(topic, 0): end - 3})
     await reader.stop()
 
-    await BrokerWatch(settings).look()
+    await BrokerWatch(settings.kafka, Brokers(settings)).look()
     assert value("kandle_kafka_group_lag_records", group="watched", topic=topic) == 3
     assert value("kandle_kafka_brokers") == 1
     assert value("kandle_kafka_under_replicated_partitions") == 0

@@ -21,7 +21,8 @@ from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
 from schemas.topics import SYSTEM_EVENTS, TRADES
-from serve.health.groups import Groups
+from serve.brokers import Brokers
+from serve.health.groups import group_state
 from sinks.migrator import migrate
 from tests.chromium import Chromium, browser
 from tests.serve_harness import Server, serving, with_serve
@@ -219,8 +220,9 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
         consumer.commit(offsets=[tp, other], asynchronous=False)
         consumer.subscribe([TRADES.name])
         until(lambda: consumer.poll(0.1) is not None)
-        strict, patient = (Groups(settings.kafka, {"health-lag": late_s}) for late_s in (0.001, 3_600))
-        states = [(await each.states())["health-lag"] for each in (strict, patient)]
+        processors = settings.processors.model_copy(update={"app_id": "health-lag"})
+        brokers = Brokers(settings.model_copy(update={"processors": processors}), fresh_s=0)
+        states = [await group_state(brokers, "health-lag", late_s) for late_s in (0.001, 3_600)]
         assert [(state.members, state.late) for state in states] == [(1, 1), (1, 0)]
         assert states[0].lag_records == states[1].lag_records > 0
         ends = [
@@ -229,5 +231,5 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
         consumer.commit(offsets=ends, asynchronous=False)
     finally:
         consumer.close()
-    gone = (await Groups(settings.kafka, {"health-lag": 0.001}).states())["health-lag"]
+    gone = await group_state(brokers, "health-lag", 0.001)
     assert (gone.members, gone.lag_records, gone.late) == (0, 0, 0)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -14,8 +13,9 @@ from infra.metrics.brokers import GROUP_LAG, REPLICATION, TOPIC_BYTES, TOPIC_REC
 from infra.settings import KafkaSettings, ProcessorSettings, Settings
 from schemas.errors import UnavailableError
 from schemas.topics import SIGNALS, SYSTEM_EVENTS
-from serve import broker_watch
+from serve import broker_watch, brokers
 from serve.broker_watch import BrokerWatch
+from serve.brokers import Brokers
 
 TOPIC = SYSTEM_EVENTS.name
 TP = (TOPIC, 0)
@@ -35,9 +35,15 @@ class Kafka:
         self._answer("cluster")
         return ClusterLayout(3, {TOPIC: [(3, 2)], SIGNALS.name: []})
 
-    def log_ranges(self, partitions: Any) -> dict[tuple[str, int], tuple[int, int]]:
+    def log_ranges(self, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[int, int]]:
         self._answer("offsets")
         return dict.fromkeys(partitions, (40, 100))
+
+    def partition_counts(self) -> dict[str, int]:
+        return {TOPIC: 1, SIGNALS.name: 0}
+
+    def readers(self, _: str) -> list[set[str]]:
+        return []
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         return {TP: 10} if group == "half-watched" else {}
@@ -54,7 +60,7 @@ class Kafka:
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
     made = Kafka()
-    monkeypatch.setattr(broker_watch, "Admin", lambda _: made)
+    monkeypatch.setattr(brokers, "Admin", lambda _: made)
     monkeypatch.setattr(broker_watch, "topic_bytes", made.sizes)
     return made
 
@@ -63,7 +69,8 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
 async def watch(kafka: Kafka, tmp_path: Path) -> AsyncIterator[BrokerWatch]:
     for gauge in (REPLICATION, TOPIC_BYTES, TOPIC_RECORDS, GROUP_LAG):
         gauge.clear()  # others of this process may have looked at a real broker
-    made = BrokerWatch(Settings(data_dir=tmp_path, processors=ProcessorSettings(app_id="half-watched")))
+    settings = Settings(data_dir=tmp_path, processors=ProcessorSettings(app_id="half-watched"))
+    made = BrokerWatch(settings.kafka, Brokers(settings, fresh_s=0))
     yield made
     kafka.silent = "cluster"
     await made.look()
