@@ -32,7 +32,7 @@ from processors.alerts.book import AlertBook, Firing, signal_of
 from processors.alerts.reader import AlertReader
 from processors.bars.builder import BarBook
 from processors.bars.plan import BarPlan
-from processors.candles.batches import Refusal, Refused
+from processors.candles.batches import CandleColumns, Refusal, Refused
 from processors.candles.builder import CandleBuilder
 from processors.candles.columns import rows_from_columns
 from processors.candles.rules import CandleRules
@@ -86,6 +86,7 @@ class TradeStep:
         self._alerts.expire()
         if self._tracer is not None:
             self._traces[tp.partition] = CandleTraces(self._tracer.candle_every_us)
+        self._messages[tp.partition], self._live[tp.partition] = CandleMessages(), LiveMessages()
         bars = BarBook(self._plan) if self._plan.specs else None
         return TradeState(CandleBuilder(self._rules), AlertBook(self._rules.lead), bars)
 
@@ -103,22 +104,18 @@ class TradeStep:
         await refuse_undecoded(self._letters, tp, records, columns)
         for refused in folded.refused:
             await self._refuse(tp, records, refused)
-        candles = self._messages.setdefault(tp.partition, CandleMessages()).of(folded.candles)
         continued: Continued = {}
         if sampled is not None:
             continued = self._traces[tp.partition].fold(sampled, batch, folded.candles)
-            candles = with_traces(candles, continued)
-        outgoing = with_marks(folded.candles.mark_rows, candles, sorted(batch.marks), records)
-        ends = folded.candles.ends[folded.candles.revisions == 0]
-        observe = partial(observe_ages, metrics.stages.EVENT_AGE.labels("candle"), ends)
-        await self._publisher.publish_columns(
-            CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=observe
-        )
+        if batch.marks:  # no other record closes a candle
+            await self._publish_candles(tp, folded.candles, continued, sorted(batch.marks), records)
+        else:
+            self._publisher.poll()
         if self._tracer is not None and continued:
             where = CANDLES.name, tp.partition
             put_candles(self._tracer, folded.candles, continued, *where, began_ns)
         if len(folded.live):
-            live = self._live.setdefault(tp.partition, LiveMessages()).of(folded.live)
+            live = self._live[tp.partition].of(folded.live)
             await self._publisher.publish_columns(LIVE_CANDLES.name, tp.partition, live, kind="LiveCandle")
         if state.bars is not None:
             late = state.bars.counts.late
@@ -126,6 +123,23 @@ class TradeStep:
             metrics.processors.BAR_TRADES_LEFT_OUT.inc(state.bars.counts.late - late)
             await self._publish_bars(tp, bars, sorted(batch.marks), records)
         return any(mark.final for mark in batch.marks.values())
+
+    async def _publish_candles(
+        self,
+        tp: TP,
+        candles: CandleColumns,
+        continued: Continued,
+        marks: Sequence[int],
+        records: RawRecords,
+    ) -> None:
+        """Publish closed candles, and the marks after what they closed."""
+        messages = with_traces(self._messages[tp.partition].of(candles), continued)
+        outgoing = with_marks(candles.mark_rows, messages, marks, records)
+        ends = candles.ends[candles.revisions == 0]
+        observe = partial(observe_ages, metrics.stages.EVENT_AGE.labels("candle"), ends)
+        await self._publisher.publish_columns(
+            CANDLES.name, tp.partition, outgoing, kind="Candle", on_acknowledged=observe
+        )
 
     async def _publish_bars(
         self, tp: TP, bars: Sequence[tuple[int, TradeBar]], marks: Sequence[int], records: RawRecords
