@@ -136,15 +136,14 @@ class Publisher:
             kind, value = kind or "bytes", record
         tally = self._tally(topic, kind)
         report: Report = tally if on_acknowledged is None else tally.then(on_acknowledged)
-        if age is not None:
-            report = aged(report, age)
-        options: dict[str, Any] = {"on_delivery": report}
+        options: dict[str, Any] = {"on_delivery": report if age is None else aged(report, age)}
         if partition is not None:
             options["partition"] = partition
         if headers:
             options["headers"] = list(headers)
         while not self._offer(topic, value, key, options):
             await self._room()
+            _measure_anew(options, report, age)
         self._since_poll += 1
         if self._since_poll >= POLL_EVERY:
             self.poll()
@@ -180,6 +179,8 @@ class Publisher:
                 own = options if number not in told else options | _of_one(tally, told[number])
                 while not offer(topic, value, key, own):
                     await self._room()
+                    if own is options:
+                        _measure_anew(options, tally, age)
                 if own is options:
                     options["on_delivery"] = tally
             self.poll()
@@ -187,6 +188,7 @@ class Publisher:
         for key, value in messages:
             while not offer(topic, value, key, options):
                 await self._room()
+                _measure_anew(options, tally, age)
             options["on_delivery"] = tally
         self.poll()
 
@@ -336,6 +338,12 @@ class Publisher:
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error.str()
+
+
+def _measure_anew(options: dict[str, Any], report: Report, age: Age | None) -> None:
+    """Make the wait for room part of the age: librdkafka's latency begins when it takes the message."""
+    if age is not None and options["on_delivery"] is not report:
+        options["on_delivery"] = aged(report, age)
 
 
 def _of_one(tally: Tally, told: Told) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 import asyncio
 import os
+import time
 import uuid
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from prometheus_client import REGISTRY
 
 from infra.kafka import publisher as publisher_module
 from infra.kafka.publisher import Publisher, PublishError
+from infra.kafka.tally import Age
 from infra.settings import KafkaSettings
 from schemas import rows
 from schemas.errors import UnavailableError, ValidationError
@@ -109,6 +112,28 @@ async def test_a_full_queue_makes_the_caller_wait_and_loses_nothing(
     assert publisher.waiting <= 100
     await publisher.close()
     assert [int(value) for _, _, value, _ in stored(kafka, topic)] == list(range(5_000))
+
+
+@pytest.mark.parametrize("way", ["one", "batch"])
+async def test_the_wait_for_a_full_queue_is_part_of_the_age(
+    settings: KafkaSettings, topic: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    def total() -> float:
+        return REGISTRY.get_sample_value("kandle_event_age_seconds_sum", {"hop": "publish"}) or 0.0
+
+    monkeypatch.setattr(publisher_module, "QUEUE_MESSAGES", 1)
+    publisher = Publisher(settings, linger_ms=400)
+    await publisher.publish(topic, b"fills the queue", partition=0)
+    before, began_us = total(), time.time_ns() // 1_000
+    age = Age("publish", began_us)
+    if way == "one":
+        await publisher.publish(topic, b"waits", partition=0, age=age)
+    else:
+        await publisher.publish_batch(topic, [(None, b"waits")], partition=0, age=age)
+    waited_s = time.time_ns() / 1e9 - began_us / 1e6
+    await publisher.close()
+    assert waited_s > 0.2, "the one before lingers"
+    assert total() - before > waited_s / 2, "not its own way alone"
 
 
 async def test_flushes_at_the_same_time_do_not_take_each_others_records_for_lost(
