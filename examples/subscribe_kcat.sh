@@ -24,7 +24,7 @@ kcat -b "$broker" -Q -t "$topic:0:-1"
 echo "# the five newest records of each partition: partition, offset, Kafka's time, key, headers, bytes of the value"
 kcat -b "$broker" -C -t "$topic" -o -5 -e -q -f '%p %o %T %k [%h] %S\n'
 
-if kcat -V | grep -q avro; then
+if kcat -V 2>&1 | grep -q Avro; then
   echo "# the same, decoded"
   kcat -b "$broker" -C -t "$topic" -o -5 -e -q -s value=avro -r "$registry"
 else

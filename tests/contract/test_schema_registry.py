@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import shutil
 import subprocess
@@ -21,12 +22,12 @@ from pydantic import SecretStr
 
 from infra.settings import DatabaseSettings, KafkaSettings, Settings
 from schemas import rows
+from schemas.records import Record
 from schemas.registry import BY_ID, BY_RECORD, ENTRIES
 from schemas.topics import TOPICS
 from serve.registry.compatibility import incompatibilities
 from tests.serve_harness import Server, serving
 from tests.sink_harness import BASE_US, Log, fresh_topics
-from tests.sink_samples import sample
 
 TRADES = "market.trades.v1-kandle.Trade"
 CANDLES = "market.candles.v1-kandle.Candle"
@@ -55,16 +56,22 @@ def client(server: Server) -> Iterator[SchemaRegistryClient]:
 def test_a_deserializer_reads_every_record_of_a_topic(client: SchemaRegistryClient, topic: Any) -> None:
     deserialize = AvroDeserializer(client)
     for record in topic.records:
-        entry = BY_RECORD[record]
-        made: dict[str, Any] = generate_one(fastavro.parse_schema(entry.parsed))
-        for field in entry.definition["fields"]:
-            # Times at random lie beyond the calendar.
-            if "timestamp" in str(field["type"]):
-                made[field["name"]] = {"a": BASE_US} if "map" in str(field["type"]) else BASE_US
+        made = fields_of(record)
         value = rows.encode_by_reference(record(**made))
         found = deserialize(value, SerializationContext(topic.name, MessageField.VALUE))
         assert isinstance(found, dict)
         assert {name: plain(value) for name, value in found.items()} == made
+
+
+def fields_of(record: type[Record]) -> dict[str, Any]:
+    """Values for the fields of a record, by chance."""
+    definition = BY_RECORD[record].definition
+    made: dict[str, Any] = generate_one(fastavro.parse_schema(definition))
+    for field in definition["fields"]:
+        # Times at random lie beyond the calendar.
+        if "timestamp" in str(field["type"]):
+            made[field["name"]] = {"a": BASE_US} if "map" in str(field["type"]) else BASE_US
+    return made
 
 
 def plain(value: Any) -> Any:
@@ -184,7 +191,7 @@ def test_the_rule_is_that_of_the_reference(reader: Any) -> None:
         assert (incompatibilities(reader, writer) == []) is is_compatible, writer
 
 
-def test_kcat_reads_a_topic_by_the_registry(server: Server, request: pytest.FixtureRequest) -> None:
+def test_kcat_decodes_every_record_of_every_topic(server: Server, request: pytest.FixtureRequest) -> None:
     kcat = shutil.which("kcat")
     if kcat is None:
         pytest.skip("no kcat: apt-get install kcat")
@@ -193,13 +200,18 @@ def test_kcat_reads_a_topic_by_the_registry(server: Server, request: pytest.Fixt
         pytest.skip("this kcat was built without Avro, as Debian's is")
     kafka = request.getfixturevalue("kafka")
     fresh_topics(KafkaSettings(bootstrap_servers=kafka, partitions=2))
-    topic = next(topic for topic in TOPICS if topic.base_name == "market.candles.v1")
-    Log(kafka).put(topic, 0, [sample(topic.records[0])])
-    found = subprocess.run(
-        [kcat, "-b", kafka, "-t", topic.name, "-s", "value=avro", "-r", server.url, "-e", "-q"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert json.loads(found.stdout)["symbol"] == "BTC/USDT"
+    log = Log(kafka)
+    for topic in TOPICS:
+        made = [fields_of(record) for record in topic.records]
+        log.put(topic, 0, [record(**fields) for record, fields in zip(topic.records, made, strict=True)])
+        # Without -C kcat chooses by what its standard input is.
+        found = subprocess.run(
+            [kcat, "-C", "-b", kafka, "-t", topic.name, "-s", "value=avro", "-r", server.url, "-e", "-q"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        for record, line, fields in zip(topic.records, found.stdout.splitlines(), made, strict=True):
+            (read,) = fastavro.json_reader(io.StringIO(line), BY_RECORD[record].definition)
+            assert {name: plain(value) for name, value in read.items()} == fields
