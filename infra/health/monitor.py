@@ -45,6 +45,10 @@ class HealthMonitor:
             raise ConfigurationError(f"a service {name!r} is registered already: names are unique")
         self._services[name] = Service(name, check, critical)
 
+    def unregister(self, name: str) -> None:
+        """Watch a service no more; its results are forgotten. One that is not there is none."""
+        self._services.pop(name, None)
+
     @property
     def services(self) -> Collection[Service]:
         """All services, in the order of their registration."""

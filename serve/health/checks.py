@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.health.monitor import HealthMonitor
-from infra.health.results import Verdict, healthy, unhealthy
+from infra.health.results import Verdict, healthy, unhealthy, unknown
 from infra.logging import get_logger
 from infra.settings import Settings
 from serve.brokers import Brokers
@@ -20,6 +20,7 @@ from sinks.intake import group_of as group_of_sink
 CRITICAL_SINKS: Final = frozenset({"timescale"})
 """Without the others, what is stored is whole."""
 HEAR_S: Final = 0.1
+VENUE_PREFIX: Final = "venue-"
 MIB: Final = 1024 * 1024
 VENUES: Final = (
     "SELECT DISTINCT m.venue FROM kandle.marks m WHERE NOT m.final "
@@ -62,17 +63,30 @@ class Checks:
         monitor.register("disk", self.disk)
 
     async def register_venues(self, monitor: HealthMonitor) -> None:
-        """Register the venues that are heard, or were before this server started; a heard one stays."""
-        venues = set(self._feeds.states())
+        """Register the venues that are heard, or were before this server started.
+
+        One that was heard is watched until it has ended in order; whoever kills a feed ends nothing.
+        """
+        venues = set[str]()
         try:
             async with asyncio.timeout(self._settings.health.limit_s):
                 venues |= {row["venue"] for row in await self._store.rows(VENUES)}
         except Exception as error:
             # That the database is away is said by its own check.
             log.debug("venues that were fed before are not known", error=repr(error))
-        for venue in sorted(venues):
-            if monitor.service(f"venue-{venue}") is None:
-                monitor.register(f"venue-{venue}", partial(self.venue, venue))
+        states = self._feeds.states()
+        ended = {venue for venue, state in states.items() if state.ended}
+        for venue in sorted((venues | states.keys()) - ended):
+            if monitor.service(f"{VENUE_PREFIX}{venue}") is None:
+                monitor.register(f"{VENUE_PREFIX}{venue}", partial(self.venue, venue))
+
+    def retire_venues(self, monitor: HealthMonitor) -> list[str]:
+        """Give up venues whose feed has ended in order; returns the names of their services."""
+        ended = [f"{VENUE_PREFIX}{venue}" for venue, state in self._feeds.states().items() if state.ended]
+        retired = [name for name in ended if monitor.service(name) is not None]
+        for name in retired:
+            monitor.unregister(name)
+        return retired
 
     async def kafka(self) -> Verdict:
         """Whether the broker answers."""
@@ -87,9 +101,12 @@ class Checks:
         """Whether the producer is ready; where it is run by somebody else, whether any feed is heard."""
         stages = self._processes.supervised()
         if stages:
-            return await self._processes.verdict(stages, "produce", "produce")
-        if await self._heard(None):
-            return healthy(feeds=sum(state.connected for state in self._feeds.states().values()))
+            has_finished = "produce" in stages and stages["produce"].state == "finished"
+            return healthy() if has_finished else await self._processes.verdict(stages, "produce", "produce")
+        is_heard = await self._heard(None)
+        states = self._feeds.states().values()
+        if is_heard or (states and all(state.ended for state in states)):
+            return healthy(feeds=sum(state.connected for state in states))
         return unhealthy("no feed of any venue is heard")
 
     async def group(self, service: str, stage: str) -> Verdict:
@@ -118,7 +135,7 @@ class Checks:
         if connected:
             return healthy(**_figures(state))
         if state.ended:
-            return unhealthy("the feed has ended", **_figures(state))
+            return unknown("the feed has ended in order", **_figures(state))
         return unhealthy(f"silent for {state.silent_s:.0f} s", **_figures(state))
 
     async def disk(self) -> Verdict:

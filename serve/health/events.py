@@ -11,9 +11,9 @@ from schemas.errors import KandleError
 from schemas.event_types import checked
 from schemas.records import Severity, SystemEvent
 from schemas.topics import SYSTEM_EVENTS
+from serve.health.checks import VENUE_PREFIX
 
 CLOSE_S: Final = 1.0
-VENUE_PREFIX: Final = "venue-"
 SEVERITIES: Final[dict[str, Severity]] = {"failed": "warning", "alert": "error", "recovered": "info"}
 """Who is told of errors alone is told once in a streak: the contract knows nothing worse than an error."""
 

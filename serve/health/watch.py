@@ -72,6 +72,9 @@ class HealthWatch:
 
     async def _check(self, states: Collection[State] | None) -> None:
         """Check services, and find venues meanwhile: a database that is away holds nothing up."""
+        for name in self._checks.retire_venues(self.monitor):
+            log.info("a feed has ended in order and is watched no more", service=name)
+            STATE.remove(name)
         notices, _ = await asyncio.gather(
             self.monitor.round(states), self._checks.register_venues(self.monitor)
         )

@@ -134,8 +134,14 @@ def test_a_feed_becomes_a_service_and_is_missed_when_it_falls_silent(server: Ser
     assert services(server)["produce"]["status"] == "healthy"
     until(lambda: services(server)["venue-gateio"]["status"] == "unhealthy")
     said = services(server)["venue-gateio"]["last"]
+    assert services(server)["produce"]["status"] == "unhealthy"
     assert said["message"].startswith("silent for ")
     assert said["details"]["silent_s"] > 5
+
+    log.put(TRADES, 0, [TimeMark("gateio", "gateio-spot-0", time.time_ns() // 1_000, True, "health")])
+    until(lambda: "venue-gateio" not in services(server))
+    until(lambda: services(server)["produce"]["status"] == "healthy")
+    until(heard)
 
 
 def test_the_status_is_the_servers(
