@@ -1,8 +1,11 @@
 """The port of a process: /metrics for Prometheus, /livez, /readyz and /startupz for whoever runs it."""
 
+import io
 import json
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import Any, Final
@@ -15,6 +18,10 @@ from infra.settings import MetricsSettings
 
 Answer = tuple[bool, str, dict[str, str]]
 """Whether it is well, in one word, and by check."""
+CLIENT_S: Final = 5.0
+"""A client that has not asked, and taken its answer, by then is left."""
+CLIENTS: Final = 64
+"""Clients at a time; each one has a thread."""
 
 
 class Probes:
@@ -53,9 +60,32 @@ class Probes:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread of its own: a slow client holds up nobody."""
+    """Answers each request in a thread of its own: a slow client holds up nobody, and not for long."""
 
     daemon_threads = True
+
+    def __init__(self, *args: Any) -> None:
+        self._free = threading.BoundedSemaphore(CLIENTS)
+        super().__init__(*args)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Begin a thread; whoever comes when too many are under way is turned away."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one client."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that have gone, or have not said in time what they want."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
 
 
 class _Server6(_Server):
@@ -64,8 +94,37 @@ class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-class _Silent(WSGIRequestHandler):
-    """Writes no line about a request: there is one every few seconds."""
+class _Request(io.RawIOBase):
+    """What a client sends, for as long as it may take; the time that is left is that of the answer too."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._until = time.monotonic() + CLIENT_S
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes.
+
+        Raises:
+            TimeoutError: They have not come in time.
+        """
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
+class _Handler(WSGIRequestHandler):
+    """Bounded in time; writes no line about a request, since there is one every few seconds."""
+
+    def setup(self) -> None:
+        """Read within the time."""
+        super().setup()
+        self.rfile = io.BufferedReader(_Request(self.connection))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -98,6 +157,6 @@ def serve(settings: MetricsSettings, readiness: Readiness) -> WSGIServer | None:
         return None
     probes = Probes(readiness, settings.loop_silence_s)
     kind = _Server6 if ":" in settings.host else _Server
-    server = make_server(settings.host, settings.port, application(probes), kind, _Silent)
+    server = make_server(settings.host, settings.port, application(probes), kind, _Handler)
     threading.Thread(target=server.serve_forever, name="probes", daemon=True).start()
     return server

@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from infra import metrics
 from infra.embedded.ports import free_ports
-from infra.probes import Readiness, serve
+from infra.probes import Readiness, serve, server
 from infra.settings import MetricsSettings
 
 SILENCE_S = 0.3
@@ -101,3 +103,58 @@ def test_metrics_are_on_the_same_port(port: Port) -> None:
 
 def test_without_a_port_nothing_is_served(readiness: Readiness) -> None:
     assert serve(MetricsSettings(port=0), readiness) is None
+
+
+def ended_within(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other side lets go."""
+    connection.settimeout(seconds)
+    try:
+        return not connection.recv(1_000)
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_who_does_not_say_what_it_wants_is_left(
+    said: bytes, port: Port, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_S", 0.2)
+    with socket.create_connection(("127.0.0.1", port.number)) as connection:
+        connection.sendall(said)
+        assert ended_within(connection, 20)
+    assert port.get("/livez")[0] == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_a_byte_now_and_then_buys_no_time(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CLIENT_S", 0.3)
+    with socket.create_connection(("127.0.0.1", port.number)) as connection:
+        deadline = time.monotonic() + 20
+        with suppress(BrokenPipeError, ConnectionResetError):
+            while True:
+                assert time.monotonic() < deadline
+                connection.sendall(b"G")
+                time.sleep(0.05)
+
+
+def test_no_more_clients_than_there_may_be_threads(
+    readiness: Readiness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CLIENTS", 2)
+    port = Port(readiness)
+    with ExitStack() as open_ones:
+        for _ in range(2):
+            open_ones.enter_context(socket.create_connection(("127.0.0.1", port.number)))
+        with socket.create_connection(("127.0.0.1", port.number)) as third:
+            assert ended_within(third, 4)
+    # Those that have gone have left their threads.
+    deadline = time.monotonic() + 20
+    while True:
+        with suppress(OSError):
+            assert port.get("/livez")[0] == 200
+            break
+        assert time.monotonic() < deadline
+    port.server.shutdown()
+    port.server.server_close()
