@@ -29,6 +29,8 @@ class ChildSpec:
         cwd: Working directory; None is ours.
         finishes: Exit code 0 means that its work is done; otherwise any end is a failure.
         restarts: Whether it is started again after a failure.
+        needs: Processes of the same supervisor without which it dies: it is not started again before they
+            run, and what it dies of meanwhile is no fault of its own.
         fatal_codes: Exit codes after which another start would be in vain, wrong settings for example.
         stop_signal: Asks it to end.
         stop_timeout_s: Seconds until it is killed after that.
@@ -47,6 +49,7 @@ class ChildSpec:
     cwd: Path | None = None
     finishes: bool = False
     restarts: bool = True
+    needs: tuple[str, ...] = ()
     fatal_codes: frozenset[int] = frozenset()
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 10.0

@@ -111,6 +111,8 @@ class KafkaServer:
             environment=ENVIRONMENT,
             cwd=home,
             ready=lambda: is_ready(bootstrap_servers),
+            # After a crash it reads its logs anew; a start that is cut off only makes the next one as long.
+            ready_timeout_s=180.0,
             stop_timeout_s=20.0,
         )
         return cls(spec, bootstrap_servers)

@@ -247,7 +247,9 @@ class Supervisor:
                 return await self._set(one, "stopped")
             if problem is None:
                 return await self._set(one, "finished")
-            pause = restarts.pause_s(0.0 if one.ready_at is None else time.monotonic() - one.ready_at)
+            lacking = self._lacking(one.spec)
+            healthy_s = 0.0 if one.ready_at is None else time.monotonic() - one.ready_at
+            pause = 0.0 if lacking else restarts.pause_s(healthy_s)
             if one.exit_code in one.spec.fatal_codes or not one.spec.restarts:
                 self._fail(problem)
                 return await self._set(one, "failed")
@@ -258,13 +260,20 @@ class Supervisor:
                 one.problem, one.died_at = str(problem).partition(";")[0], time.monotonic()
             await self._set(one, "restarting")
             if self._tell is not None:
-                said = str(problem).partition(";")[0]
-                self._tell(f"{said}; it is started again in {pause:.1f} s")
+                said, when = str(problem).partition(";")[0], f"in {pause:.1f} s"
+                self._tell(f"{said}; it is started again {f'once {lacking} runs' if lacking else when}")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(one.stop_asked.wait(), pause)
+            while self._lacking(one.spec) and not one.stop_asked.is_set():
+                await asyncio.sleep(POLL_S)
             if one.stop_asked.is_set():
                 return await self._set(one, "stopped")
             one.restarts += 1
+
+    def _lacking(self, spec: ChildSpec) -> str | None:
+        """The first process that this one needs and that does not run just now."""
+        needed = [self._supervised[name] for name in spec.needs if name in self._supervised]
+        return next((each.spec.name for each in needed if each.state != "running"), None)
 
     async def _run_once(self, one: _Supervised) -> ChildFailedError | None:
         """Run the process to its end; None when that was as it should be."""

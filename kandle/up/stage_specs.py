@@ -20,6 +20,9 @@ EMBEDDED_SESSION_TIMEOUT_MS = 10_000
 WRONG_SETTINGS = frozenset({2})
 """Exit code after which a restart would be in vain."""
 
+SERVERS = ("kafka", "postgres")
+"""What the stages need, where it runs here too."""
+
 
 class StageSpecs:
     """Makes the specifications of the stages.
@@ -117,6 +120,7 @@ class StageSpecs:
             argv=(sys.executable, "-m", "kandle", stage),
             environment={**self._environment, "KANDLE_METRICS__PORT": str(port), **given},
             fatal_codes=WRONG_SETTINGS,
+            needs=SERVERS,
             ready=ready,
             metrics_port=port,
         )

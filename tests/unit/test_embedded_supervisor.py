@@ -92,6 +92,29 @@ async def test_a_child_that_dies_at_start_again_and_again_is_given_up_with_its_l
             await asyncio.wait_for(supervisor.until_failure(), 1)
 
 
+async def test_who_dies_while_a_server_is_away_waits_for_it_and_is_not_given_up(tmp_path: Path) -> None:
+    told: list[str] = []
+    gate = tmp_path / "gate"
+    gate.touch()
+    policy = RestartPolicy(base_delay_s=0.01, max_failures=1)
+    async with Supervisor(tmp_path, policy=policy, tell=told.append) as supervisor:
+        await supervisor.start(sleeper("server", ready=gate.exists))
+        await supervisor.start(sleeper("stage", needs=("server", "elsewhere")))
+        stages = supervisor.endpoints.stages
+        gate.unlink()
+        for name in ("server", "stage"):
+            pid = stages[name].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            await eventually(lambda name=name: any(line.startswith(name) for line in told))  # type: ignore[misc]
+        await asyncio.sleep(0.2)
+        assert told[1] == "stage ended with signal SIGKILL; it is started again once server runs"
+        assert supervisor.endpoints.stages["stage"].state == "restarting"
+        gate.touch()
+        await eventually(lambda: supervisor.endpoints.stages["stage"].state == "running")
+    assert len(told) == 2
+
+
 async def test_wrong_settings_are_not_tried_twice(tmp_path: Path) -> None:
     async with Supervisor(tmp_path, policy=QUICK) as supervisor:
         spec = script("stage", "import sys; sys.exit(2)", ready=lambda: False, fatal_codes=frozenset({2}))
