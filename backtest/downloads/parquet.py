@@ -7,15 +7,15 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import ConfigurationError, ConflictError
+from infra.extras import missing
+from schemas.errors import ConflictError
 
 Columns = Mapping[str, npt.NDArray[Any]]
-EXTRA: Final = 'Parquet needs pyarrow; it comes with the extra "archive": pip install "kandle[archive]"'
 
 
 def need_pyarrow() -> None:
@@ -27,7 +27,7 @@ def need_pyarrow() -> None:
     try:
         import pyarrow  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
-        raise ConfigurationError(EXTRA) from None
+        raise missing("Parquet", "pyarrow", "archive") from None
 
 
 def read_columns(path: Path) -> dict[str, npt.NDArray[Any]]:

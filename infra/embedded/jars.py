@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from infra.embedded.errors import DownloadError, ServerNotInstalledError
+from infra.extras import remedy
 
 LOCK_FILE = Path(__file__).with_name("kafka.lock")
 NOT_INSTALLED = (
-    "Kafka's installer (jgo) is missing: install kandle with the extra `embedded`, "
-    "or set KAFKA_BOOTSTRAP_SERVERS"
+    f"Kafka's installer (jgo) is not installed; {remedy('embedded')}; or set KAFKA_BOOTSTRAP_SERVERS"
 )
 THREADS = 4
 ATTEMPTS = 3

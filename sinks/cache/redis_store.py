@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from infra.extras import missing
 from infra.settings import CacheSettings
 from schemas.errors import ConfigurationError, UnavailableError
 from sinks.cache import names
@@ -49,7 +50,7 @@ def connect(settings: CacheSettings) -> RedisStore:
     try:
         from redis.asyncio import Redis
     except ImportError as error:
-        raise ConfigurationError("the cache needs its packages: pip install 'kandle[cache]'") from error
+        raise missing("the cache", "redis", "cache") from error
     try:
         client = Redis.from_url(
             settings.url.get_secret_value(),
