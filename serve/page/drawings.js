@@ -60,12 +60,13 @@ function drawSignals(chart, plot, group, candle, y) {
 
 /** The newest price across the chart, and on the axis. */
 function drawLast(chart, plot, y) {
-  const { close } = chart.series.last,
+  const { open, close } = chart.series.last,
+    way = close >= open ? "rise" : "fall",
     top = y(close);
   // Who looks at the past may see other prices than today's.
   if (top < TOP || top > plot.bottom) return;
-  plot.add("line", { class: "last", x1: 0, x2: plot.inner, y1: top, y2: top });
-  plot.tag(top, fixed(close, chart.decimals), "tag");
+  plot.add("line", { class: `last ${way}`, x1: 0, x2: plot.inner, y1: top, y2: top });
+  plot.tag(top, fixed(close, chart.decimals), `tag-${way}`);
 }
 
 /** Where the stored candles begin, or that older ones are on their way. */

@@ -31,7 +31,7 @@ function draw({ status, healthy, total, every_s, critical_failures, services }) 
 function serviceRow({ name, critical, status, since, failures, last, recent }) {
   const label = critical ? [name, made("span", "unit", " critical")] : [name];
   const streak = failures > 1 ? ` (${failures} in a row)` : "";
-  return row(
+  const shown = row(
     label,
     light(LIGHTS[status], status),
     last?.message ? `${last.message}${streak}` : "",
@@ -39,6 +39,14 @@ function serviceRow({ name, critical, status, since, failures, last, recent }) {
     since === null ? "–" : momentOf(since),
     last ? seconds(last.response_ms / 1000) : "–",
   );
+  const names = ["service", "status", "why", "checks", "since", "response"];
+  // On a phone they are laid out as cards, which would else be rows and cells no more to a reader of screens.
+  shown.role = "row";
+  [...shown.cells].forEach((cell, index) => {
+    cell.role = index ? "cell" : "rowheader";
+    cell.classList.add(names[index]);
+  });
+  return shown;
 }
 
 /** A bar a check, the newest to the right; whoever cannot see it hears the counts. */

@@ -149,7 +149,7 @@ export const eventLog = () =>
   new Log("events", {
     empty: "None yet.",
     idOf: (each) => each.id,
-    tell: ({ severity, type, source, message }) => [SEVERITIES[severity], `${severity}: ${type}`, `${message} (${source})`],
+    tell: ({ severity, type, source, message }) => [SEVERITIES[severity], severity === "info" ? type : `${severity}: ${type}`, `${message} (${source})`],
     parts: ({ time, id, type, source, severity, message, data }) => [
       [
         null,

@@ -63,13 +63,19 @@ export class Market {
       fill(at("ticker"));
       return;
     }
-    const parts = [made("b", "", this.prices(last)(last))];
-    const change = this.ticker?.change_percent;
-    if (change !== undefined && change !== null) {
-      const text = `${signed(change / 100)} in 24 h`;
-      parts.push(made("span", change >= 0 ? "up" : "down", text));
-    }
-    fill(at("ticker"), ...parts);
+    const { change_percent: change = null, high = null, low = null, quote_volume = null } = this.ticker ?? {};
+    const way = change === null ? "" : change >= 0 ? "up" : "down";
+    const figures = [
+      ["high", high, this.prices(last)],
+      ["low", low, this.prices(last)],
+      ["volume", quote_volume, compact],
+    ].filter(([, value]) => value !== null);
+    fill(
+      at("ticker"),
+      made("b", way, this.prices(last)(last)),
+      ...(change === null ? [] : [made("span", way, `${signed(change / 100)} in 24 h`)]),
+      ...figures.map(([name, value, write]) => made("span", "figure", `${name} `, made("b", "", write(value)))),
+    );
   }
 
   drawQuote() {
@@ -116,6 +122,9 @@ export class Market {
     fill(at("between"), made("tr", "", cell));
   }
 }
+
+/** A large number in a few characters. */
+const compact = (value) => value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 2 });
 
 function spread(bid, ask, price) {
   if (bid === null || ask === null || bid === undefined || ask === undefined) return "–";

@@ -210,6 +210,11 @@ def test_the_page_shows_every_service_with_its_last_checks(server: Server, tmp_p
         assert seen.value(f"{row}.querySelector('.light').className") == "light bad"
         assert seen.value(f"{row}.querySelectorAll('.strip .bad').length") > 1
         assert "unhealthy" in seen.value(f"{row}.querySelector('.strip').getAttribute('aria-label')")
+        seen.open(f"{server.url}/", width=375, height=812, phone=True)
+        until(lambda: "nobody reads" in seen.value("document.getElementById('health').innerText"))
+        table = "document.querySelector('.health .scroll')"
+        assert seen.value(f"{table}.scrollWidth <= {table}.clientWidth")
+        assert seen.value("document.documentElement.scrollWidth") == 375
         assert seen.said == []
 
 
