@@ -86,13 +86,14 @@ class App(faust.App):  # type: ignore[misc]
     """A Faust application whose positions are the checkpoints'.
 
     Attributes:
-        batched: Topics that arrive as chunks; read by the transport.
+        batched: Topics that arrive as chunks, in the order in which records pass the steps; read by the
+            transport.
         connection: Arguments for aiokafka's clients; read by the transport.
         positions: Where reading starts and what may be committed; read by the transport.
     """
 
     logger = LOGGER
-    batched: frozenset[str] = frozenset()
+    batched: tuple[str, ...] = ()
     connection: Mapping[str, Any] = {}
     positions: Worker
 
@@ -157,7 +158,7 @@ class Worker:
         """Let an agent fold the topic of a step."""
         step = partitions.step
         self.parts[step.topic] = partitions
-        self.app.batched = frozenset(self.parts)
+        self.app.batched = tuple(self.parts)
         topic = self.app.topic(step.topic, schema=ChunkSchema(), internal=False)
 
         async def agent(stream: Any) -> None:

@@ -27,17 +27,18 @@ class StepType(Protocol):
 
 
 def step_types(settings: Settings) -> list[StepType]:
-    """The steps that run with these settings.
+    """The steps that run with these settings, in the order in which records pass them.
 
     Raises:
         ConfigurationError: A flow or a rule of venues cannot be read.
     """
-    chosen: list[Any] = [TradeStep, IndicatorStep]
+    chosen: list[Any] = [TradeStep]
     flows = settings.processors.flows
     if FlowPlan.of(flows, QUOTES).choices:
         chosen.append(QuoteStep)
     if FlowPlan.of(flows, BOOKS).choices:
         chosen.append(BookStep)
+    chosen.append(IndicatorStep)
     if SpreadPlan.of(settings).choices:
         chosen.append(SpreadStep)
     return chosen

@@ -171,7 +171,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if self.should_stop or not self.flow_active:
             # What was fetched is dropped. To seek here would be wrong: a rebalance is on its way.
             return
-        for tp, items in records.items():
+        # The end of the chain goes first: what stands there was derived of what the others still hold.
+        ranks = {topic: rank for rank, topic in enumerate(self.app.batched)}
+        for tp, items in sorted(records.items(), key=lambda entry: -ranks.get(entry[0].topic, -1)):
             if tp not in active and tp not in self._buffered_partitions:
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))

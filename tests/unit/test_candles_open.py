@@ -166,3 +166,25 @@ def test_all_intervals_are_exact_roll_ups_of_one_another() -> None:
             assert candle.complete
     weeks = [candle.open_time for candle in found.candles if candle.interval == "1w"]
     assert weeks == [monday + week * 7 * 86_400 * SECOND for week in (-1, 0, 1, 2)]
+
+
+def test_rows_of_candles_that_were_let_go_are_no_part_of_their_series_any_more() -> None:
+    """The row of the first candle becomes that of another symbol, which the first symbol must not reach."""
+    rules = CandleRules.of(("1s",), hold_s=70)
+    late = [trade(60, 5.0), trade(60, 7.0, symbol="ETH/USDT")]
+    found = outcome(
+        *(mark(0), trade(1), trade(100), mark(110), trade(105, symbol="ETH/USDT")),
+        *late,
+        mark(115),
+        rules=rules,
+    )
+    revised = [(c.symbol, c.close, c.trade_count) for c in found.candles if c.open_time == NOON + 60 * SECOND]
+    assert revised == [("BTC/USDT", 5.0, 1), ("ETH/USDT", 7.0, 1)]
+    assert found.refused == []
+
+
+def test_candles_that_were_written_before_are_counted_as_revisions() -> None:
+    builder = CandleBuilder(CandleRules.of(("1s",)))
+    written = outcome_of(builder, [mark(0), trade(1), trade(2), mark(9), trade(1.5), mark(10)], ()).candles
+    assert [candle.revision for candle in written] == [0, 0, 1]
+    assert (builder.counts.candles, builder.counts.revisions) == (3, 1)
