@@ -26,10 +26,6 @@ from processors.candles.words import (
     COUNTERS,
     ENDED,
     ENDED_AT,
-    SOURCE_JOINED,
-    SOURCE_TIME,
-    SOURCE_VENUE,
-    SOURCES,
     WATERMARK,
     Ints,
 )
@@ -181,7 +177,7 @@ class BarBook:
     def _take_mark(self, mark: TimeMark) -> list[TradeBar]:
         venue = self._marks.take(mark)
         row = self._marks.venues[venue]
-        self._advance(venue)
+        self._marks.advance(venue)
         waiting = np.concatenate((np.zeros((0, 6), np.int64), *self._waiting))
         mine = self._venues[waiting[:, _SYMBOL]] == venue
         frontier = int(row[WATERMARK]) - self._plan.grace + 1
@@ -191,14 +187,6 @@ class BarBook:
         ready = mine & (waiting[:, _TIME] < row[_FRONTIER])
         self._waiting = [waiting[~ready]]
         return self._records(np.concatenate((self._closed(waiting[ready]), self._ends(venue))))
-
-    def _advance(self, venue: int) -> None:
-        """Move the watermark: the lowest time of its joined sources, or where the feed ended; never back."""
-        row = self._marks.venues[venue]
-        sources = self._marks.sources[: self._counters[SOURCES]]
-        joined = sources[(sources[:, SOURCE_VENUE] == venue) & (sources[:, SOURCE_JOINED] == 1), SOURCE_TIME]
-        reached = int(joined.min()) if joined.size else int(row[ENDED_AT])
-        row[WATERMARK] = max(int(row[WATERMARK]), reached)
 
     def _closed(self, trades: Ints) -> Ints:
         """Fold trades, in order; the bars that they close."""

@@ -103,7 +103,7 @@ class Watermarks:
         return -1 if mark.final else self._source_ids.get((mark.venue, mark.source), -1)
 
     def take(self, mark: TimeMark) -> int:
-        """Move what a mark moves, but not the watermark: the kernel does that.
+        """Move what a mark moves, but not the watermark: the kernel of candles does that, or `advance`.
 
         Returns:
             Index of the venue.
@@ -125,6 +125,14 @@ class Watermarks:
         if mark.final:
             self._leave(venue, source)
         return venue
+
+    def advance(self, venue: int) -> None:
+        """Move the watermark: the lowest time of its joined sources, or where the feed ended; never back."""
+        row = self.venues[venue]
+        sources = self.sources[: self._counters[SOURCES]]
+        joined = sources[(sources[:, SOURCE_VENUE] == venue) & (sources[:, SOURCE_JOINED] == 1), SOURCE_TIME]
+        reached = int(joined.min()) if joined.size else int(row[ENDED_AT])
+        row[WATERMARK] = max(int(row[WATERMARK]), reached)
 
     def ahead(self, venue: int, change: int) -> None:
         """Count trades that wait for the next mark, because they are far ahead of the newest one."""
