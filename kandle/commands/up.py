@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -19,6 +19,9 @@ from kandle.up.pipeline import run_pipeline
 from kandle.up.screen import LineScreen, TerminalScreen
 from kandle.up.summary import Summary
 from schemas.errors import ConfigurationError
+
+INTERRUPTED: Final = 130
+"""Exit code where a signal leaves nothing to sum up, as of a shell's command that an interrupt has ended."""
 
 
 class Speed(click.ParamType):
@@ -77,7 +80,12 @@ def up(
         raise ConfigurationError("--speed is for a capture or the simulated market; a live feed has its own")
     logging.configure(LoggingSettings(level="warning", format="human"), "up")
     shown = not once if serve is None else serve
-    summary = asyncio.run(_run(settings, feed, began=began, once=once, serve=shown))
+    try:
+        summary = asyncio.run(_run(settings, feed, began=began, once=once, serve=shown))
+    except asyncio.CancelledError:
+        summary = None
+    if summary is None:
+        sys.exit(INTERRUPTED)
     click.echo(json.dumps(summary.as_dict()) if as_json else summary.as_text())
 
 
@@ -93,7 +101,9 @@ def _settings(venue: str | None, symbols: str | None, speed: str | None, data_di
     return load(**overrides, **({"data_dir": data_dir} if data_dir else {}))
 
 
-async def _run(settings: Settings, option: str | None, *, began: float, once: bool, serve: bool) -> Summary:
+async def _run(
+    settings: Settings, option: str | None, *, began: float, once: bool, serve: bool
+) -> Summary | None:
     feed = await choose(option, settings)
     if once and not feed.ends:
         raise ConfigurationError(
@@ -118,6 +128,7 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
             sys.stderr.write("killed\n")
             if main is not None:
                 main.cancel()
+            return
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):

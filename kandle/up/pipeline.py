@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +25,16 @@ from kandle.up.startup import start_servers, start_stages
 from kandle.up.summary import STORED_LATENCY, Summary, summarize
 from kandle.up.tally import Stored, Tally, expected_streams
 from kandle.up.view import Picture, StageRow
-from schemas.errors import ConfigurationError
+from producers.interruption import unless_stopped
+from schemas.errors import ConfigurationError, UnavailableError
 from schemas.topics import CANDLES, INDICATORS, SIGNALS, TOPICS, TRADES
 
 WATCH_S = 0.2
 PICTURE_S = 1.0
 LAST_DRAIN_S = 5.0
 """How long a stop waits for what was received to be stored."""
+LAST_LOOK_S = 10.0
+"""How long the summary waits for a server that is away: whoever stops a run may do so since it is."""
 
 
 @dataclass(slots=True)
@@ -49,6 +52,8 @@ class Run:
     admin: Admin
     settings: Settings
     since: datetime.datetime
+    tell: Callable[[str], None]
+    newest: Stored
     notice: str | None = None
     page: str | None = None
     first_candle_s: float | None = None
@@ -60,7 +65,7 @@ class Run:
 
     async def stored(self) -> Stored:
         """Rows that this run has added; notes when the first candle was there."""
-        stored = (await self.tally.stored()).since(self.before)
+        self.newest = stored = (await self.tally.stored()).since(self.before)
         if self.first_candle_s is None and stored.of(CANDLES):
             self.first_candle_s = self.elapsed_s
         return stored
@@ -77,15 +82,23 @@ class Run:
         return await self.tally.drained(settings.run_id, expected, settings.kafka.partitions, self.since)
 
     async def summary(self) -> Summary:
-        """The run so far."""
-        letters = await asyncio.to_thread(count_dead_letters, self.admin) - self.letters_before
-        stored = await self.stored()
+        """The run so far; without a server that is away, as much as is known."""
+        letters = None
+        try:
+            letters = await asyncio.to_thread(count_dead_letters, self.admin) - self.letters_before
+        except UnavailableError as error:
+            self.tell(f"the summary lacks the dead letters: {error}")
+        try:
+            async with asyncio.timeout(LAST_LOOK_S):
+                await self.stored()
+        except (TimeoutError, UnavailableError):
+            self.tell("the database does not answer: what is said to be stored is as of the last look")
         supervisor = self.supervisor
         await supervisor.measure()
         return summarize(
             self.feed.description,
             self.scrape,
-            stored,
+            self.newest,
             letters,
             self.elapsed_s,
             self.first_candle_s,
@@ -103,7 +116,7 @@ async def run_pipeline(
     serve: bool,
     screen: Screen,
     stop: asyncio.Event,
-) -> Summary:
+) -> Summary | None:
     """Start everything, watch it until the feed has drained or `stop` is set, stop everything.
 
     Args:
@@ -116,7 +129,7 @@ async def run_pipeline(
         stop: Ends the run.
 
     Returns:
-        The summary of the run.
+        The summary of the run; None if it was stopped before the servers were ready.
 
     Raises:
         KandleError: The run could not start, or could not go on.
@@ -127,62 +140,61 @@ async def run_pipeline(
         supervisor = await stack.enter_async_context(
             Supervisor(settings.data_dir, disk=disk, tell=screen.say, on_restart=restarts.take)
         )
-        reached = await start_servers(settings, supervisor, screen)
+        reached = await unless_stopped(stop, start_servers(settings, supervisor, screen))
+        if reached is None:
+            screen.say("stopping before the servers were ready")
+            return None
         restarts.start(reached.kafka)
         stack.push_async_callback(restarts.close)
-        admin = Admin(reached.kafka)
         url = reached.database.url
         if url is None:
             raise ConfigurationError("no database is configured")
-        dsn = url.get_secret_value()
-        database = Database(dsn)
+        database = Database(url.get_secret_value())
         stack.push_async_callback(database.close)
-        tally = Tally(database)
-        notice = None
-        if feed.capture is not None:
-            seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
-            notice = feeds.check_age(feed, seen, settings)
-            if notice:
-                screen.say(notice)
-        intervals = settings.processors.intervals
-        run = Run(
-            began=began,
-            supervisor=supervisor,
-            feed=feed,
-            tally=tally,
-            watch=MarketWatch(database, intervals[0]),
-            scrape=Scrape(),
-            before=await tally.stored(),
-            letters_before=await asyncio.to_thread(count_dead_letters, admin),
-            admin=admin,
-            settings=reached,
-            since=await tally.now(),
-            notice=notice,
-        )
+        run = await _begun(reached, feed, supervisor, database, screen, began)
         stack.callback(remove_targets, settings.data_dir)
         specs = StageSpecs(reached, feed, embedded_kafka=not settings.kafka.bootstrap_servers)
         run.page = specs.page if serve else None
-        starting = start_stages(specs, supervisor, screen, simulated=feed.simulated, serve=serve)
-        if await _unless_stopped(starting, stop):
+        await unless_stopped(
+            stop, start_stages(specs, supervisor, screen, simulated=feed.simulated, serve=serve)
+        )
+        if not stop.is_set():
             screen.say(f"running: {feed.description}" + (f"; page and API: {run.page}" if run.page else ""))
             await _watch(run, once=once, show=screen.show, stop=stop)
-        screen.say("stopping")
+        screen.say("stopping" + ("; a second Ctrl-C ends everything at once" if stop.is_set() else ""))
         return await _wind_down(run)
 
 
-async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Do the work; false if it was cut short because `stop` was set."""
-    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            return False
-        working.result()
-        return True
-    finally:
-        for task in (working, stopped):
-            task.cancel()
-        await asyncio.gather(working, stopped, return_exceptions=True)
+async def _begun(
+    settings: Settings, feed: Feed, supervisor: Supervisor, database: Database, screen: Screen, began: float
+) -> Run:
+    """A run over servers that are ready, with what stood there before it.
+
+    Raises:
+        ConflictError: The feed is older than the data.
+    """
+    tally, admin, notice = Tally(database), Admin(settings.kafka), None
+    if feed.capture is not None:
+        seen = await tally.seen(feed.venue, feeds.ids_of(feed.capture, feed.symbols))
+        notice = feeds.check_age(feed, seen, settings)
+        if notice:
+            screen.say(notice)
+    return Run(
+        began=began,
+        supervisor=supervisor,
+        feed=feed,
+        tally=tally,
+        watch=MarketWatch(database, settings.processors.intervals[0]),
+        scrape=Scrape(),
+        before=await tally.stored(),
+        letters_before=await asyncio.to_thread(count_dead_letters, admin),
+        admin=admin,
+        settings=settings,
+        since=await tally.now(),
+        tell=screen.say,
+        newest=Stored({}, 0),
+        notice=notice,
+    )
 
 
 async def _watch(run: Run, *, once: bool, show: Callable[[Picture], None], stop: asyncio.Event) -> None:

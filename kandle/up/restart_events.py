@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
 from typing import Final
 
 from infra.embedded.supervisor import Restart
@@ -44,8 +43,7 @@ class RestartEvents:
         """Stop; what Kafka does not take within `CLOSE_S` is lost, and said in the log."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _publish(self, kafka: KafkaSettings) -> None:
         restart = await self._restarts.get()

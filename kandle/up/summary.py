@@ -22,7 +22,7 @@ class Summary:
         trades_published: Trades that Kafka acknowledged.
         trades_stored, candles_stored, indicators_stored, signals_stored: Rows that were new.
         notifications_sent: Messages delivered.
-        dead_letters: Records that no stage could use.
+        dead_letters: Records that no stage could use; None if Kafka does not answer at the end.
         duration_s: From the command to the drained pipeline, start included.
         first_candle_s: From the command to the first candle in the database; None if there was none.
         latency_ms: From frame received to row committed, trades; None without any.
@@ -39,7 +39,7 @@ class Summary:
     indicators_stored: int
     signals_stored: int
     notifications_sent: int
-    dead_letters: int
+    dead_letters: int | None
     duration_s: float
     first_candle_s: float | None
     latency_ms: dict[str, float | None]
@@ -65,7 +65,7 @@ class Summary:
                 f"indicators     {self.indicators_stored:,} values stored",
                 f"signals        {self.signals_stored:,} stored, "
                 f"{self.notifications_sent:,} notifications sent",
-                f"dead letters   {self.dead_letters:,}",
+                f"dead letters   {'unknown' if self.dead_letters is None else f'{self.dead_letters:,}'}",
                 f"latency        {latency}, from frame received to row committed",
                 f"duration       {self.duration_s:.1f} s",
                 f"resources      {self._resources()}",
@@ -84,7 +84,7 @@ def summarize(
     feed: str,
     scrape: Scrape,
     stored: Stored,
-    dead_letters: int,
+    dead_letters: int | None,
     duration_s: float,
     first_candle_s: float | None,
     used: Mapping[str, Used],
