@@ -119,6 +119,12 @@ def test_every_width_of_a_step_that_grafana_chooses_is_understood(
     assert counts[0] > counts[-1] >= 1
 
 
+def test_no_indicator_to_choose_is_no_error(observed: Observed, variables: dict[str, Value]) -> None:
+    (asked,) = [each for each in SQL if "$overlay" in (each.sql or "")]
+    _, rows = ask(observed, asked.sql or "", {**variables, "overlay": []})
+    assert not rows
+
+
 def _is_time(cells: list[Any]) -> None:
     assert all(isinstance(cell, datetime.datetime) and cell.tzinfo is not None for cell in cells)
     assert cells == sorted(cells), "Grafana takes series as they come"

@@ -149,11 +149,20 @@ def test_every_metric_that_is_asked_for_is_in_the_catalogue() -> None:
 
 def test_every_variable_of_the_sources_is_documented_and_set_in_the_compose_file() -> None:
     sources = (GRAFANA / "provisioning" / "datasources" / "kandle.yml").read_text()
-    wanted = set(re.findall(r"\$\{(\w+)\}", sources))
+    wanted = set(re.findall(r"\$\{?(GRAFANA_\w+)", sources))
     documented = set(re.findall(r"`(GRAFANA_\w+)`", (ROOT / "docs" / "grafana.md").read_text()))
     assert wanted == documented
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert wanted <= set(services["grafana"]["environment"])
+
+
+def test_a_password_reaches_the_source_as_it_is() -> None:
+    """Grafana fills in `${NAME}` first, and `$NAME` in what has come of it."""
+    sources = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "kandle.yml").read_text())
+    (stated,) = [each["secureJsonData"]["password"] for each in sources["datasources"] if "user" in each]
+    given = {"GRAFANA_DB_PASSWORD": 'p$a"#:x y'}
+    braced = re.sub(r"\$\{(\w+)\}", lambda found: given[found[1]], stated)
+    assert re.sub(r"\$(\w+)", lambda found: given.get(found[1], ""), braced) == given["GRAFANA_DB_PASSWORD"]
 
 
 def test_panels_link_to_runbooks_that_there_are() -> None:

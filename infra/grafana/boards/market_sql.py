@@ -53,9 +53,10 @@ WHERE [series]
                   AND c."interval" = l."interval" AND c.time = l.time)
 ORDER BY time
 """)
+# An array may be empty, where there is no indicator yet.
 OVER_CANDLES: Final = _of_series("""
 SELECT time, name AS metric, value FROM indicators
-WHERE [series] AND name IN ($overlay)
+WHERE [series] AND name = ANY (ARRAY[$overlay]::text[])
 ORDER BY time
 """)
 OF_HUNDRED: Final = _of_series("""
