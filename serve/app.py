@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from importlib import metadata
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 from starlette.routing import WebSocketRoute
@@ -17,6 +17,7 @@ from infra.settings import Settings
 from infra.tasks import in_background
 from serve.access import Access
 from serve.api import dead_letters, documentation, health, market, operations, probes, stream
+from serve.api.parameters import known_parameters
 from serve.broker_watch import BrokerWatch
 from serve.brokers import Brokers
 from serve.health import routes as health_services
@@ -26,6 +27,7 @@ from serve.hub.hub import Hub
 from serve.hub.snapshots import Snapshots
 from serve.hub.tail import Tail
 from serve.hub.websocket import WebSocketEndpoint
+from serve.methods import Methods
 from serve.page_files import mount_page
 from serve.pipeline import Pipeline
 from serve.problems import Problem, answer_problems
@@ -87,17 +89,14 @@ def make_app(settings: Settings) -> FastAPI:
         # FastAPI's own pages load their scripts from another host.
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Requests), Middleware(Access, settings=settings.serve)],
+        middleware=[Middleware(Requests), Middleware(Access, settings=settings.serve), Middleware(Methods)],
     )
     answer_problems(app)
-    app.include_router(market.router)
-    app.include_router(operations.router)
-    app.include_router(dead_letters.router)
-    app.include_router(health.router)
-    app.include_router(health_services.router)
-    app.include_router(probes.router)
-    app.include_router(stream.router)
-    app.include_router(documentation.router)
+    in_full = [Depends(known_parameters)]
+    for asked in (market, operations, dead_letters, health_services, stream):
+        app.include_router(asked.router, dependencies=in_full)
+    for asked_by_machines in (health, probes, documentation):
+        app.include_router(asked_by_machines.router)
     app.include_router(routes.router)
     app.add_exception_handler(routes.RegistryError, routes.answer_error)
     app.router.routes.append(WebSocketRoute("/ws", WebSocketEndpoint()))

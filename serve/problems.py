@@ -1,6 +1,7 @@
 """Answers that say what went wrong: RFC 9457, one shape for every error."""
 
 import http
+from collections.abc import Mapping
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +14,7 @@ from starlette.responses import JSONResponse
 from infra.logging import get_logger
 from infra.metrics.stages import count_error
 from schemas.errors import ConfigurationError, UnavailableError
+from serve.api.moments import MEANINGS
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = "5"
@@ -56,12 +58,14 @@ def answer_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
-        return problem(request, error.status_code, str(error.detail), dict(error.headers or {}))
+        detail = str(error.detail)
+        if detail == http.HTTPStatus(error.status_code).phrase and error.status_code == 404:
+            detail = f"there is nothing at {request.url.path}; /docs lists what there is"
+        return problem(request, error.status_code, detail, dict(error.headers or {}))
 
     @app.exception_handler(RequestValidationError)
     async def wrong(request: Request, error: RequestValidationError) -> JSONResponse:
-        faults = [f"{'.'.join(str(part) for part in one['loc'][1:])}: {one['msg']}" for one in error.errors()]
-        return problem(request, 422, "; ".join(faults))
+        return problem(request, 422, "; ".join(map(_fault, error.errors())))
 
     @app.exception_handler(UnavailableError)
     async def away(request: Request, error: UnavailableError) -> JSONResponse:
@@ -97,3 +101,16 @@ def answer_problems(app: FastAPI) -> None:
         log.error("a request has failed", exc_info=error, path=request.url.path)
         count_error("serve", error)
         return problem(request, 500, "the server has failed; its log says why under this request_id")
+
+
+def _fault(error: Mapping[str, Any]) -> str:
+    """What is wrong with a part of a question, in words for people."""
+    name = ".".join(str(part) for part in error["loc"][1:])
+    match error["type"]:
+        case "missing":
+            return f"{name} must be given"
+        case "string_pattern_mismatch" if meaning := MEANINGS.get(error["ctx"]["pattern"]):
+            return f"{name} is {meaning}; got {error['input']!r:.60}"
+        case "value_error":
+            return f"{name}: {error['ctx']['error']}"
+    return f"{name}: {error['msg']}"

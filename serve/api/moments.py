@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Annotated, Any, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends, HTTPException, Query
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from serve.store import Range
@@ -59,6 +59,13 @@ VENUE: Final = r"^[a-z0-9_-]{1,32}$"
 SYMBOL: Final = r"^[^\s\x00-\x1f\x7f/]{1,32}/[^\s\x00-\x1f\x7f/]{1,32}$"
 INTERVAL: Final = r"^[1-9][0-9]{0,4}[smhdwM]$"
 NAME: Final = r"^[^\x00-\x1f\x7f]{1,200}$"
+MEANINGS: Final = {
+    VENUE: "a name in lower case, as binance",
+    SYMBOL: "a unified symbol, as BTC/USDT",
+    INTERVAL: "a length, as 1m",
+    NAME: "a name of 200 characters at most, none of them a control character",
+}
+"""What the patterns mean, for people."""
 
 Venue = Annotated[str, Query(pattern=VENUE, description="venue in lower case", examples=["binance"])]
 Symbol = Annotated[str, Query(pattern=SYMBOL, description="unified symbol", examples=["BTC/USDT"])]
@@ -82,6 +89,8 @@ def newest(limit: int) -> Any:
         ] = None,
         limit: Limit = limit,
     ) -> Range:
+        if first is not None and to is not None and first > to:
+            raise HTTPException(422, "from is later than to: the range is [from, to)")
         ends = [end for end in (to, before) if end is not None]
         return Range(first, min(ends, default=None), limit)
 

@@ -6,16 +6,15 @@ from typing import Any, Final
 import msgspec
 
 from schemas.errors import ValidationError
-from serve.api.moments import INTERVAL, SYMBOL, VENUE
+from serve.api.moments import INTERVAL, MEANINGS, SYMBOL, VENUE
 from serve.hub.channels import CHANNELS, Subscription
 
 ASKED_LENGTH: Final = 4_096
 """Characters of a client's message that are read."""
 ACTIONS: Final = ("subscribe", "unsubscribe")
 PATTERNS: Final = {
-    "venue": (VENUE, "a name in lower case, as binance"),
-    "symbol": (SYMBOL, "a unified symbol, as BTC/USDT"),
-    "interval": (INTERVAL, "a length, as 1m"),
+    name: (pattern, MEANINGS[pattern])
+    for name, pattern in (("venue", VENUE), ("symbol", SYMBOL), ("interval", INTERVAL))
 }
 
 

@@ -103,11 +103,15 @@ def test_a_range_is_given_by_micros_or_by_rfc_3339(server: Server) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
-        ("/api/v1/candles?venue=binance", 422, "symbol: Field required"),
+        ("/api/v1/candles?venue=binance", 422, "symbol must be given"),
+        (f"/api/v1/candles?{MARKET}&interval=1min", 422, "interval is a length, as 1m; got '1min'"),
+        (f"/api/v1/candles?{MARKET}&interval=1s&form=1", 422, "no parameter 'form'; did you mean from?"),
+        (f"/api/v1/candles?{MARKET}&interval=1s&from=5&to=3", 422, "from is later than to"),
+        ("/api/v1/venues?venue=binance", 422, "no parameter 'venue'; it takes none"),
         (f"/api/v1/candles?{MARKET}&interval=1s&from=yesterday", 422, "RFC 3339"),
         (f"/api/v1/candles?{MARKET}&interval=1s&limit=0", 422, "limit"),
         ("/api/v1/trades?venue=binance&symbol=NO/NE", 404, "nothing is stored of binance NO/NE"),
-        ("/api/v1/nothing", 404, "Not Found"),
+        ("/api/v1/nothing", 404, "there is nothing at /api/v1/nothing; /docs lists"),
         ("/api/v1/stream?channel=candles", 422, "candles needs venue"),
     ],
 )
@@ -118,6 +122,23 @@ def test_a_wrong_question_is_told_what_is_wrong(server: Server, path: str, statu
     assert answer.json["status"] == status
     assert detail in answer.json["detail"]
     assert answer.json["request_id"] == answer.headers["x-request-id"] == "my-id"
+
+
+def test_head_is_get_without_a_body_and_options_names_the_methods(server: Server) -> None:
+    path = f"/api/v1/candles?{MARKET}&interval=1s&limit=3"
+    whole, head = server.get(path), server.get(path, method="HEAD")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["etag"] == whole.headers["etag"]
+    assert int(head.headers["content-length"]) == len(whole.body)
+    options = server.get(path, method="OPTIONS")
+    assert (options.status, options.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    for refused, method, allow in (
+        (path, "POST", "GET, HEAD, OPTIONS"),
+        ("/api/v1/stream?channel=events", "HEAD", "GET, OPTIONS"),
+    ):
+        answer = server.get(refused, method=method)
+        assert (answer.status, answer.headers["allow"]) == (405, allow)
+    assert server.get("/api/v1/nothing", method="POST").status in {404, 405}
 
 
 def test_what_has_not_changed_is_not_sent_again(server: Server) -> None:
