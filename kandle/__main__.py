@@ -36,6 +36,7 @@ COMMANDS: Final = {
     "reprocess": "kandle.commands.reprocess",
     "replay": "kandle.commands.replay",
     "symbols": "kandle.commands.symbols",
+    "producers": "kandle.commands.producers",
     "alerts": "kandle.commands.alerts",
     "cache": "kandle.commands.cache",
     "notify": "kandle.commands.notify",

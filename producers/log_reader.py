@@ -49,23 +49,42 @@ class LogReader:
         """Let the connection go."""
         self._consumer.close()
 
-    def read(self, topic: str, starts: Mapping[int, int] | None, take: Callable[[Message], None]) -> int:
+    def read(
+        self,
+        topic: str,
+        starts: Mapping[int, int] | None,
+        take: Callable[[Message], None],
+        ends: Mapping[int, int] | None = None,
+    ) -> int:
         """Hand every message to `take`, from `starts` or the beginning; returns the count.
+
+        Args:
+            topic: Name of the topic.
+            starts: Offsets to begin at, by partition; None: everything from its beginning.
+            take: Takes the messages.
+            ends: Offsets before which to stop, at the latest soon after; None: the present end.
 
         Raises:
             UnavailableError: The broker does not answer.
         """
         try:
-            return self._read(topic, starts or {}, take)
+            return self._read(topic, starts or {}, take, ends or {})
         except KafkaException as error:
             raise UnavailableError(f"{topic} cannot be read: {error.args[0].str()}") from error
 
-    def _read(self, topic: str, starts: Mapping[int, int], take: Callable[[Message], None]) -> int:
+    def _read(
+        self,
+        topic: str,
+        starts: Mapping[int, int],
+        take: Callable[[Message], None],
+        until: Mapping[int, int],
+    ) -> int:
         found = self._consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic]
         ends: dict[int, int] = {}
         begin: list[TopicPartition] = []
         for number in found.partitions:
             low, high = self._watermarks(TopicPartition(topic, number))
+            high = min(high, until.get(number, high))
             start = max(low, starts.get(number, OFFSET_BEGINNING))
             # A start beyond the end belongs to a topic that was deleted and made again.
             start = start if start <= high else low
