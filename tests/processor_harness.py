@@ -27,6 +27,8 @@ from schemas.topics import CANDLES, INDICATORS, SIGNALS, TRADES, Topic
 from tests.candle_stream import Item, fold_in_batches
 
 PARTITIONS = 2
+PATIENCE_S = 120.0
+"""What nothing here takes on a quiet machine: only what never comes fails for it."""
 BASE_US = 1_700_000_000_000_000
 OUTPUTS = (CANDLES, INDICATORS, SIGNALS)
 Feed = dict[int, list[Item]]
@@ -148,7 +150,7 @@ def read_topic(servers: str, topic: Topic, *, is_revised: bool = False) -> Topic
     return content
 
 
-def until_drained(servers: str, workers: Sequence[Worker] = (), timeout_s: float = 60) -> None:
+def until_drained(servers: str, workers: Sequence[Worker] = (), timeout_s: float = PATIENCE_S) -> None:
     """Wait until the final mark has passed through both agents in every partition."""
     deadline = time.monotonic() + timeout_s
     while read_topic(servers, SIGNALS).ended < PARTITIONS:
@@ -229,7 +231,7 @@ class Worker:
     def log(self) -> str:
         return self._path.read_text()
 
-    def until_logged(self, text: str, timeout_s: float = 30) -> None:
+    def until_logged(self, text: str, timeout_s: float = PATIENCE_S) -> None:
         deadline = time.monotonic() + timeout_s
         while text not in self.log():
             assert time.monotonic() < deadline, self.log()
@@ -243,7 +245,7 @@ class Worker:
         self.process.kill()
         self.process.wait(10)
 
-    def stop(self, timeout_s: float = 15) -> int:
+    def stop(self, timeout_s: float = PATIENCE_S) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout_s)
 

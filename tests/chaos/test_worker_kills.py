@@ -16,6 +16,7 @@ from infra.kafka.admin import Admin
 from schemas.topics import CANDLES, TRADES
 from tests.processor_harness import (
     PARTITIONS,
+    PATIENCE_S,
     Feed,
     Worker,
     assert_equal,
@@ -70,7 +71,7 @@ def written(servers: str) -> list[int]:
 
 def until_grown(servers: str, before: list[int]) -> None:
     """Wait until a worker is at work: in each partition it has written candles or marks."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while any(now <= then for now, then in zip(written(servers), before, strict=True)):
         assert time.monotonic() < deadline, "the worker does nothing"
         time.sleep(0.05)
@@ -135,7 +136,7 @@ def test_workers_that_come_and_go_every_few_seconds_leave_the_topics_exact(
                 left += 1
             time.sleep(TURN_S)
         playing.join()
-        until_drained(kafka, present, timeout_s=120)
+        until_drained(kafka, present)
         for each in present:
             assert each.stop(40) == 0, each.log()
     assert left > 2
@@ -168,4 +169,4 @@ def test_a_worker_that_slept_past_its_session_does_no_harm(kafka: str, tmp_path:
 
 
 def until_restored(other: Worker) -> None:
-    other.until_logged("a checkpoint was restored", timeout_s=25)
+    other.until_logged("a checkpoint was restored")

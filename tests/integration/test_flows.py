@@ -33,6 +33,7 @@ from tests.flow_reference import reference
 from tests.processor_harness import (
     BASE_US,
     PARTITIONS,
+    PATIENCE_S,
     TopicContent,
     Worker,
     kafka_settings,
@@ -150,7 +151,7 @@ def test_flows_and_spreads_are_exact_in_spite_of_a_kill(kafka: str, tmp_path: Pa
         with worker(kafka, name, tmp_path, "one", 1, **SETTINGS) as running:
             running.until_logged("ready")
             put(0, 0.5)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + PATIENCE_S
             while not read_topic(kafka, SIGNALS).records:
                 assert time.monotonic() < deadline, running.log()
                 time.sleep(0.1)

@@ -14,6 +14,7 @@ from schemas.records import Quote, Signal
 from schemas.topics import SIGNALS, TRADES
 from tests.processor_harness import (
     PARTITIONS,
+    PATIENCE_S,
     assert_equal,
     committed,
     expected,
@@ -66,7 +67,7 @@ def test_a_market_becomes_candles_indicators_and_signals_and_a_restart_goes_on(
 
 def until_committed(servers: str, group: str) -> None:
     """Wait until the group has committed an offset in every partition of the trades."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE_S
     while min(found := committed(servers, group)) <= 0:
         assert time.monotonic() < deadline, found
         time.sleep(0.1)

@@ -26,7 +26,7 @@ from schemas import rows
 from schemas.identity import market_key
 from schemas.records import Trade
 from schemas.topics import CANDLES, INDICATORS, LIVE_CANDLES, SIGNALS, TRADES
-from tests.processor_harness import kafka_settings, market
+from tests.processor_harness import PATIENCE_S, kafka_settings, market
 from tests.record_batch_bytes import Row, batch_of
 from tests.sink_harness import fresh_topics
 
@@ -68,7 +68,7 @@ class Reader:
         self._next = {topic: self._end(topic) for topic in topics}
 
     def _end(self, topic: str) -> int:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 return int(self._consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1])
