@@ -22,7 +22,7 @@ ABOUT: Final = (
 AVRO: Final = "application/vnd.apache.avro;version=1.9.0"
 CONTENT: Final = "application/vnd.confluent.avro"
 BINDING: Final = "0.5.0"
-WITH_HEADERS: Final = frozenset({"Signal", "SystemEvent"})
+WITH_HEADERS: Final = frozenset({"Signal", "SystemEvent", "Notification"})
 """Records that carry CloudEvents headers; the ids of the others follow from their fields."""
 
 HEADERS: Final = {

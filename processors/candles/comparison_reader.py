@@ -12,6 +12,7 @@ from confluent_kafka import OFFSET_END, Consumer, Message, TopicPartition
 
 from infra import metrics
 from infra.kafka.connection import librdkafka_config
+from infra.kafka.event_headers import event_headers
 from infra.kafka.publisher import Publisher
 from infra.logging import get_logger
 from infra.settings import Settings
@@ -115,7 +116,9 @@ class ComparisonReader:
             data={found.field: f"{found.ours!r} {found.theirs!r}" for found in compared.differences},
             event_time=event_time or time.time_ns() // 1_000,
         )
-        await self._publisher.publish(SYSTEM_EVENTS.name, event, key=SOURCE)
+        await self._publisher.publish(
+            SYSTEM_EVENTS.name, event, key=SOURCE, headers=event_headers(event, SOURCE)
+        )
 
 
 def _record(message: Message) -> Record | None:

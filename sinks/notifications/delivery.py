@@ -11,6 +11,7 @@ from infra import metrics, tracing
 from infra.backoff import FullJitter
 from infra.clock import Clock
 from infra.kafka.dead_letters import DeadLetters
+from infra.kafka.event_headers import event_headers
 from infra.kafka.publisher import Headers, Publisher
 from infra.logging import get_logger
 from infra.settings import ChannelLimits, QuietHours
@@ -207,7 +208,8 @@ class Delivery:
             return
         metrics.notifications.NOTIFICATIONS_SENT.labels(self._name).inc()
         record = notification_of(self._occasion(cause), self._name, parcel.key, message)
-        self._taken[parcel.key] = parcel, record, headers
+        told = [*event_headers(record, f"notifications/{self._name}"), *headers]
+        self._taken[parcel.key] = parcel, record, told
         await self._settle_taken(parcel.key)
 
     async def _message(self, parcel: Parcel) -> tuple[Cause, Message]:
@@ -290,4 +292,7 @@ class Delivery:
         self._suspended = False
         self._log.warning("messages are suspended, since too many have failed", error=str(error))
         event = suspension_of(self._name, parcel.key, error, self._means.clock.now_us())
-        await self._means.publisher.publish(topics.SYSTEM_EVENTS.name, event, key=event.source)
+        headers = event_headers(event, event.source)
+        await self._means.publisher.publish(
+            topics.SYSTEM_EVENTS.name, event, key=event.source, headers=headers
+        )

@@ -93,8 +93,12 @@ def outcomes(url: str, channel: str) -> dict[str, int]:
 
 
 def suspensions(log: Log) -> Counter[str]:
-    events = [rows.decode(message.value()) for message in log.read(SYSTEM_EVENTS.name)]
-    found = [each for each in events if isinstance(each, SystemEvent) and each.type == "circuit_breaker.open"]
+    found = []
+    for message in log.read(SYSTEM_EVENTS.name):
+        event = rows.decode(message.value())
+        if isinstance(event, SystemEvent) and event.type == "circuit_breaker.open":
+            assert dict(message.headers())["ce_id"].decode() == event.id
+            found.append(event)
     return Counter(each.data["channel"] for each in found)
 
 

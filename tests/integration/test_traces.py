@@ -172,6 +172,8 @@ def _headers_continue(servers: str) -> None:
     assert told
     for each in told:
         cause = signals[each[CORRELATION]]
+        assert each["ce_type"] == b"notification.sent"
+        assert each["ce_id"].startswith(b"notification/")
         assert (HEADER in cause) == (HEADER in each)
         if HEADER in each:
             assert each[HEADER].split(b"-")[1] == cause[HEADER].split(b"-")[1]
