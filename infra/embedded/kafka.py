@@ -29,7 +29,7 @@ DRAFT: Final = "log.draft"
 HEAP: Final = "512m"
 PROBE_TIMEOUT_S: Final = 1.0
 FORMAT_S: Final = 180.0
-"""Patience with the formatting of the storage: two seconds, but for a machine that is busy with more than it can do."""
+"""Patience with the formatting of the storage, which takes two seconds where the machine has them."""
 SEGMENTS_OF_A_PARTITION: Final = 4
 HOT_PARTITIONS: Final = 16
 """So many partitions share the budget: those of trades, quotes, candles, indicators. The others are small."""
@@ -232,7 +232,9 @@ def _format(home: Path, java: Sequence[str], properties: str) -> None:
         said = (error.stdout + error.stderr).decode(errors="replace").strip()
         raise ChildFailedError(f"Kafka's storage in {home} could not be formatted:\n{said}") from error
     except subprocess.TimeoutExpired as error:
-        raise ChildFailedError(f"Kafka's storage in {home} was not formatted within {FORMAT_S:g} s") from error
+        raise ChildFailedError(
+            f"Kafka's storage in {home} was not formatted within {FORMAT_S:g} s"
+        ) from error
     except OSError as error:
         raise ChildFailedError(f"Kafka's storage in {home} could not be formatted: {error}") from error
     finally:
