@@ -112,14 +112,13 @@ def begin(writer: ColumnWriter, series: SeriesTexts, candles: CandleColumns | Li
     """Records with all fields that open and closed candles share."""
     texts = series.spans
     first = series.first(candles.symbols)
-    lengths = np.array([interval.length for interval in candles.intervals], np.int64)
     prices, volumes = candles.prices, candles.volumes
     draft = writer.begin(len(candles), texts.data)
     draft.text("venue", texts.take(first))
     draft.text("symbol", texts.take(first + 1))
     draft.text("interval", texts.take(candles.interval_ids))
     draft.set("open_time", candles.open_times)
-    draft.set("close_time", candles.open_times + lengths[candles.interval_ids])
+    draft.set("close_time", candles.ends)
     for index, name in enumerate(("open", "high", "low", "close")):
         draft.set(name, prices[:, index])
     for index, name in enumerate(("volume", "quote_volume", "taker_buy_volume")):

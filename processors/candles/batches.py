@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Self
+from typing import Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -140,6 +140,10 @@ Admitted = tuple[int, WaitingTrade, str]
 """Row of the mark that has brought a waiting trade into its candle, the trade, its market key."""
 
 
+_Shared: TypeAlias = tuple[str, str, str, int, int, float, float, float, float, float, float, float, int]
+"""Venue to trade count: the fields that records of open and of closed candles begin with."""
+
+
 class _Columns:
     """What the marks of one batch wrote, in the order of the log; one row a candle.
 
@@ -167,6 +171,12 @@ class _Columns:
         return self._rows[:, words.OPEN_TIME]
 
     @property
+    def ends(self) -> Ints:
+        """First time after each, microseconds."""
+        lengths: Ints = np.array([each.length for each in self.intervals], np.int64)
+        return self.open_times + lengths[self.interval_ids]
+
+    @property
     def trade_counts(self) -> Ints:
         """Number of trades."""
         return self._rows[:, words.COUNT]
@@ -180,6 +190,29 @@ class _Columns:
     def volumes(self) -> Floats:
         """Volume, quote volume, taker-buy volume: float64[n, 3]."""
         return self._values[:, words.VOLUME : words.TAKER_BUY_VOLUME + 1 : 2]
+
+    def _shared(self) -> Iterator[_Shared]:
+        """What open and closed candles have in common, candle by candle."""
+        columns = zip(
+            self.symbols.tolist(),
+            self.interval_ids.tolist(),
+            self.open_times.tolist(),
+            self.ends.tolist(),
+            self.prices.tolist(),
+            self.volumes.tolist(),
+            self.trade_counts.tolist(),
+            strict=True,
+        )
+        for symbol, interval_id, opened, ends, prices, volumes, count in columns:
+            yield (
+                *self.names[symbol],
+                self.intervals[interval_id].name,
+                opened,
+                ends,
+                *prices,
+                *volumes,
+                count,
+            )
 
 
 class CandleColumns(_Columns):
@@ -207,12 +240,6 @@ class CandleColumns(_Columns):
         return self._rows[:, words.REVISION]
 
     @property
-    def ends(self) -> Ints:
-        """First time after each, microseconds."""
-        lengths: Ints = np.array([each.length for each in self.intervals])
-        return self.open_times + lengths[self.interval_ids]
-
-    @property
     def complete(self) -> npt.NDArray[np.bool_]:
         """False where trades may be missing."""
         return np.not_equal(self._rows[:, words.COMPLETE], 0)
@@ -223,38 +250,11 @@ class CandleColumns(_Columns):
         return self._rows[:, words.FIRST_SEQUENCE : words.LAST_SEQUENCE + 1]
 
     def __iter__(self) -> Iterator[Candle]:
-        columns = zip(
-            self.symbols.tolist(),
-            self.interval_ids.tolist(),
-            self.open_times.tolist(),
-            self.prices.tolist(),
-            self.volumes.tolist(),
-            self.trade_counts.tolist(),
-            self.sequences.tolist(),
-            self.revisions.tolist(),
-            self.complete.tolist(),
-            strict=True,
-        )
-        for symbol, interval_id, opened, prices, volumes, count, sequences, revision, complete in columns:
-            venue, name = self.names[symbol]
-            interval = self.intervals[interval_id]
-            open_, high, low, close = prices
-            volume, quote_volume, taker_buy_volume = volumes
-            first, last = sequences
+        own = zip(self.sequences.tolist(), self.revisions.tolist(), self.complete.tolist(), strict=True)
+        for shared, ((first, last), revision, complete) in zip(self._shared(), own, strict=True):
+            *_, high, low, _, volume, quote_volume, _, _ = shared
             yield Candle(
-                venue,
-                name,
-                interval.name,
-                opened,
-                opened + interval.length,
-                open_,
-                high,
-                low,
-                close,
-                volume,
-                quote_volume,
-                taker_buy_volume,
-                count,
+                *shared,
                 None if first < 0 else first,
                 None if last < 0 else last,
                 revision,
@@ -272,37 +272,8 @@ class LiveColumns(_Columns):
         return self._rows[:, words.AS_OF]
 
     def __iter__(self) -> Iterator[LiveCandle]:
-        columns = zip(
-            self.symbols.tolist(),
-            self.interval_ids.tolist(),
-            self.open_times.tolist(),
-            self.prices.tolist(),
-            self.volumes.tolist(),
-            self.trade_counts.tolist(),
-            self.as_of.tolist(),
-            strict=True,
-        )
-        for symbol, interval_id, opened, prices, volumes, count, as_of in columns:
-            venue, name = self.names[symbol]
-            interval = self.intervals[interval_id]
-            open_, high, low, close = prices
-            volume, quote_volume, taker_buy_volume = volumes
-            yield LiveCandle(
-                venue,
-                name,
-                interval.name,
-                opened,
-                opened + interval.length,
-                open_,
-                high,
-                low,
-                close,
-                volume,
-                quote_volume,
-                taker_buy_volume,
-                count,
-                as_of,
-            )
+        for shared, as_of in zip(self._shared(), self.as_of.tolist(), strict=True):
+            yield LiveCandle(*shared, as_of)
 
 
 @dataclass(frozen=True, slots=True)
