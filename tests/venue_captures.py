@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 from producers.capture import CaptureWriter
 from producers.exchanges.mexc.messages import frame_of
-from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent
+from tests.made_market import seeded_market
 
 START_US: Final = 1_700_000_000_000_000
 LATENCY_NS: Final = 20_000_000

@@ -119,26 +119,6 @@ class Instrument:
         return decimal_text(ticks * 10.0**-self.course.places, self.course.places)
 
 
-def seeded_market(
-    symbols: Sequence[tuple[str, str]], seed: int, start: Micros, trades_per_second: float
-) -> Iterator[MarketEvent]:
-    """The events of a market in the order of their times, without end.
-
-    Trade ids begin at the start in milliseconds times 1000 and are contiguous for each symbol, so that two
-    markets with a beginning of their own never use one id twice.
-
-    Args:
-        symbols: Unified symbol and venue symbol of each instrument.
-        seed: The same seed and start give the same market.
-        start: Time of its beginning, µs since the epoch.
-        trades_per_second: Of each symbol, on average.
-    """
-    instruments = [Instrument(*names, seed, trades_per_second) for names in symbols]
-    for instrument in instruments:
-        instrument.number_from(first_id_at(start), start)
-    return merged(instruments, start)
-
-
 def merged(instruments: Sequence[Instrument], start: Micros) -> Iterator[MarketEvent]:
     """The events of all instruments from a time on, in the order of their times."""
     return heapq.merge(*(one.events(start) for one in instruments), key=lambda event: event.time)

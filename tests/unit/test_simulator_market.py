@@ -10,10 +10,11 @@ from infra.order_book import OrderBook
 from producers.exchange import MarketRecord
 from producers.markets import exchange_class
 from producers.simulator.market import DayFigures, SeededMarket, message_of
-from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent, seeded_market
+from producers.simulator.prices import BookEvent, MarketEvent, QuoteEvent, TradeEvent
 from producers.simulator.venue import venue_class
 from schemas.errors import ConfigurationError
 from schemas.records import BookUpdate, Quote, Ticker, Trade
+from tests.made_market import seeded_market
 
 START = 1_700_000_000_000_000
 SYMBOLS = [("BTC/USDT", "BTCUSDT"), ("ETH/USDT", "ETHUSDT"), ("PEPE/USDT", "PEPEUSDT")]
