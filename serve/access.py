@@ -22,7 +22,8 @@ GUARDED: Final = (
 """Paths that want the token; the rest is /health, probes and files that hold no data."""
 BEARER: Final = "token."
 """Begins the name of a WebSocket's protocol that holds the token, as base64url."""
-ALLOWED_HEADERS: Final = "authorization, x-request-id, if-none-match"
+ALLOWED_HEADERS: Final = "authorization, content-type, if-none-match, traceparent, x-request-id"
+PREFLIGHT: Final = {"Access-Control-Allow-Methods": "GET, HEAD, POST", "Access-Control-Max-Age": "600"}
 
 
 class Access:
@@ -96,7 +97,7 @@ class Access:
             "Vary": "Origin",
         }
         if scope["method"] == "OPTIONS":
-            await Response(status_code=204, headers=headers)(scope, receive, send)
+            await Response(status_code=204, headers=headers | PREFLIGHT)(scope, receive, send)
             return
         encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
 

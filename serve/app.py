@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib import metadata
 from typing import Any, Final
 
@@ -48,44 +49,11 @@ def make_app(settings: Settings) -> FastAPI:
     Args:
         settings: In force; both servers must be named.
     """
-
-    @asynccontextmanager
-    async def running(app: FastAPI) -> AsyncIterator[None]:
-        store, brokers = Store(settings.database, settings.serve), Brokers(settings)
-        hub, feeds = Hub(settings.serve), Feeds()
-        tail = Tail(settings.kafka, brokers, hub, feeds)
-        watch = HealthWatch(settings, store, brokers, feeds)
-        app.state.services = Services(
-            settings,
-            store,
-            brokers,
-            hub,
-            feeds,
-            tail,
-            Snapshots(hub, store),
-            Pipeline(store, brokers, feeds),
-            watch,
-        )
-        beside = {
-            "tail": tail.run(),
-            "sweep": hub.sweep(),
-            "health": watch.run(),
-            "database": watch_database(settings.database, READINESS),
-            "brokers": BrokerWatch(settings.kafka, brokers).run(),
-        }
-        try:
-            async with in_background(beside, _tell_failure):
-                yield
-        finally:
-            await brokers.close()
-            await watch.close()
-            await store.close()
-
     app = FastAPI(
         title="Kandle",
         summary=SUMMARY,
         version=metadata.version("kandle"),
-        lifespan=running,
+        lifespan=partial(_running, settings),
         # FastAPI's own pages load their scripts from another host.
         docs_url=None,
         redoc_url=None,
@@ -103,6 +71,40 @@ def make_app(settings: Settings) -> FastAPI:
     mount_page(app)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
+
+
+@asynccontextmanager
+async def _running(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    """What the routes share, and what goes on beside them, for as long as the application runs."""
+    store, brokers = Store(settings.database, settings.serve), Brokers(settings)
+    hub, feeds = Hub(settings.serve), Feeds()
+    tail = Tail(settings.kafka, brokers, hub, feeds)
+    watch = HealthWatch(settings, store, brokers, feeds)
+    app.state.services = Services(
+        settings,
+        store,
+        brokers,
+        hub,
+        feeds,
+        tail,
+        Snapshots(hub, store),
+        Pipeline(store, brokers, feeds),
+        watch,
+    )
+    beside = {
+        "tail": tail.run(),
+        "sweep": hub.sweep(),
+        "health": watch.run(),
+        "database": watch_database(settings.database, READINESS),
+        "brokers": BrokerWatch(settings.kafka, brokers).run(),
+    }
+    try:
+        async with in_background(beside, _tell_failure):
+            yield
+    finally:
+        await brokers.close()
+        await watch.close()
+        await store.close()
 
 
 def _tell_failure(part: str, error: BaseException) -> None:

@@ -3,6 +3,7 @@
 import re
 import time
 import uuid
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Final
 
@@ -18,6 +19,8 @@ TRACE_HEADER: Final = tracing.HEADER.encode()
 _ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 OTHER: Final = "other"
+UPGRADED: Final = 101
+REFUSED: Final = 403
 
 log = get_logger(__name__)
 
@@ -50,17 +53,18 @@ class Requests:
         scope["request_id"] = known.decode()
         began, began_ns = time.perf_counter(), time.time_ns()
         started: float | None = None
-        status = 101 if scope["type"] == "websocket" else 500
+        status = 500
 
         async def with_id(message: Message) -> None:
             nonlocal started, status
-            if message["type"] == "http.response.start":
-                started = time.perf_counter()
             if message["type"] in {"http.response.start", "websocket.accept"}:
                 message["headers"] = [*message.get("headers", []), (HEADER, known)]
-                status = message.get("status", status)
-            elif message["type"] == "websocket.close":
-                status = message.get("code", 1000)
+                status = message.get("status", UPGRADED)
+                if status != UPGRADED:
+                    started = time.perf_counter()
+            elif message["type"] == "websocket.close" and status != UPGRADED:
+                # What a client hears that was not let in.
+                status = REFUSED
             await send(message)
 
         with (
@@ -68,34 +72,41 @@ class Requests:
             nullcontext() if span is None else bound(span),
         ):
             try:
-                await self._app(scope, receive, with_id if scope["type"] == "http" else send)
+                await self._app(scope, receive, with_id)
             finally:
                 _measure(scope, status, None if started is None else started - began)
-                client = scope.get("client")
-                told = {
-                    "http.request.method": scope.get("method", "GET"),
-                    "url.path": scope["path"],
-                    "http.response.status_code": status,
-                    "client.ip": client[0] if client else None,
-                    "user_agent.original": headers.get(b"user-agent", b"").decode("latin-1") or None,
-                }
+                told = _told(scope, status, headers)
                 taken_ns = round((time.perf_counter() - began) * 1e9)
                 log.info("request", **told, **{"event.duration": taken_ns})
-                if self._tracer is not None and span is not None and span.sampled:
-                    above = b"" if caller is None else caller.span_id
-                    attributes = {name: value for name, value in told.items() if value is not None}
-                    self._tracer.put(
-                        Span(
-                            f"{told['http.request.method']} {_route_of(scope)}",
-                            span,
-                            above,
-                            began_ns,
-                            began_ns + taken_ns,
-                            Kind.SERVER,
-                            attributes | {"http.route": _route_of(scope)},
-                            str(status) if scope["type"] == "http" and status >= 500 else "",
-                        )
-                    )
+                if span is not None and span.sampled:
+                    self._trace(scope, told, span, caller, began_ns, taken_ns)
+
+    def _trace(
+        self,
+        scope: Scope,
+        told: Mapping[str, str | int | None],
+        span: SpanContext,
+        caller: SpanContext | None,
+        began_ns: int,
+        taken_ns: int,
+    ) -> None:
+        """Hand over the span of a request that is traced."""
+        if self._tracer is None:
+            return
+        status = int(told["http.response.status_code"] or 0)
+        attributes = {name: value for name, value in told.items() if value is not None}
+        self._tracer.put(
+            Span(
+                f"{told['http.request.method']} {_route_of(scope)}",
+                span,
+                b"" if caller is None else caller.span_id,
+                began_ns,
+                began_ns + taken_ns,
+                Kind.SERVER,
+                attributes | {"http.route": _route_of(scope)},
+                str(status) if scope["type"] == "http" and status >= 500 else "",
+            )
+        )
 
     def _span_below(self, caller: SpanContext | None) -> SpanContext | None:
         """The span of a request, where it belongs to a trace."""
@@ -103,6 +114,18 @@ class Requests:
             return caller.fresh()
         chosen = self._tracer is not None and self._tracer.choose(1)
         return SpanContext.root() if chosen else None
+
+
+def _told(scope: Scope, status: int, headers: Mapping[bytes, bytes]) -> dict[str, str | int | None]:
+    """What the log and the trace say of a request, in ECS names."""
+    client = scope.get("client")
+    return {
+        "http.request.method": scope.get("method", "GET"),
+        "url.path": scope["path"],
+        "http.response.status_code": status,
+        "client.ip": client[0] if client else None,
+        "user_agent.original": headers.get(b"user-agent", b"").decode("latin-1") or None,
+    }
 
 
 def _measure(scope: Scope, status: int, seconds: float | None) -> None:

@@ -100,7 +100,7 @@ class WebSocketEndpoint:
             await send({"type": "websocket.accept", "subprotocol": chosen})
             await send({"type": "websocket.close", "code": TRY_LATER, "reason": "too many clients"})
             return
-        await send({"type": "websocket.accept", "headers": _request_id(scope), "subprotocol": chosen})
+        await send({"type": "websocket.accept", "subprotocol": chosen})
         desk = Desk(services.hub, services.snapshots, outbox)
         writing = asyncio.create_task(_write(outbox, send))
         try:
@@ -133,7 +133,3 @@ def _named(asked: dict[str, Any]) -> Subscription:
         for name in Subscription._fields
     )
     return Subscription(*texts)  # type: ignore[arg-type]
-
-
-def _request_id(scope: Scope) -> list[tuple[bytes, bytes]]:
-    return [(b"x-request-id", scope.get("request_id", "").encode())]

@@ -66,7 +66,7 @@ function drawLast(chart, plot, y) {
   // Who looks at the past may see other prices than today's.
   if (top < TOP || top > plot.bottom) return;
   plot.add("line", { class: `last ${way}`, x1: 0, x2: plot.inner, y1: top, y2: top });
-  plot.tag(top, fixed(close, chart.decimals), `tag-${way}`);
+  plot.tag(top, fixed(close, chart.decimals), `${way} tag`);
 }
 
 /** Where the stored candles begin, or that older ones are on their way. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -131,8 +132,15 @@ async def test_with_a_token_only_who_names_it_is_answered(
         allowed = server.get(f"{path}?token=geheim", Origin="https://desk.example.com")
         assert allowed.headers["access-control-allow-origin"] == "https://desk.example.com"
         assert server.get(f"{path}?token=geheim", Origin="https://elsewhere.example.com").status == 403
+        preflight = server.get(path, method="OPTIONS", Origin="https://desk.example.com")
+        assert (preflight.status, preflight.headers["access-control-allow-methods"]) == (
+            204,
+            "GET, HEAD, POST",
+        )
     logged = "".join(capfd.readouterr())
     assert path in logged
+    sockets = re.findall(r'"url.path": "/ws", "http.response.status_code": (\d+)', logged)
+    assert sorted(sockets) == ["101", "101", "403", "403"]
     assert "geheim" not in logged
 
 
