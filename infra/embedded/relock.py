@@ -17,6 +17,17 @@ COORDINATES = (
     "org.slf4j:slf4j-simple:1.7.36",
 )
 
+NEWER = {
+    "jackson-core": "2.21.6",
+    "jackson-databind": "2.21.6",
+    "jackson-dataformat-csv": "2.21.6",
+    "jackson-dataformat-yaml": "2.21.6",
+    "jackson-datatype-jdk8": "2.21.6",
+    "log4j-api": "2.25.5",
+    "log4j-core": "2.25.5",
+}
+"""Versions in place of those that Kafka asks for, of the same minor line: advisories are out on its own."""
+
 
 def lock_text(coordinates: tuple[str, ...] = COORDINATES) -> str:
     """The lock of these coordinates and all they need at run time; downloads everything."""
@@ -26,15 +37,18 @@ def lock_text(coordinates: tuple[str, ...] = COORDINATES) -> str:
         context = MavenContext(resolver=PythonResolver(), repo_cache=Path(folder), timeout=30)
         wanted = [context.create_dependency(each) for each in coordinates]
         resolved, transitive = context.resolver.resolve(wanted)
+        found = sorted((*resolved, *transitive), key=lambda each: (each.groupId, each.artifactId))
         lines = ["# Written by `python -m infra.embedded.relock`: what the broker needs at run time."]
-        for dependency in sorted((*resolved, *transitive), key=lambda each: (each.groupId, each.artifactId)):
-            path = dependency.artifact.resolve()
+        for dependency in found:
+            group, artifact = dependency.groupId, dependency.artifactId
+            version = NEWER.get(artifact, dependency.version)
+            path = context.create_dependency(f"{group}:{artifact}:{version}").artifact.resolve()
             lines += [
                 "",
                 "[[dependencies]]",
-                f'groupId = "{dependency.groupId}"',
-                f'artifactId = "{dependency.artifactId}"',
-                f'version = "{dependency.version}"',
+                f'groupId = "{group}"',
+                f'artifactId = "{artifact}"',
+                f'version = "{version}"',
                 f"size = {path.stat().st_size}",
                 f'sha256 = "{sha256_of(path)}"',
             ]
