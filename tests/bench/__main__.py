@@ -27,7 +27,7 @@ from rich.console import Console
 
 from tests.bench.suite.bench import Bench
 from tests.bench.suite.page import PAGE, render
-from tests.bench.suite.registry import BENCHES, chosen
+from tests.bench.suite.registry import chosen
 from tests.bench.suite.results import Result
 from tests.bench.suite.round import Round
 
@@ -61,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(stderr=True)
     runs = Round(console, quick=given.quick, busy=given.busy, accept=given.accept)
     began, code = time.monotonic(), 0
+    expected = "small sizes" if given.quick else f"about {minutes_of(benches):.0f} min"
+    console.print(f"{len(benches)} measurements, {expected}", markup=False)
     try:
         for bench in benches:
             runs.run(bench)
@@ -87,7 +89,12 @@ def listed(benches: list[Bench]) -> None:
         result = Result.read(bench.name)
         state = result.taken if result else "-"
         print(f"{bench.name:20} {bench.minutes:>5g} min  {state:10}  {bench.about}")
-    print(f"{sum(bench.minutes for bench in BENCHES):.0f} min in all")
+    print(f"{minutes_of(benches):.0f} min in all")
+
+
+def minutes_of(benches: list[Bench]) -> float:
+    """What they take one after the other."""
+    return sum(bench.minutes for bench in benches)
 
 
 if __name__ == "__main__":
