@@ -58,6 +58,7 @@ TARGETS: Final = (
             "tests/unit/test_candles.py",
             "tests/unit/test_candles_open.py",
             "tests/property/test_candle_model.py",
+            "tests/property/test_watermarks.py",
         ),
         most=40,
     ),
