@@ -11,6 +11,7 @@ from processors.engine.checkpoint_table import changelog_topic
 from schemas.topics import CANDLES, TRADES
 from tests.processor_harness import (
     PARTITIONS,
+    PATIENCE_S,
     assert_equal,
     committed,
     expected,
@@ -48,7 +49,7 @@ def test_no_checkpoint_passes_refused_outputs_and_no_commit_passes_a_refused_che
 
     limit_record_bytes(settings, CANDLES.name, TOO_LITTLE)
     with worker(kafka, name, tmp_path) as refused:
-        assert refused.process.wait(30) == 1
+        assert refused.process.wait(PATIENCE_S) == 1
         assert CANDLES.name in refused.log()
         assert "Traceback" not in refused.log()
     assert ends(kafka, changelog) == [0] * PARTITIONS, "a checkpoint passed its outputs"
@@ -57,7 +58,7 @@ def test_no_checkpoint_passes_refused_outputs_and_no_commit_passes_a_refused_che
     limit_record_bytes(settings, CANDLES.name, ENOUGH)
     limit_record_bytes(settings, changelog, TOO_LITTLE)
     with worker(kafka, name, tmp_path) as unsaved:
-        assert unsaved.process.wait(30) == 1
+        assert unsaved.process.wait(PATIENCE_S) == 1
         assert changelog in unsaved.log()
         assert "Traceback" not in unsaved.log()
     assert max(committed(kafka, name)) < 0, "a commit passed its checkpoint"

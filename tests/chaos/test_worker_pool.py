@@ -15,6 +15,7 @@ from infra.embedded.identity import process_identity
 from tests.chaos.test_worker_kills import play
 from tests.processor_harness import (
     PARTITIONS,
+    PATIENCE_S,
     Worker,
     assert_equal,
     expected,
@@ -32,7 +33,7 @@ def lines_of(pool: Worker, message: str) -> list[dict[str, object]]:
     return [line for line in found if line["message"] == message]
 
 
-def until_lines(pool: Worker, message: str, count: int, timeout_s: float = 30) -> None:
+def until_lines(pool: Worker, message: str, count: int, timeout_s: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + timeout_s
     while len(lines_of(pool, message)) < count:
         assert time.monotonic() < deadline, pool.log()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.topics import TRADES
-from tests.processor_harness import kafka_settings, market, worker_environment
+from tests.processor_harness import PATIENCE_S, kafka_settings, market, worker_environment
 from tests.sink_harness import Log, fresh_topics
 
 PROGRAM = """
@@ -47,7 +47,7 @@ def test_a_fold_that_never_returns_ends_the_worker(kafka: str, tmp_path: Path, f
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert stalled.returncode == 3, stalled.stderr

@@ -120,7 +120,7 @@ def test_a_worker_whose_dead_letters_are_refused_stops_with_an_alarm_and_skips_n
     with worker(kafka, name, tmp_path) as running:
         until_committed(kafka, name)
         log.put(TRADES, 0, [poison, *feed[0][half:]])
-        assert running.process.wait(30) == 1
+        assert running.process.wait(PATIENCE_S) == 1
         assert "the worker stops" in running.log()
         assert TRADES.dead_letter_name in running.log()
         assert "Traceback" not in running.log()

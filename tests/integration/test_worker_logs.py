@@ -18,6 +18,7 @@ from schemas.topics import TRADES
 from tests.candle_stream import Item
 from tests.processor_harness import (
     PARTITIONS,
+    PATIENCE_S,
     Feed,
     assert_equal,
     expected,
@@ -104,7 +105,7 @@ def test_a_worker_whose_next_records_were_deleted_stops_and_says_so(kafka: str, 
         produce(kafka, messages(feed, 1, 2))
         delete_before(kafka, lambda number: len(feed[number]) - 5)
         running.send(signal.SIGCONT)
-        assert running.process.wait(20) == 1
+        assert running.process.wait(PATIENCE_S) == 1
         assert "the log no longer holds what is to be read" in running.log()
         assert "raise the topic's retention" in running.log()
         assert "Traceback" not in running.log()
