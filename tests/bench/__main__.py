@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     runs = Round(console, quick=given.quick, busy=given.busy, accept=given.accept)
     began, code = time.monotonic(), 0
     expected = "small sizes" if given.quick else f"about {minutes_of(benches):.0f} min"
-    console.print(f"{len(benches)} measurements, {expected}", markup=False)
+    console.print(f"measurements: {len(benches)}, {expected}", markup=False)
     try:
         for bench in benches:
             runs.run(bench)

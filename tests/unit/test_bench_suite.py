@@ -244,6 +244,7 @@ def test_the_command_lists_what_there_is_and_ends_when_it_is_told_to() -> None:
     quick = [*command, "--quick", "codec"]
     with subprocess.Popen(quick, cwd=root, stderr=subprocess.PIPE, text=True) as child:
         assert child.stderr is not None
+        assert child.stderr.readline() == "measurements: 1, small sizes\n"
         assert "codec" in child.stderr.readline()
         os.kill(child.pid, signal.SIGTERM)
         assert "interrupted" in child.stderr.read()
