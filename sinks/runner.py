@@ -236,6 +236,7 @@ class Runner:
                 began_ns,
                 f"sink {name}",
                 {"messaging.consumer.group.name": self._group, "kandle.batch.records": len(slice_.records)},
+                by_place=True,
             )
 
     async def _send_dead_letters(self, portion: Portion) -> None:

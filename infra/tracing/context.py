@@ -58,6 +58,10 @@ class SpanContext(NamedTuple):
         span_id = blake2b(about.encode(), digest_size=8, key=self.trace_id + self.span_id).digest()
         return SpanContext(self.trace_id, span_id, self.sampled)
 
+    def child_at(self, about: str, topic: str, partition: int, offset: int) -> "SpanContext":
+        """One of several below this one: values and signals of a candle have one publishing span."""
+        return self.child(f"{about} {topic}/{partition}/{offset}")
+
     def fresh(self) -> "SpanContext":
         """A span below this one with an id of chance."""
         return SpanContext(self.trace_id, secrets.token_bytes(8), self.sampled)

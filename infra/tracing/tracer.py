@@ -96,6 +96,8 @@ class Tracer:
         began_ns: int,
         about: str,
         attributes: Mapping[str, Value],
+        *,
+        by_place: bool = False,
     ) -> None:
         """Take a span for each of some sampled records of a batch, below what has published it.
 
@@ -106,6 +108,7 @@ class Tracer:
             began_ns: When the batch was begun, nanoseconds since the epoch; it ends now.
             about: Names the step: `SpanContext.child` of it is the span that is made here.
             attributes: Of all of them.
+            by_place: Records may have one publishing span: `SpanContext.child_at` it is, not `child`.
         """
         sampled, self._looked_at = self.sampled(records), None
         if not len(sampled):
@@ -114,8 +117,9 @@ class Tracer:
         ended_ns = time.time_ns()
         of_all = {**consumed(operation, topic, partition), **attributes}
         for row, parent in sampled.lowest(SPANS_A_BATCH):
-            of_one = {**of_all, "messaging.kafka.offset": int(records.offsets[row])}
-            context = parent.child(about)
+            offset = int(records.offsets[row])
+            of_one = {**of_all, "messaging.kafka.offset": offset}
+            context = parent.child_at(about, topic, partition, offset) if by_place else parent.child(about)
             self.put(
                 Span(
                     f"{operation} {topic}",

@@ -31,7 +31,8 @@ def delivering(tracer: Tracer | None, cause: Cause, sink: str, channel: str) -> 
         if tracer is None or published is None or not published.sampled:
             yield headers
             return
-        above = published.child(f"sink {sink}")
+        ref = cause.ref
+        above = published.child_at(f"sink {sink}", ref.topic, ref.partition, cause.offset)
         own = above.fresh()
         headers.append((HEADER, own.traceparent))
         began_ns, failure = time.time_ns(), ""

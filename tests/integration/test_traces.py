@@ -158,6 +158,7 @@ def pending(url: str) -> bool:
 
 def _times_of_a_trace_follow_each_other(collector: Collector) -> None:
     by_id = {(one.trace_id, one.span_id): one for one in collector.spans}
+    assert len(by_id) == len(collector.spans), "a backend joins by id: none may be there twice"
     for one in collector.spans:
         assert one.start_ns <= one.end_ns, one
         parent = by_id.get((one.trace_id, one.parent_id))

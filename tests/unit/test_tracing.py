@@ -147,6 +147,18 @@ def test_a_backlog_has_spans_of_the_same_traces_wherever_it_is_read() -> None:
     assert alone.attributes["messaging.destination.partition.id"] == "3"
 
 
+def test_records_of_one_publishing_span_have_spans_of_their_own_in_a_sink() -> None:
+    header: list[tuple[str, bytes | None]] = [("traceparent", PARENT.traceparent.encode())]
+    records = batch([header, header])
+    with collecting() as collector:
+        tracer = Tracer(settings(collector.endpoint), "sink")
+        for topic in ("market.signals.v1", "market.indicators.v1"):
+            tracer.put_batch("store", records, (topic, 0), 5, "sink timescale", {}, by_place=True)
+        tracer.close()
+    assert {one.parent_id for one in collector.spans} == {PARENT.span_id.hex()}
+    assert len({one.span_id for one in collector.spans}) == 4
+
+
 def test_a_collector_that_is_away_costs_spans_and_one_warning() -> None:
     (port,) = free_ports(1)
     before = dropped("queue")
