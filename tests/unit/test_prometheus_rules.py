@@ -59,6 +59,12 @@ def test_prometheus_asks_for_the_services_of_the_compose_file_that_show_metrics(
     assert found["port"] == 9100
 
 
+def test_the_folder_of_further_targets_is_there_to_be_watched() -> None:
+    job = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"][0]
+    for files in job["file_sd_configs"]:
+        assert all((FOLDER / name).parent.is_dir() for name in files["files"])
+
+
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
 def test_alerts_fire_when_they_should_and_not_when_they_should_not(file: Path) -> None:
     promtool("test", "rules", str(file))
