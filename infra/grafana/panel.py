@@ -73,6 +73,9 @@ _LINES: Final = {
     "axisPlacement": "auto",
 }
 
+_NO_LIMITS: Final = ("timeseries", "state-timeline")
+"""Kinds whose colours are not those of the limits: a state would be shown as the span between two of them."""
+
 State = tuple[str, str]
 """Text and colour of a value."""
 
@@ -93,6 +96,7 @@ class Panel:
         states: Texts and colours of values that are states.
         custom: What the kind has in its field options, besides what is usual here.
         by_row: The rows of a table are the values, not one of them.
+        named: A figure stands beside the name of its series, also where there is one alone.
         columns: Units of columns of a table, by their names.
     """
 
@@ -112,6 +116,7 @@ class Panel:
     decimals: int | None = None
     custom: Mapping[str, Any] = field(default_factory=dict)
     by_row: bool = False
+    named: bool = False
     columns: Mapping[str, str] = field(default_factory=dict)
     interval: str | None = None
 
@@ -127,6 +132,8 @@ class Panel:
         options = dict(_OPTIONS[self.kind])
         if self.by_row:
             options["reduceOptions"] = _EVERY
+        if self.named:
+            options["textMode"] = "value_and_name"
         found: dict[str, Any] = {
             "id": number,
             "type": self.kind,
@@ -153,7 +160,7 @@ class Panel:
         defaults: dict[str, Any] = {
             "unit": self.unit,
             "noValue": self.empty,
-            "color": {"mode": "palette-classic" if self.kind == "timeseries" else "thresholds"},
+            "color": {"mode": "palette-classic" if self.kind in _NO_LIMITS else "thresholds"},
             "thresholds": {"mode": "absolute", "steps": steps},
         }
         given = {"min": self.minimum, "max": self.maximum, "decimals": self.decimals}

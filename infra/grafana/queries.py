@@ -80,10 +80,17 @@ def rate(metric: str, *by: str) -> str:
 
 def added(metric: str, *by: str) -> str:
     """Growth of a counter within a step of the graph; 0 where it has never counted."""
-    return f"sum by ({', '.join(by)}) (increase({metric}[$__rate_interval])) or on () vector(0)"
+    return or_none(f"sum by ({', '.join(by)}) (increase({metric}[$__rate_interval]))", *by)
+
+
+def or_none(text: str, *by: str) -> str:
+    """What `text` finds, or else 0: a series whose first label is `none`, which the legend shows."""
+    named = f'label_replace(vector(0), "{by[0]}", "none", "", "")' if by else "vector(0)"
+    return f"{text} or on () {named}"
 
 
 def quantile(share: float, metric: str, *by: str) -> str:
-    """A quantile of a histogram, by labels."""
+    """A quantile of a histogram, by labels; nothing, instead of no number, where nothing was counted."""
     labels = ", ".join([*by, "le"])
-    return f"histogram_quantile({share:g}, sum by ({labels}) (rate({metric}_bucket[$__rate_interval])))"
+    rates = f"sum by ({labels}) (rate({metric}_bucket[$__rate_interval]))"
+    return f"histogram_quantile({share:g}, {rates}) >= 0"

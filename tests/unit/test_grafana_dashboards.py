@@ -156,6 +156,24 @@ def test_every_variable_of_the_sources_is_documented_and_set_in_the_compose_file
     assert wanted <= set(services["grafana"]["environment"])
 
 
+def test_states_have_texts_and_no_colours_of_limits(dashboard: dict[str, Any]) -> None:
+    """A timeline that is coloured by limits shows the span between two of them in the place of the text."""
+    for panel in panels(dashboard):
+        defaults = panel["fieldConfig"]["defaults"]
+        if panel["type"] == "state-timeline":
+            assert defaults["mappings"], panel["title"]
+            assert defaults["color"]["mode"] != "thresholds", panel["title"]
+
+
+def test_what_has_not_happened_has_a_name_in_the_legend(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        for target in panel["targets"] if panel["type"] == "timeseries" else ():
+            wanted = re.findall(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))
+            if "vector(0)" in target.get("expr", "") and wanted:
+                named = re.findall(r'label_replace\(vector\(0\), "(\w+)"', target["expr"])
+                assert set(named) & set(wanted), panel["title"]
+
+
 def test_a_password_reaches_the_source_as_it_is() -> None:
     """Grafana fills in `${NAME}` first, and `$NAME` in what has come of it."""
     sources = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "kandle.yml").read_text())

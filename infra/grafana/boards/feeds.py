@@ -4,7 +4,7 @@ from typing import Final
 
 from infra.grafana.dashboard import Dashboard, Row
 from infra.grafana.panel import Panel
-from infra.grafana.queries import Prom, added, quantile, rate
+from infra.grafana.queries import Prom, added, or_none, quantile, rate
 
 _BREAKER: Final = {0: ("closed", "green"), 1: ("half-open", "orange"), 2: ("open", "red")}
 
@@ -77,7 +77,7 @@ FEEDS: Final = Dashboard(
                     unit="short",
                     width=8,
                     limits=[(1, "orange")],
-                    queries=[Prom("sum by (venue) (kandle_gaps_open) or on () vector(0)", "{{venue}}")],
+                    queries=[Prom(or_none("sum by (venue) (kandle_gaps_open)", "venue"), "{{venue}}")],
                     runbooks=["KandleGapNotBackfilled"],
                 ),
                 Panel(
@@ -200,7 +200,7 @@ FEEDS: Final = Dashboard(
                     width=8,
                     queries=[
                         Prom(
-                            f"{rate('kandle_rate_wait_seconds_total', 'provider')} or on () vector(0)",
+                            or_none(rate("kandle_rate_wait_seconds_total", "provider"), "provider"),
                             "waiting {{provider}}",
                         ),
                         Prom(added("kandle_rate_limit_hits_total", "provider"), "told to wait {{provider}}"),

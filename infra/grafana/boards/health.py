@@ -4,7 +4,7 @@ from typing import Final
 
 from infra.grafana.dashboard import Dashboard, Row
 from infra.grafana.panel import Panel
-from infra.grafana.queries import Prom, Sql, added, quantile, rate
+from infra.grafana.queries import Prom, Sql, added, or_none, quantile, rate
 
 HEALTH: Final = Dashboard(
     uid="kandle-health",
@@ -152,10 +152,10 @@ HEALTH: Final = Dashboard(
                     unit="short",
                     width=8,
                     queries=[
-                        Prom("sum by (kind) (kandle_serve_clients) or on () vector(0)", "{{kind}}"),
+                        Prom(or_none("sum by (kind) (kandle_serve_clients)", "kind"), "{{kind}}"),
                         Prom(added("kandle_serve_clients_dropped_total", "kind"), "let go {{kind}}"),
                         Prom(
-                            f"{rate('kandle_serve_deliveries_total', 'kind')} or on () vector(0)",
+                            or_none(rate("kandle_serve_deliveries_total", "kind"), "kind"),
                             "{{kind}}/s",
                         ),
                     ],
@@ -189,7 +189,8 @@ HEALTH: Final = Dashboard(
                     title="Versions",
                     text="How many processes run which version, on which Python.",
                     unit="none",
-                    kind="bargauge",
+                    kind="stat",
+                    named=True,
                     width=8,
                     queries=[
                         Prom(

@@ -73,20 +73,21 @@ _TRADING: Final = Row(
     "Trading",
     [
         _figure("Last price", "Close of the newest candle, quote currency per base unit.", sql.LAST, "none"),
-        _figure("Change in this range", "Last close against the first open.", sql.CHANGE, "percentunit"),
+        _figure("Change", "In this range: last close against the first open.", sql.CHANGE, "percentunit"),
         _figure("Turnover", "Traded in this range, quote currency.", sql.TURNOVER, "short"),
         _figure("Trades", "Number of trades in the candles of this range.", sql.TRADE_COUNT, "short"),
         _figure(
-            "Candles that miss trades",
-            "After a gap that was not filled, or where the feed began or ended inside; no rule fires there.",
+            "Incomplete",
+            "Candles that miss trades: after a gap that was not filled, or where the feed began or ended "
+            "inside; no rule fires there.",
             sql.INCOMPLETE,
             "percentunit",
             orange=0.001,
             red=0.05,
         ),
         _figure(
-            "Candles that were revised",
-            "By trades that came after their candle had closed.",
+            "Revised",
+            "Candles that changed by trades that came after their candle had closed.",
             sql.REVISED,
             "percentunit",
             orange=0.05,

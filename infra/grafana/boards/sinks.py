@@ -4,7 +4,7 @@ from typing import Final
 
 from infra.grafana.dashboard import Dashboard, Row
 from infra.grafana.panel import Panel
-from infra.grafana.queries import Prom, Sql, added, quantile, rate
+from infra.grafana.queries import Prom, Sql, added, or_none, quantile, rate
 
 _BREAKER: Final = {0: ("closed", "green"), 1: ("half-open", "orange"), 2: ("open", "red")}
 
@@ -126,7 +126,7 @@ SINKS: Final = Dashboard(
                     limits=[(1, "orange")],
                     queries=[
                         Prom(
-                            "sum by (stage, topic) (kandle_dead_letters_total) or on () vector(0)",
+                            or_none("sum by (stage, topic) (kandle_dead_letters_total)", "stage", "topic"),
                             "{{stage}} {{topic}}",
                         )
                     ],
