@@ -24,7 +24,7 @@ class Variable:
         name: As `$name` in queries.
         label: For people.
         query: SQL of one column.
-        several: Whether more than one may be chosen, and all: in SQL it stands as `ARRAY[$name]::text[]`, else as
+        several: Whether more than one may be chosen, and all. In SQL it is `ARRAY[$name]::text[]`, else as
             `= '$name'`.
     """
 
