@@ -168,19 +168,13 @@ def test_all_intervals_are_exact_roll_ups_of_one_another() -> None:
     assert weeks == [monday + week * 7 * 86_400 * SECOND for week in (-1, 0, 1, 2)]
 
 
-def test_rows_of_candles_that_were_let_go_are_no_part_of_their_series_any_more() -> None:
-    """The row of the first candle becomes that of another symbol, which the first symbol must not reach."""
-    rules = CandleRules.of(("1s",), hold_s=70)
-    late = [trade(60, 5.0), trade(60, 7.0, symbol="ETH/USDT")]
-    found = outcome(
-        *(mark(0), trade(1), trade(100), mark(110), trade(105, symbol="ETH/USDT")),
-        *late,
-        mark(115),
-        rules=rules,
-    )
-    revised = [(c.symbol, c.close, c.trade_count) for c in found.candles if c.open_time == NOON + 60 * SECOND]
-    assert revised == [("BTC/USDT", 5.0, 1), ("ETH/USDT", 7.0, 1)]
-    assert found.refused == []
+def test_a_late_candle_becomes_the_oldest_when_those_before_it_were_let_go_and_is_let_go_itself() -> None:
+    builder = CandleBuilder(CandleRules.of(("1s",), hold_s=70))
+    log: list[Item] = [mark(0), trade(1), trade(100), mark(110), trade(60, 5.0), mark(115)]
+    assert brief(outcome_of(builder, log, ()).candles)[-1] == (60, 5, 1, 0)
+    assert builder.held == 2, "of 60 and of 100"
+    outcome_of(builder, [mark(400)], (), first_offset=len(log))
+    assert builder.held == 0
 
 
 def test_candles_that_were_written_before_are_counted_as_revisions() -> None:
