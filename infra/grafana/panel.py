@@ -73,8 +73,8 @@ _LINES: Final = {
     "axisPlacement": "auto",
 }
 
-_NO_LIMITS: Final = ("timeseries", "state-timeline")
-"""Kinds whose colours are not those of the limits: a state would be shown as the span between two of them."""
+_NO_LIMITS: Final = ("timeseries", "candlestick", "state-timeline")
+"""Kinds whose colours are not those of limits: lines would have one, states be shown as spans between two."""
 
 State = tuple[str, str]
 """Text and colour of a value."""

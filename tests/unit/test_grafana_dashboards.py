@@ -165,6 +165,12 @@ def test_states_have_texts_and_no_colours_of_limits(dashboard: dict[str, Any]) -
             assert defaults["color"]["mode"] != "thresholds", panel["title"]
 
 
+def test_lines_over_candles_have_colours_of_their_own(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        if panel["type"] in {"candlestick", "timeseries"}:
+            assert panel["fieldConfig"]["defaults"]["color"]["mode"] == "palette-classic", panel["title"]
+
+
 def test_what_has_not_happened_has_a_name_in_the_legend(dashboard: dict[str, Any]) -> None:
     for panel in panels(dashboard):
         for target in panel["targets"] if panel["type"] == "timeseries" else ():
