@@ -6,7 +6,10 @@ from schemas.errors import KandleError
 GROUP = Group("Every stage", "produce, process, sink, serve, as far as it does this")
 
 READY = GROUP.gauge(
-    "kandle_ready", "state", "1 while a stage has its partitions, be they none, and handles what comes.", ["stage"]
+    "kandle_ready",
+    "state",
+    "1 while a stage has its partitions, be they none, and handles what comes.",
+    ["stage"],
 )
 EVENT_AGE = GROUP.histogram(
     "kandle_event_age_seconds",
