@@ -278,8 +278,10 @@ class Intake:
 
     def _is_late(self, linger_s: float) -> bool:
         """Whether a record that is buffered has stood in the log for as long as it may wait."""
-        oldest_ms = min(held.batches[0].first_timestamp for held in self._held.values() if held.batches)
-        return time.time() - oldest_ms / 1_000 >= linger_s
+        latest_ms = (time.time() - linger_s) * 1_000
+        return any(
+            held.batches[0].first_timestamp <= latest_ms for held in self._held.values() if held.batches
+        )
 
     def _is_at_end(self) -> bool:
         """Whether all that the log held when it was last asked is fetched, of partitions that hold any."""

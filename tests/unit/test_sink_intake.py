@@ -101,6 +101,17 @@ async def test_what_is_late_waits_for_the_rest_of_the_log_and_for_no_company(
         assert [part.next_offset for part in await taking] == [20]
 
 
+async def test_a_portion_that_waits_for_company_is_left_when_its_partitions_go_to_another(
+    intake: Intake,
+) -> None:
+    fill(intake, 0, [10])
+    taking = asyncio.create_task(intake.take(1_000, 0.2))
+    await asyncio.sleep(0)
+    await intake._on_revoked({TopicPartition("t", 0)})
+    async with asyncio.timeout(10):
+        assert await taking == []
+
+
 class Unlooked(deque[RecordBatch]):
     """Batches that nobody goes through."""
 
