@@ -100,6 +100,8 @@ class Admin:
         Raises:
             UnavailableError: The broker does not answer, or a topic does not exist.
         """
+        # librdkafka (2.16) ends the process where the answer to this names no broker.
+        self._metadata()
         asked = _TopicCollection(list(names))
         found = self._ask(lambda: self._client.describe_topics(asked, request_timeout=TIMEOUT_S))
         return {name: str(description.topic_id) for name, description in found.items()}
@@ -336,10 +338,15 @@ class Admin:
         return found
 
     def _metadata(self) -> Any:
-        try:
-            return self._client.list_topics(timeout=TIMEOUT_S)
-        except KafkaException as error:
-            raise self._unavailable(error) from error
+        deadline = time.monotonic() + PASSING_S
+        while True:
+            try:
+                return self._client.list_topics(timeout=TIMEOUT_S)
+            except KafkaException as error:
+                # A broker that was starved counts as lost for a moment, and names none, not even itself.
+                if error.args[0].code() != KafkaError._PARTIAL or time.monotonic() > deadline:
+                    raise self._unavailable(error) from error
+            time.sleep(0.1)
 
     def _ask(
         self,
