@@ -79,18 +79,23 @@ def test_it_has_started_for_good_but_is_ready_only_while_checks_pass(
     assert port.probe("/readyz")[0] == 200
 
 
+async def until_alive(port: Port) -> None:
+    """A question holds the loop up until it is answered, on a busy machine for longer than it may."""
+    async with asyncio.timeout(20):
+        while port.probe("/livez")[0] != 200:
+            await asyncio.sleep(0.02)
+
+
 async def test_it_lives_while_its_event_loop_moves(readiness: Readiness, port: Port) -> None:
     assert port.probe("/livez") == (200, "alive", {"loop": "ok"}), "before the loop runs nothing hangs"
     beating = asyncio.create_task(readiness.beat())
     await asyncio.sleep(0.05)
-    assert port.probe("/livez")[0] == 200
+    await until_alive(port)
     time.sleep(2 * SILENCE_S)  # noqa: ASYNC251 - the loop is to stand still
     status, word, checks = port.probe("/livez")
     assert (status, word) == (503, "hung")
     assert checks["loop"].startswith("the event loop has not moved for")
-    async with asyncio.timeout(5):
-        while port.probe("/livez")[0] != 200:
-            await asyncio.sleep(0.02)
+    await until_alive(port)
     beating.cancel()
 
 
@@ -143,12 +148,13 @@ def test_no_more_clients_than_there_may_be_threads(
     readiness: Readiness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "CLIENTS", 2)
+    monkeypatch.setattr(server, "CLIENT_S", 60.0)
     port = Port(readiness)
     with ExitStack() as open_ones:
         for _ in range(2):
             open_ones.enter_context(socket.create_connection(("127.0.0.1", port.number)))
         with socket.create_connection(("127.0.0.1", port.number)) as third:
-            assert ended_within(third, 4)
+            assert ended_within(third, 20)
     # Those that have gone have left their threads.
     deadline = time.monotonic() + 20
     while True:
