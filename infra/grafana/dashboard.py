@@ -1,6 +1,6 @@
 """A dashboard: rows of panels, variables, annotations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,12 +26,14 @@ class Variable:
         query: SQL of one column.
         several: Whether more than one may be chosen, and all. In SQL it is `ARRAY[$name]::text[]`, else as
             `= '$name'`.
+        first: What is chosen at first, where the query gives it; else its first row, or all of several.
     """
 
     name: str
     label: str
     query: str
     several: bool = False
+    first: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As an entry of the templating list; read again when the range of time changes."""
@@ -52,24 +54,32 @@ class Variable:
         }
         if self.several:
             found["current"] = {"text": ["All"], "value": ["$__all"], "selected": True}
+        elif self.first:
+            found["current"] = {"text": self.first, "value": self.first, "selected": True}
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Moments that are marked over all panels.
+    """Moments that are marked in panels.
 
     Attributes:
         query: SQL of `time`, `text` and `tags` (comma separated).
+        over: Titles of the panels; none: over all.
     """
 
     name: str
     color: str
     query: str
+    over: Sequence[str] = ()
 
-    def to_json(self) -> dict[str, Any]:
-        """As an entry of the annotations list."""
-        return {
+    def to_json(self, panels: Mapping[str, int]) -> dict[str, Any]:
+        """As an entry of the annotations list.
+
+        Args:
+            panels: Number of each panel of the dashboard, by its title.
+        """
+        found: dict[str, Any] = {
             "name": self.name,
             "datasource": DATABASE,
             "enable": True,
@@ -77,6 +87,9 @@ class Annotation:
             "iconColor": self.color,
             "target": Sql(self.query).to_json("Anno"),
         }
+        if self.over:
+            found["filter"] = {"exclude": False, "ids": [panels[title] for title in self.over]}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +130,8 @@ class Dashboard:
             "current": {"text": RUNBOOKS_URL, "value": RUNBOOKS_URL, "selected": True},
             "skipUrlSync": True,
         }
+        panels = self._panels()
+        numbers = {panel["title"]: panel["id"] for panel in panels}
         return {
             "uid": self.uid,
             "title": f"Kandle / {self.title}",
@@ -132,8 +147,8 @@ class Dashboard:
             "time": {"from": f"now-{self.span}", "to": "now"},
             "links": [_LINK],
             "templating": {"list": [*(each.to_json() for each in self.variables), constant]},
-            "annotations": {"list": [each.to_json() for each in self.annotations]},
-            "panels": self._panels(),
+            "annotations": {"list": [each.to_json(numbers) for each in self.annotations]},
+            "panels": panels,
         }
 
     def _panels(self) -> list[dict[str, Any]]:

@@ -83,9 +83,9 @@ def added(metric: str, *by: str) -> str:
     return or_none(f"sum by ({', '.join(by)}) (increase({metric}[$__rate_interval]))", *by)
 
 
-def or_none(text: str, *by: str) -> str:
-    """What `text` finds, or else 0: a series whose first label is `none`, which the legend shows."""
-    named = f'label_replace(vector(0), "{by[0]}", "none", "", "")' if by else "vector(0)"
+def or_none(text: str, *by: str, value: int = 0) -> str:
+    """What `text` finds, or else `value`: a series whose first label is `none`, which the legend shows."""
+    named = f'label_replace(vector({value}), "{by[0]}", "none", "", "")' if by else f"vector({value})"
     return f"{text} or on () {named}"
 
 

@@ -199,3 +199,21 @@ def test_panels_link_to_runbooks_that_there_are() -> None:
     pages = {page.stem for page in (ROOT / "docs" / "runbooks").glob("*.md")}
     assert linked
     assert linked <= pages
+
+
+def test_signals_are_marked_over_prices_and_oscillators_alone() -> None:
+    market = dashboards()["kandle-market"]
+    titles = {panel["id"]: panel["title"] for panel in market["panels"]}
+    marked = {each["name"]: each.get("filter") for each in market["annotations"]["list"]}
+    assert [titles[number] for number in marked["Signals"]["ids"]] == ["Candles $interval", "Oscillators"]
+    assert marked["Gaps and breaks of the feed"] is None, "over all"
+
+
+def test_a_price_that_falls_is_red() -> None:
+    (change,) = [panel for panel in panels(dashboards()["kandle-market"]) if panel["title"] == "Change"]
+    steps = change["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    reached = [
+        [step["color"] for step in steps if step["value"] is None or step["value"] <= value][-1]
+        for value in (-0.9, -0.001, 0.0, 0.2)
+    ]
+    assert reached == ["red", "red", "green", "green"]

@@ -73,7 +73,14 @@ _TRADING: Final = Row(
     "Trading",
     [
         _figure("Last price", "Close of the newest candle, quote currency per base unit.", sql.LAST, "none"),
-        _figure("Change", "In this range: last close against the first open.", sql.CHANGE, "percentunit"),
+        _figure(
+            "Change",
+            "In this range: last close against the first open.",
+            sql.CHANGE,
+            "percentunit",
+            red=-1.0,
+            green=0.0,
+        ),
         _figure("Turnover", "Traded in this range, quote currency.", sql.TURNOVER, "short"),
         _figure("Trades", "Number of trades in the candles of this range.", sql.TRADE_COUNT, "short"),
         _figure(
@@ -167,11 +174,11 @@ MARKET: Final = Dashboard(
     variables=[
         Variable("venue", "Venue", sql.VENUES),
         Variable("symbol", "Symbol", sql.SYMBOLS),
-        Variable("interval", "Interval", sql.INTERVALS),
+        Variable("interval", "Interval", sql.INTERVALS, first="1m"),
         Variable("overlay", "Over the candles", sql.OVERLAYS, several=True),
     ],
     annotations=[
-        Annotation("Signals", "blue", sql.SIGNAL_MARKS),
+        Annotation("Signals", "blue", sql.SIGNAL_MARKS, over=["Candles $interval", "Oscillators"]),
         Annotation("Gaps and breaks of the feed", "orange", sql.FEED_MARKS),
     ],
     rows=[_CHART, _TRADING, _NEWEST],

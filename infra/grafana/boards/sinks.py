@@ -176,10 +176,16 @@ SINKS: Final = Dashboard(
                     kind="state-timeline",
                     width=8,
                     minimum=None,
-                    states=_BREAKER,
-                    queries=[Prom("max by (channel) (kandle_notification_breaker_state)", "{{channel}}")],
+                    states={-1: ("is configured", "text"), **_BREAKER},
+                    queries=[
+                        Prom(
+                            or_none(
+                                "max by (channel) (kandle_notification_breaker_state)", "channel", value=-1
+                            ),
+                            "{{channel}}",
+                        )
+                    ],
                     runbooks=["KandleNotificationsFailing"],
-                    empty="No channel is configured",
                 ),
                 Panel(
                     title="Newest messages",
