@@ -84,7 +84,8 @@ def known_sources(kafka: KafkaSettings) -> list[Source]:
                 record.venue,
                 record.source,
                 max(record.time, before.time if before is not None else record.time),
-                message.timestamp()[1],
+                # A source has a position for each topic: one that it feeds no longer stays old.
+                max(message.timestamp()[1], before.written_ms if before is not None else 0),
                 tuple(sorted(symbols)),
             )
 
@@ -133,11 +134,12 @@ def last_marks(kafka: KafkaSettings, source: Source) -> list[tuple[Topic, Micros
                 if record is not None and record.source == source.name:
                     times.append(record.time)
 
-            # Marks go to all partitions alike: one tells.
             first = log.offsets_at(topic.name, source.written_ms - WINDOW_MS).get(0)
             end = log.offsets_at(topic.name, source.written_ms + WINDOW_MS).get(0)
             if first is not None:
-                log.read(topic.name, {0: first}, take, {0: end} if end is not None else None)
+                # Marks go to all partitions alike: one tells.
+                ends = dict.fromkeys(range(1, kafka.partitions), 0)
+                log.read(topic.name, {0: first}, take, ends if end is None else ends | {0: end})
             if times:
                 found.append((topic, max(times)))
         return found

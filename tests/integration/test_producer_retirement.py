@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import Message
 
 from infra.kafka.publisher import Publisher
 from kandle.commands.producers import producers
@@ -84,15 +85,25 @@ async def test_candles_wait_for_a_source_that_was_lost_until_it_is_retired(
         result = CliRunner().invoke(producers, ["retire", name])
         return result.exception, result.output
 
+    monkeypatch.setattr(retirement, "ALIVE_S", 3_600.0)
     error, _ = await asyncio.to_thread(retired, "binance-spot-1")
     assert isinstance(error, ConflictError), "it has written just now"
     error, _ = await asyncio.to_thread(retired, "binance-spot-7")
     assert "there are: binance-spot-0, binance-spot-1" in str(error)
 
+    looked_at = set[tuple[str | None, int | None]]()
+    mark_of = retirement._mark_of
+
+    def noted(message: Message) -> TimeMark | None:
+        looked_at.add((message.topic(), message.partition()))
+        return mark_of(message)
+
+    monkeypatch.setattr(retirement, "_mark_of", noted)
     monkeypatch.setattr(retirement, "ALIVE_S", 0.0)
     error, said = await asyncio.to_thread(retired, "binance-spot-1")
     assert error is None
     assert f"said in {TRADES.name}, {QUOTES.name}" in said
+    assert looked_at == {(TRADES.name, 0), (QUOTES.name, 0)}, "the logs may be long"
     last = BASE_US + (LEFT_AT - 1) * 1_000_000
     for topic in (TRADES, QUOTES):
         finals = [mark for mark in topics.records(topic.name, TimeMark) if mark.final]
