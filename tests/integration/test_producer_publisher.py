@@ -123,8 +123,8 @@ async def test_the_wait_for_a_full_queue_is_part_of_the_age(
 
     monkeypatch.setattr(publisher_module, "QUEUE_MESSAGES", 1)
     publisher = Publisher(settings, linger_ms=400)
-    await publisher.publish(topic, b"fills the queue", partition=0)
     before, began_us = total(), time.time_ns() // 1_000
+    await publisher.publish(topic, b"fills the queue", partition=0)
     age = Age("publish", began_us)
     if way == "one":
         await publisher.publish(topic, b"waits", partition=0, age=age)
