@@ -65,13 +65,15 @@ async def _events(services: Services, asked: list[Subscription]) -> AsyncIterato
     try:
         for subscription in asked:
             desk.subscribe(subscription)
-        while not outbox.ended:
+        is_last = False
+        while not is_last:
             try:
                 async with asyncio.timeout(AWAKE_S):
                     taken = await outbox.take()
             except TimeoutError:
                 yield ":\n\n"
                 continue
+            is_last = outbox.ended
             for said in taken:
                 yield f"event: {said.type}\ndata: {said.text}\n\n"
     finally:
