@@ -103,7 +103,7 @@ class Admin:
         # librdkafka (2.16) ends the process where the answer to this names no broker.
         self._metadata()
         asked = _TopicCollection(list(names))
-        found = self._ask(lambda: self._client.describe_topics(asked, request_timeout=TIMEOUT_S))
+        found = self._ask(lambda client: client.describe_topics(asked, request_timeout=TIMEOUT_S))
         return {name: str(description.topic_id) for name, description in found.items()}
 
     def partition_counts(self) -> dict[str, int]:
@@ -190,7 +190,7 @@ class Admin:
             UnavailableError: The broker does not answer.
         """
         found = self._ask(
-            lambda: self._client.describe_consumer_groups([group], request_timeout=TIMEOUT_S),
+            lambda client: client.describe_consumer_groups([group], request_timeout=TIMEOUT_S),
             tolerated=KafkaError.GROUP_ID_NOT_FOUND,
         )
         return [
@@ -215,7 +215,7 @@ class Admin:
                 self.members(name)
         deadline = time.monotonic() + PASSING_S
         while True:
-            found = self._ask(lambda: {"all": self._client.list_consumer_groups(request_timeout=TIMEOUT_S)})
+            found = self._ask(lambda client: {"all": client.list_consumer_groups(request_timeout=TIMEOUT_S)})
             listed = found["all"]
             if not listed.errors:
                 return sorted(group.group_id for group in listed.valid)
@@ -234,7 +234,7 @@ class Admin:
         self.members(group)
         asked = [_ConsumerGroupTopicPartitions(group)]
         found = self._ask(
-            lambda: self._client.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_S),
+            lambda client: client.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_S),
             tolerated=KafkaError.GROUP_ID_NOT_FOUND,
         )
         return {
@@ -254,7 +254,7 @@ class Admin:
         asked = list(names)
         if asked:
             self._ask(
-                lambda: self._client.delete_consumer_groups(asked, request_timeout=TIMEOUT_S),
+                lambda client: client.delete_consumer_groups(asked, request_timeout=TIMEOUT_S),
                 tolerated=KafkaError.GROUP_ID_NOT_FOUND,
             )
 
@@ -268,7 +268,7 @@ class Admin:
         if not asked:
             return
         self._ask(
-            lambda: self._client.delete_topics(asked, request_timeout=TIMEOUT_S),
+            lambda client: client.delete_topics(asked, request_timeout=TIMEOUT_S),
             tolerated=KafkaError.UNKNOWN_TOPIC_OR_PART,
         )
         deadline = time.monotonic() + PASSING_S
@@ -282,7 +282,7 @@ class Admin:
     ) -> dict[tuple[str, int], int]:
         specs = dict.fromkeys(asked, spec)
         found = self._ask(
-            lambda: self._client.list_offsets(specs, request_timeout=TIMEOUT_S), patience_s=patience_s
+            lambda client: client.list_offsets(specs, request_timeout=TIMEOUT_S), patience_s=patience_s
         )
         return {(tp.topic, tp.partition): answer.offset for tp, answer in found.items()}
 
@@ -307,7 +307,7 @@ class Admin:
         ]
         # Another process may be making them as well: what matters is that they are there.
         self._ask(
-            lambda: self._client.create_topics(topics, request_timeout=TIMEOUT_S),
+            lambda client: client.create_topics(topics, request_timeout=TIMEOUT_S),
             tolerated=KafkaError.TOPIC_ALREADY_EXISTS,
         )
         partitions = [
@@ -320,7 +320,7 @@ class Admin:
             return []
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in wanted]
         problems: list[str] = []
-        answers = self._ask(lambda: self._client.describe_configs(resources, request_timeout=TIMEOUT_S))
+        answers = self._ask(lambda client: client.describe_configs(resources, request_timeout=TIMEOUT_S))
         for resource, found in answers.items():
             for key in ("cleanup.policy", "message.timestamp.type"):
                 expected = wanted[resource.name][key]
@@ -350,21 +350,24 @@ class Admin:
 
     def _ask(
         self,
-        request: Callable[[], Mapping[Any, Any]],
+        request: Callable[[AdminClient], Mapping[Any, Any]],
         tolerated: int | None = None,
         patience_s: float = PASSING_S,
     ) -> dict[Any, Any]:
         """Send a request and wait for its answers; what passes by itself, as with new topics, is asked again.
 
         Args:
-            request: Gives a future for each thing asked.
+            request: Asks a client; gives a future for each thing asked.
             tolerated: An error code that counts as an answer, None.
             patience_s: For how long it is asked again.
         """
         deadline = time.monotonic() + patience_s
         while True:
+            # Held until it has answered: another thread may put a new one in its place, and answers to a
+            # client that is gone never come.
+            client = self._client
             try:
-                return {key: _answer(future, tolerated) for key, future in request().items()}
+                return {key: _answer(future, tolerated) for key, future in request(client).items()}
             except KafkaException as error:
                 code = error.args[0].code()
                 if code not in PASSING or time.monotonic() > deadline:
