@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -162,5 +163,22 @@ def test_no_more_clients_than_there_may_be_threads(
             assert port.get("/livez")[0] == 200
             break
         assert time.monotonic() < deadline
+    port.server.shutdown()
+    port.server.server_close()
+
+
+def test_a_client_for_whom_there_was_no_thread_keeps_no_place(
+    readiness: Readiness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(server, "CLIENTS", 1)
+    port = Port(readiness)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with socket.create_connection(("127.0.0.1", port.number)) as unserved:
+            assert ended_within(unserved, 20)
+    assert port.get("/livez")[0] == 200
     port.server.shutdown()
     port.server.server_close()
