@@ -297,5 +297,5 @@ def test_the_lacking_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         return None
 
     monkeypatch.setattr("importlib.util.find_spec", lacking)
-    with pytest.raises(ConfigurationError, match=r"kandle\[archive\]"):
+    with pytest.raises(ConfigurationError, match=r"\.\[archive\]"):
         open_store(Settings())
