@@ -20,7 +20,7 @@ from kandle.commands.status import status
 from kandle.standing import standing
 from schemas.errors import ConfigurationError, UnavailableError
 from schemas.records import TimeMark
-from schemas.topics import SYSTEM_EVENTS, TRADES
+from schemas.topics import SIGNALS, TRADES
 from serve.brokers import Brokers
 from serve.health.groups import group_state
 from sinks.migrator import migrate
@@ -225,9 +225,10 @@ async def test_a_group_is_late_by_the_age_of_what_it_has_not_committed(
     tp = TopicPartition(TRADES.name, 0, 0)
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "health-lag", "enable.auto.commit": False})
     try:
-        # Of a topic that it does not read any more, a group keeps its offsets for days.
-        other = TopicPartition(SYSTEM_EVENTS.name, 0, 0)
-        Log(kafka).put(SYSTEM_EVENTS, 0, [TimeMark("lagging", "s", 1, True, "health")])
+        # Of a topic that it does not read any more, a group keeps its offsets for days. Nobody writes to this
+        # one, while the server tells of failures without end.
+        other = TopicPartition(SIGNALS.name, 0, 0)
+        Log(kafka).put(SIGNALS, 0, [TimeMark("lagging", "s", 1, True, "health")])
         consumer.commit(offsets=[tp, other], asynchronous=False)
         consumer.subscribe([TRADES.name])
         until(lambda: consumer.poll(0.1) is not None)
