@@ -34,7 +34,7 @@ FAULTS: Final[dict[str, tuple[str, ...]]] = {
     "mute": ("mute@200:40",),
     "no pong": ("no_pong@200:40",),
     "shutdown": ("shutdown@200:0.3s",),
-    "shutdown told early": ("shutdown@200:1.5s",),
+    "shutdown told early": ("shutdown@100:1.2s",),
     "slow": ("slow@200:20",),
     "wrong ack": ("wrong_ack@0:1",),
     "no ack": ("no_ack@0:1",),

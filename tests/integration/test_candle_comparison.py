@@ -76,7 +76,8 @@ def events(kafka: str) -> list[SystemEvent]:
     while time.monotonic() < deadline and not any(event.type == "candle.mismatch" for event in found):
         for message in consumer.consume(1_000, timeout=0.5):
             if message.error() is None and isinstance(record := decode(message.value()), SystemEvent):
-                assert dict(message.headers() or [])["ce_id"] == record.id.encode()
+                if record.type == "candle.mismatch":  # others have written to the topic before
+                    assert dict(message.headers() or [])["ce_id"] == record.id.encode()
                 found.append(record)
     consumer.close()
     return found
