@@ -79,6 +79,13 @@ _NO_LIMITS: Final = ("timeseries", "candlestick", "state-timeline")
 State = tuple[str, str]
 """Text and colour of a value."""
 
+BREAKER: Final[Mapping[int, State]] = {
+    0: ("closed", "green"),
+    1: ("half-open", "orange"),
+    2: ("open", "red"),
+}
+"""States of a circuit breaker."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:

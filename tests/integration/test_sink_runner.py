@@ -22,7 +22,21 @@ from sinks.runner import Runner
 from tests.sink_harness import PARTITIONS, Log, fresh_topics, settings_for, trade, until
 
 
-class Overtaken(Destination):
+class OfTrades(Destination):
+    """Takes all trades as they are; every failure is for good."""
+
+    @property
+    def topics(self) -> Sequence[Topic]:
+        return [TRADES]
+
+    def inspect(self, slice_: Slice) -> None:
+        pass
+
+    def is_passing(self, error: Exception) -> bool:
+        return False
+
+
+class Overtaken(OfTrades):
     """Others store while it looks up where to begin: what has come since the runner asked Kafka, too."""
 
     name = "overtaken"
@@ -33,13 +47,6 @@ class Overtaken(Destination):
         self.placed = 0
         self.kept: list[int] = []
 
-    @property
-    def topics(self) -> Sequence[Topic]:
-        return [TRADES]
-
-    def inspect(self, slice_: Slice) -> None:
-        pass
-
     async def place(self, logs: Mapping[TopicPartition, Held]) -> Mapping[TopicPartition, Place]:
         self._log.put(TRADES, 0, [trade(number) for number in range(5)])
         ranges = await asyncio.to_thread(self._admin.log_ranges, [tuple(tp) for tp in logs])
@@ -49,24 +56,14 @@ class Overtaken(Destination):
     async def store(self, portion: Portion) -> None:
         self.kept += [slice_.expected for slice_ in portion.slices]
 
-    def is_passing(self, error: Exception) -> bool:
-        return False
 
-
-class Kept(Destination):
+class Kept(OfTrades):
     """Keeps positions in memory."""
 
     name = "kept"
 
     def __init__(self) -> None:
         self.next: dict[TopicPartition, int] = {}
-
-    @property
-    def topics(self) -> Sequence[Topic]:
-        return [TRADES]
-
-    def inspect(self, slice_: Slice) -> None:
-        pass
 
     async def place(self, logs: Mapping[TopicPartition, Held]) -> Mapping[TopicPartition, Place]:
         return {
@@ -77,9 +74,6 @@ class Kept(Destination):
     async def store(self, portion: Portion) -> None:
         for slice_ in portion.slices:
             self.next[TopicPartition(slice_.ref.topic, slice_.ref.partition)] = slice_.next_offset
-
-    def is_passing(self, error: Exception) -> bool:
-        return False
 
 
 async def test_a_sink_is_ready_while_others_have_all_partitions_and_takes_over_from_them(kafka: str) -> None:

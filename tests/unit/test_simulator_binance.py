@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from producers.simulator.venue import RestError, venue_class
-from producers.simulator.venues.binance import BinanceSpotSimulated, BinanceUsdmSimulated
+from producers.simulator.venues.binance import BinanceSpotSimulated
 from producers.simulator.venues.binance_client import BinanceClient, key_of
+from producers.simulator.venues.binance_usdm import BinanceUsdmSimulated
 
 
 def spot() -> BinanceSpotSimulated:

@@ -3,10 +3,8 @@
 from typing import Final
 
 from infra.grafana.dashboard import Dashboard, Row
-from infra.grafana.panel import Panel
+from infra.grafana.panel import BREAKER, Panel
 from infra.grafana.queries import Prom, added, or_none, quantile, rate
-
-_BREAKER: Final = {0: ("closed", "green"), 1: ("half-open", "orange"), 2: ("open", "red")}
 
 FEEDS: Final = Dashboard(
     uid="kandle-venues",
@@ -162,7 +160,7 @@ FEEDS: Final = Dashboard(
                     kind="state-timeline",
                     width=8,
                     minimum=None,
-                    states=_BREAKER,
+                    states=BREAKER,
                     queries=[Prom("max by (provider) (kandle_breaker_state)", "{{provider}}")],
                     runbooks=["KandleBreakerOpen"],
                     empty="Nothing was asked over REST",

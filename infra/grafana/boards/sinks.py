@@ -3,10 +3,8 @@
 from typing import Final
 
 from infra.grafana.dashboard import Dashboard, Row
-from infra.grafana.panel import Panel
+from infra.grafana.panel import BREAKER, Panel
 from infra.grafana.queries import Prom, Sql, added, or_none, quantile, rate
-
-_BREAKER: Final = {0: ("closed", "green"), 1: ("half-open", "orange"), 2: ("open", "red")}
 
 SINKS: Final = Dashboard(
     uid="kandle-sinks",
@@ -176,7 +174,7 @@ SINKS: Final = Dashboard(
                     kind="state-timeline",
                     width=8,
                     minimum=None,
-                    states={-1: ("is configured", "text"), **_BREAKER},
+                    states={-1: ("is configured", "text"), **BREAKER},
                     queries=[
                         Prom(
                             or_none(
